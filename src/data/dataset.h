@@ -1,0 +1,73 @@
+// What training reads: pictures of one size, decoded in parallel, in an order that is a function of a seed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/source.h"
+
+namespace diffit {
+
+/// A source whose pictures all have one square size and one number of channels. Decoded pictures are kept while
+/// they fit into `cache_bytes`; a set larger than memory is read again each epoch.
+class Dataset {
+ public:
+  /// Reads the first picture for the size; the others are checked as they are read.
+  explicit Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes = 1ull << 30);
+
+  std::int64_t size() const { return source_->size(); }
+  std::int64_t resolution() const { return resolution_; }
+  std::int64_t channels() const { return channels_; }
+  std::int64_t classes() const { return source_->classes(); }
+  const PictureSource& source() const { return *source_; }
+
+  /// Copies picture `index` as uint8 [R, R, C] into `out`. Safe from any thread.
+  void read(std::int64_t index, std::span<std::uint8_t> out) const;
+  std::int64_t label(std::int64_t index) const { return classes() > 0 ? source_->label(index) : 0; }
+
+ private:
+  std::unique_ptr<PictureSource> source_;
+  std::int64_t resolution_ = 0, channels_ = 0;
+  struct Cache;
+  std::shared_ptr<Cache> cache_;
+};
+
+/// How training pictures are changed before they are noised.
+struct Augmentation {
+  double flip = 0;         // probability of a mirror image, in place, without a label
+  double probability = 0;  // of each of EDM's non-leaky transforms (Karras 2022, appendix F.2); 0 is off
+
+  bool labelled() const { return probability > 0; }
+};
+
+/// Width of the augmentation's condition label: EDM's 9 (flip, flip, scale, rotation 2, anisotropy 2, shift 2).
+inline constexpr std::int64_t kAugmentLabel = 9;
+
+/// Pictures for one step of training, in [-1, 1].
+struct Batch {
+  std::int64_t first = 0;              // running number of the first image
+  std::vector<float> pictures;         // [B, R, R, C], x / 127.5 - 1
+  std::vector<std::int64_t> labels;    // [B]; 0 where there are no classes
+  std::vector<float> augment_labels;   // [B, 9] where the augmentation is labelled, else empty
+};
+
+/// Hands out batches in order, made ahead of time by threads of its own. Image number n (counted from 0 over the
+/// whole training) is picture permuted(n % size, size, seed, stream_of(data_order, n / size)), augmented by random
+/// numbers of stream_of(augmentation, n): a function of n alone, so that resuming needs only the number.
+class Loader {
+ public:
+  Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation, std::uint64_t seed,
+         std::int64_t batch, std::int64_t first_image, int threads);
+  ~Loader();
+
+  /// The next batch; rethrows what a reading thread threw.
+  Batch next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace diffit

@@ -1,0 +1,81 @@
+#include "io/fields.h"
+
+#include <gtest/gtest.h>
+
+namespace diffit {
+namespace {
+
+struct Toy {
+  std::int64_t count = 3;
+  double rate = 0.5;
+  bool on = false;
+  std::string kind = "adam";
+  std::vector<std::int64_t> widths{1, 2};
+};
+
+template <class V>
+void visit_fields(V& v, Toy& t) {
+  v("count", t.count, "", 1, 10);
+  v("rate", t.rate, "", 0, 1);
+  v("on", t.on, "");
+  v("kind", t.kind, "");
+  v("widths", t.widths, "", 1, 100);
+}
+
+std::string error_of(const std::string& toml) {
+  Toy toy;
+  try {
+    read_fields(toy, parse_toml(toml, "toy.toml"), "toy.toml");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::invalid);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Fields, ReadWhatIsGivenAndKeepTheRest) {
+  Toy toy;
+  read_fields(toy, parse_toml("count = 7\nwidths = [4, 5]\nrate = 1", "t"), "t");
+  EXPECT_EQ(toy.count, 7);
+  EXPECT_EQ(toy.rate, 1.0);
+  EXPECT_EQ(toy.kind, "adam");
+  EXPECT_EQ(toy.widths, (std::vector<std::int64_t>{4, 5}));
+}
+
+TEST(Fields, WrittenFieldsReadBackThroughToml) {
+  Toy toy{.count = 9, .rate = 1e-7, .on = true, .kind = "a\"b\\c", .widths = {}};
+  Json object = Json::object();
+  object["toy"] = write_fields(toy);
+  const Json back = parse_toml(format_toml(object), "t")["toy"];
+  Toy again;
+  read_fields(again, back, "t");
+  EXPECT_EQ(write_fields(again), write_fields(toy));
+}
+
+TEST(Fields, ErrorsNameTheKeyAndTheNearestRealOne) {
+  EXPECT_EQ(error_of("cuont = 1"), "toy.toml: unknown key 'cuont'; did you mean 'count'?");
+  EXPECT_EQ(error_of("count = 1.5"), "toy.toml.count: wanted a whole number, got 1.5");
+  EXPECT_EQ(error_of("count = 11"), "toy.toml.count: wanted 1 to 10, got 11");
+  EXPECT_EQ(error_of("rate = \"x\""), "toy.toml.rate: wanted a number, got \"x\"");
+  EXPECT_EQ(error_of("rate = nan"), "toy.toml.rate: wanted a finite number, got null");
+  EXPECT_EQ(error_of("widths = [1, 0]"), "toy.toml.widths[1]: wanted 1 to 100, got 0");
+  EXPECT_EQ(error_of("on = 2020-01-01").substr(0, 9), "toy.toml:");
+  EXPECT_EQ(error_of("count = ").substr(0, 11), "toy.toml:1:");
+}
+
+TEST(Fields, NestingBombsAreRefused) {
+  EXPECT_THROW(parse_json(std::string(100000, '['), "x"), Error);
+  EXPECT_THROW(parse_toml("a = " + std::string(100000, '['), "x"), Error);
+}
+
+TEST(Fields, SetByPathTakesTomlValuesAndBareWords) {
+  Json object = Json::object();
+  set_by_path(object, "train.lr=1e-3");
+  set_by_path(object, "train.kind = adamw");
+  set_by_path(object, "model.channels=[1,2]");
+  EXPECT_EQ(object.dump(), R"({"train":{"lr":0.001,"kind":"adamw"},"model":{"channels":[1,2]}})");
+  EXPECT_THROW(set_by_path(object, "train.lr"), Error);
+}
+
+}  // namespace
+}  // namespace diffit

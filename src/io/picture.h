@@ -1,0 +1,52 @@
+// Pictures in memory and as PNG, JPEG and WebP.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace diffit {
+
+/// 8-bit pixels [height, width, channels], row-major; channels is 1 (grey) or 3 (RGB).
+struct Picture {
+  std::int64_t width = 0, height = 0, channels = 0;
+  std::vector<std::uint8_t> pixels;
+
+  std::uint8_t* row(std::int64_t y) { return pixels.data() + y * width * channels; }
+  const std::uint8_t* row(std::int64_t y) const { return pixels.data() + y * width * channels; }
+};
+
+/// The largest side that is decoded.
+inline constexpr std::int64_t kLargestSide = 32768;
+
+/// Decodes PNG, JPEG or WebP, told apart by content. Grey stays grey; palettes become RGB (or grey where every
+/// entry is grey); alpha is composited over white; 16-bit
+/// is reduced to 8 by rounding; CMYK JPEGs become RGB. `where` names the file in errors; anything malformed,
+/// truncated, animated or larger than kLargestSide is Error(invalid), before memory is taken.
+Picture decode_picture(std::span<const std::byte> bytes, const std::string& where);
+Picture read_picture(const fs::path& path);
+
+/// Whether a file of that name is taken for a picture: .png .jpg .jpeg .webp, in any case.
+bool is_picture_name(const std::string& name);
+
+/// Text chunks of a PNG (tEXt for Latin-1, iTXt otherwise).
+using PngText = std::map<std::string, std::string>;
+
+/// `level` is zlib's: 0 stores (what the EDM zip holds), 6 is usual.
+std::vector<std::byte> encode_png(const Picture& picture, int level, const PngText& text = {});
+void write_png(const fs::path& path, const Picture& picture, const PngText& text = {});
+PngText read_png_text(const fs::path& path);
+
+/// Pictures of equal size side by side, row by row, `columns` a row (0: as square as can be), `gap` pixels apart
+/// on `background`; grey and RGB may be mixed (then RGB).
+Picture grid(std::span<const Picture> pictures, std::int64_t columns, std::int64_t gap = 2,
+             std::uint8_t background = 255);
+/// Each pixel repeated `factor` times in both directions.
+Picture enlarged(const Picture& picture, std::int64_t factor);
+
+}  // namespace diffit

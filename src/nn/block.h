@@ -1,0 +1,68 @@
+// The transformer block of DiffiT, on maps: time-dependent self-attention and an MLP.
+#pragma once
+
+#include "nn/parameters.h"
+
+namespace diffit {
+
+/// Time-dependent multihead self-attention (DiffiT eq. 3 to 6). The time token is one vector per sample, so its
+/// projection is one 3C vector per sample, never a token-sized tensor.
+struct Tmsa {
+  Linear qkv_temb, qkv, proj;
+  at::Tensor table;  // relative_position_bias_table [(2w-1)^2, heads]
+  at::Tensor index;  // relative_position_index [N, N] int64: in files only, the kernels compute it
+  std::int64_t heads = 1, window = 1;
+
+  Tmsa() = default;
+  Tmsa(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window);
+  /// x [B, H, W, C], time [B, time_width] -> [B, H, W, C].
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  void add_to(ParameterList& list, const std::string& prefix) const;
+};
+
+/// fc2(gelu(fc1(x))), tanh GELU.
+struct Mlp {
+  Linear fc1, fc2;
+
+  Mlp() = default;
+  Mlp(std::int64_t width, double ratio);
+  at::Tensor operator()(const at::Tensor& x) const;
+  void add_to(ParameterList& list, const std::string& prefix) const;
+};
+
+/// x += TMSA(LN(x), time); x += MLP(LN(x)) (DiffiT eq. 7 and 8); LayerNorm eps 1e-6 without affine, as released.
+struct Block {
+  Tmsa attn;
+  Mlp mlp;
+
+  Block() = default;
+  Block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window, double mlp_ratio);
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  void add_to(ParameterList& list, const std::string& prefix) const;
+};
+
+/// Sinusoidal features of t or c_noise: [B] -> [B, 256], cos then sin, periods 2 pi to 2 pi * 10000.
+at::Tensor timestep_features(const at::Tensor& t);
+
+/// features -> Linear -> SiLU -> Linear: [B] -> [B, width].
+struct TimeEmbedder {
+  Linear first, second;  // mlp.0, mlp.2
+
+  TimeEmbedder() = default;
+  explicit TimeEmbedder(std::int64_t width);
+  at::Tensor operator()(const at::Tensor& t) const;
+  void add_to(ParameterList& list, const std::string& prefix) const;
+};
+
+/// A table of classes + 1 rows; the last is the null label of classifier-free guidance.
+struct LabelEmbedder {
+  at::Tensor table;  // [classes + 1, width]
+
+  LabelEmbedder() = default;
+  LabelEmbedder(std::int64_t classes, std::int64_t width);
+  /// y [B] int64 in 0..classes -> [B, width]. The caller has checked the range.
+  at::Tensor operator()(const at::Tensor& y) const;
+  void add_to(ParameterList& list, const std::string& prefix) const;
+};
+
+}  // namespace diffit

@@ -1,0 +1,38 @@
+// The latent DiffiT (DiffiT section 3.3), as released: eps and a variance range out of a noisy latent.
+#pragma once
+
+#include <vector>
+
+#include "nn/block.h"
+#include "nn/config.h"
+
+namespace diffit {
+
+class LatentDiffiT {
+ public:
+  explicit LatentDiffiT(const LatentConfig& config);
+
+  const LatentConfig& config() const { return config_; }
+  /// In the order and with the names of the released checkpoints. The tensors are shared with the model.
+  const ParameterList& parameters() const { return parameters_; }
+
+  /// x [B, C, S, S], t [B] float32 in 0..999, y [B] int64 in 0..classes (classes: the null label)
+  /// -> [B, 2C, S, S]: eps, then the variance's position in its range.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const;
+
+ private:
+  LatentConfig config_;
+  at::Tensor patch_weight_, patch_bias_;  // x_embedder.proj [hidden, C, p, p], [hidden]
+  at::Tensor position_;                   // pos_embed [1, N, hidden], fixed
+  TimeEmbedder t_embedder_;
+  LabelEmbedder y_embedder_;
+  std::vector<Block> blocks_;
+  Linear final_;
+  ParameterList parameters_;
+};
+
+/// The fixed two-dimensional sin-cos table [grid * grid, width]: the first half of the width encodes the column,
+/// the second the row; in each, sines then cosines of position / 10000^(i / (width / 4)). Float32 from float64.
+at::Tensor sincos_position(std::int64_t width, std::int64_t grid);
+
+}  // namespace diffit

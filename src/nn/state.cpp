@@ -1,0 +1,155 @@
+#include "nn/state.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "base/error.h"
+
+namespace diffit {
+
+at::ScalarType scalar_type(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f64: return at::kDouble;
+    case Dtype::f32: return at::kFloat;
+    case Dtype::f16: return at::kHalf;
+    case Dtype::bf16: return at::kBFloat16;
+    case Dtype::i64: return at::kLong;
+    case Dtype::i32: return at::kInt;
+    case Dtype::i16: return at::kShort;
+    case Dtype::i8: return at::kChar;
+    case Dtype::u64: return at::kUInt64;
+    case Dtype::u32: return at::kUInt32;
+    case Dtype::u16: return at::kUInt16;
+    case Dtype::u8: return at::kByte;
+    case Dtype::boolean: return at::kBool;
+  }
+  fail("unknown element type");
+}
+
+Dtype dtype_of(at::ScalarType type) {
+  for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::f16, Dtype::bf16, Dtype::i64, Dtype::i32, Dtype::i16,
+                            Dtype::i8, Dtype::u64, Dtype::u32, Dtype::u16, Dtype::u8, Dtype::boolean}) {
+    if (scalar_type(dtype) == type) return dtype;
+  }
+  fail("a tensor of type {} has no place in a file", at::toString(type));
+}
+
+at::Tensor to_tensor(const TensorView& view) {
+  at::Tensor tensor = at::empty(view.shape, scalar_type(view.dtype));
+  if (!view.bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), view.bytes.data(), view.bytes.size());
+  return tensor;
+}
+
+TensorView view_of(std::string name, const at::Tensor& tensor) {
+  return {std::move(name), dtype_of(tensor.scalar_type()), tensor.sizes().vec(),
+          {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
+}
+
+namespace {
+
+/// Collects what is wrong, so that one error tells it all; long lists are cut.
+class Complaints {
+ public:
+  template <class... A>
+  void add(fmt::format_string<A...> format, A&&... args) {
+    if (++count_ <= kShown) text_ += (text_.empty() ? "" : "; ") + fmt::format(format, std::forward<A>(args)...);
+  }
+  void reject_if_any(const std::string& where) const {
+    if (count_ == 0) return;
+    const std::string more = count_ > kShown ? fmt::format("; and {} more", count_ - kShown) : "";
+    reject("{}: the tensors do not fit the model: {}{}", where, text_, more);
+  }
+
+ private:
+  static constexpr int kShown = 12;
+  int count_ = 0;
+  std::string text_;
+};
+
+bool finite(const at::Tensor& tensor) {
+  return !tensor.is_floating_point() || at::isfinite(tensor).all().item<bool>();
+}
+
+}  // namespace
+
+void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors, const std::string& prefix,
+                     const std::string& where) {
+  const at::NoGradGuard no_grad;
+  std::map<std::string, const TensorView*> unclaimed;
+  for (const TensorView& view : tensors) {
+    if (view.name.starts_with(prefix)) unclaimed[view.name.substr(prefix.size())] = &view;
+  }
+  Complaints complaints;
+  for (const Parameter& p : parameters) {
+    const auto found = unclaimed.find(p.name);
+    if (found == unclaimed.end()) {
+      // An index is a function of the window: files without it lose nothing.
+      if (p.start != Start::buffer) complaints.add("missing {}{}", prefix, p.name);
+      continue;
+    }
+    const TensorView& view = *found->second;
+    unclaimed.erase(found);
+    const at::IntArrayRef wanted = p.tensor.sizes();
+    if (at::IntArrayRef(view.shape) != wanted) {
+      complaints.add("{}: wanted shape [{}], got [{}]", view.name, fmt::join(wanted, ", "),
+                     fmt::join(view.shape, ", "));
+      continue;
+    }
+    const bool wants_index = p.start == Start::buffer;
+    const at::Tensor value = to_tensor(view);
+    if (wants_index ? !at::isIntegralType(value.scalar_type(), false) : !value.is_floating_point()) {
+      complaints.add("{}: wanted {}, got {}", view.name, wants_index ? "whole numbers" : "floating point",
+                     safetensors_name(view.dtype));
+    } else if (wants_index) {
+      if (!at::equal(value.to(at::kLong), p.tensor)) complaints.add("{}: not the index of this window", view.name);
+    } else if (!finite(value)) {
+      complaints.add("{}: holds NaN or infinity", view.name);
+    } else {
+      p.tensor.copy_(value);
+    }
+  }
+  for (const auto& [name, view] : unclaimed) complaints.add("unexpected {}", view->name);
+  complaints.reject_if_any(where);
+}
+
+std::vector<std::pair<std::string, at::Tensor>> named_tensors(const ParameterList& parameters,
+                                                              const std::string& prefix) {
+  std::vector<std::pair<std::string, at::Tensor>> named;
+  for (const Parameter& p : parameters) {
+    named.emplace_back(prefix + p.name, p.tensor.detach().to(at::kCPU).contiguous());
+  }
+  return named;
+}
+
+ModelConfig infer_config(std::span<const TensorView> tensors, const std::string& where) {
+  std::map<std::string, const std::vector<std::int64_t>*> shape;
+  for (const TensorView& view : tensors) shape[view.name] = &view.shape;
+  const auto axis = [&](const std::string& name, std::size_t rank, std::size_t i) {
+    const auto found = shape.find(name);
+    DIFFIT_CHECK(found != shape.end() && found->second->size() == rank,
+                 "{}: no \"diffit.config\" in its metadata, and no {} of {} axes to infer one from (wanted a model "
+                 "that diffit wrote, or a released latent checkpoint)",
+                 where, name, rank);
+    return (*found->second)[i];
+  };
+  LatentConfig c;
+  c.hidden = axis("x_embedder.proj.weight", 4, 0);
+  c.in_channels = axis("x_embedder.proj.weight", 4, 1);
+  c.patch = axis("x_embedder.proj.weight", 4, 2);
+  const std::int64_t tokens = axis("pos_embed", 3, 1);
+  const auto grid = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(tokens))));
+  DIFFIT_CHECK(grid > 0 && grid * grid == tokens, "{}: pos_embed has {} tokens, wanted a square number", where, tokens);
+  DIFFIT_CHECK(c.patch > 0 && c.patch <= 64 && grid <= 4096, "{}: no latent model has patches of {}", where, c.patch);
+  c.input_size = grid * c.patch;
+  c.classes = axis("y_embedder.embedding_table.weight", 2, 0) - 1;
+  c.depth = 0;
+  while (shape.contains(fmt::format("blocks.{}.attn.qkv.weight", c.depth))) ++c.depth;
+  c.heads = axis("blocks.0.attn.relative_position_bias_table", 2, 1);
+  c.mlp_ratio = static_cast<double>(axis("blocks.0.mlp.fc1.weight", 2, 0)) / static_cast<double>(c.hidden);
+  // The ranges are those of any configuration.
+  return read_model_config(write_model_config(c), where + " (inferred)");
+}
+
+}  // namespace diffit
