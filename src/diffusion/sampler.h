@@ -1,0 +1,42 @@
+// Samplers of EDM (Karras 2022): from noise to pictures, one screen each.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace diffit {
+
+/// D(x; sigma): x [B, ...] float64, sigma > 0 -> [B, ...] float64 (computed in the network's own precision).
+using Denoiser = std::function<at::Tensor(const at::Tensor& x, double sigma)>;
+
+/// Unit noise of x's shape, for the k-th step that adds noise (k = 0, 1, ...).
+using StepNoise = std::function<at::Tensor(std::int64_t k)>;
+
+/// Called after each step: done steps, all steps. May throw to stop.
+using StepProgress = std::function<void(std::int64_t done, std::int64_t steps)>;
+
+/// sigma_i = (sigma_max^(1/rho) + i/(N-1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho, i < N, then 0 (EDM eq. 5).
+std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min = 0.002, double sigma_max = 80,
+                                  double rho = 7);
+
+/// EDM's stochasticity, algorithm 2: noise is put back while s_min <= sigma <= s_max.
+struct Churn {
+  double s_churn = 0, s_min = 0, s_max = 1e300, s_noise = 1;
+
+  /// gamma_i at `sigma` with N steps.
+  double gamma(double sigma, std::int64_t steps) const;
+};
+
+/// Heun's second-order method (EDM algorithm 2; without churn algorithm 1). `sigmas` ends with 0.
+/// `unit_noise` [B, ...] is scaled by sigmas[0]; the state is float64. 2N - 1 evaluations for N steps.
+at::Tensor heun(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
+                const Churn& churn, const StepNoise& step_noise, const StepProgress& progress = {});
+
+/// Euler's method on the same grid: algorithm 2 without the correction. N evaluations.
+at::Tensor euler(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
+                 const Churn& churn, const StepNoise& step_noise, const StepProgress& progress = {});
+
+}  // namespace diffit
