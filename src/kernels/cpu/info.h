@@ -1,0 +1,12 @@
+// The instruction set that was chosen.
+#pragma once
+
+namespace diffit::cpu {
+
+/// "AVX3", "AVX2", or "SCALAR" where neither is there.
+const char* target_name();
+
+/// Whether the processor has one of the vector instruction sets that the kernels are written for.
+bool has_vector_target();
+
+}  // namespace diffit::cpu

@@ -1,0 +1,50 @@
+#include "kernels/dispatch.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
+#include "kernels/cpu/info.h"
+#include "kernels/ops.h"
+#include "kernels/pch.h"
+
+namespace diffit {
+namespace {
+
+std::atomic<bool>& fast_kernels_switch() {
+  static std::atomic<bool> on = [] {
+    const char* wanted = std::getenv("DIFFIT_KERNELS");
+    return wanted == nullptr || std::string_view(wanted) != "definition";
+  }();
+  return on;
+}
+
+}  // namespace
+
+void use_fast_kernels(bool on) {
+  fast_kernels_switch() = on;
+}
+bool fast_kernels() {
+  return fast_kernels_switch();
+}
+const char* cpu_kernel_target() {
+  return cpu::target_name();
+}
+
+bool takes_cpu_kernel(const at::Tensor& x) {
+  return fast_kernels() && x.is_cpu() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && cpu::has_vector_target();
+}
+
+bool needs_grad(std::initializer_list<at::Tensor> tensors) {
+  return at::GradMode::is_enabled() && std::any_of(tensors.begin(), tensors.end(), [](const at::Tensor& x) {
+           return x.defined() && x.requires_grad();
+         });
+}
+
+cpu::Element element_of(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat ? cpu::Element::float32 : cpu::Element::bfloat16;
+}
+
+}  // namespace diffit
