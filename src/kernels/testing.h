@@ -12,8 +12,7 @@
 
 namespace diffit::testing {
 
-/// The unit roundoff of the type: 2^-24 for float32 (24 bits), 2^-8 for bfloat16 (8 bits): half a unit in the
-/// last place).
+/// The unit roundoff of the type, half a unit in the last place of 1: 2^-24 for float32, 2^-8 for bfloat16.
 inline double epsilon(at::ScalarType type) {
   switch (type) {
     case at::kBFloat16:
