@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Checks that includes point up the page of layers (docs/architecture.md), and what each layer may see."""
+
+import pathlib
+import re
+import sys
+
+LAYERS = ["base", "io", "kernels", "nn", "diffusion", "data", "train"]
+# What a layer may include of the others, where that is less than everything above it.
+SEES = {"base": [], "io": ["base"], "kernels": ["base"], "data": ["base", "io"]}
+TORCH_FREE = {"base", "io", "data"}
+TORCH = re.compile(r"(ATen|c10|torch)/")
+# Only tools/ prints or ends the program.
+PRINTS = re.compile(r"\bstd::(cout|cerr|clog|printf|exit|abort|_Exit)\b|\bfmt::print\b|(?<![\w:.>])(printf|exit|abort)\(")
+LONGEST = 500
+
+
+def complaints(path: pathlib.Path, layer: str):
+    above = SEES.get(layer, LAYERS[: LAYERS.index(layer)]) + [layer]
+    test = path.stem.endswith("_test") or path.stem == "testing"
+    text = path.read_text()
+    for number, line in enumerate(text.splitlines(), 1):
+        if included := re.match(r'\s*#\s*include\s*["<]([^">]+)[">]', line):
+            name = included[1]
+            if TORCH.match(name) and layer in TORCH_FREE:
+                yield number, f"{layer}/ is free of torch, but includes {name}"
+            other = name.split("/")[0]
+            if other in LAYERS and other not in above:
+                yield number, f"{layer}/ lies above {other}/, but includes {name}"
+        elif not test and PRINTS.search(line.split("//")[0]):
+            yield number, f"a library neither prints nor exits: {line.strip()}"
+    if (length := text.count("\n")) > LONGEST:
+        yield length, f"{length} lines: is it one thing?"
+
+
+def main() -> int:
+    found = 0
+    root = pathlib.Path(__file__).resolve().parent.parent / "src"
+    for path in sorted(root.rglob("*")):
+        if path.suffix not in {".h", ".cpp", ".cu", ".cuh"}:
+            continue
+        layer = path.relative_to(root).parts[0]
+        if layer not in LAYERS:
+            print(f"src/{layer}: not in the list of layers of {pathlib.Path(__file__).name}")
+            found += 1
+            continue
+        for number, text in complaints(path, layer):
+            print(f"{path.relative_to(root.parent)}:{number}: {text}")
+            found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
