@@ -1,0 +1,19 @@
+// The decoders behind decode_picture, one a format.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "io/picture.h"
+
+namespace diffit::detail {
+
+Picture decode_png(std::span<const std::byte> bytes, const std::string& where);
+Picture decode_jpeg(std::span<const std::byte> bytes, const std::string& where);
+Picture decode_webp(std::span<const std::byte> bytes, const std::string& where);
+
+/// Rejects sides outside 1..kLargestSide, and pictures that no file of `packed` bytes can plausibly hold.
+void check_sides(std::uint64_t width, std::uint64_t height, std::uint64_t packed, const std::string& where);
+
+}  // namespace diffit::detail

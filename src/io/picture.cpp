@@ -1,0 +1,112 @@
+#include "io/picture.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstring>
+#include <string_view>
+
+#include "base/error.h"
+#include "io/codecs.h"
+
+namespace diffit {
+namespace {
+
+constexpr std::uint64_t kLargestFile = 1ull << 30;
+
+}  // namespace
+
+namespace detail {
+
+void check_sides(std::uint64_t width, std::uint64_t height, std::uint64_t packed, const std::string& where) {
+  constexpr std::uint64_t kLargest = kLargestSide;
+  DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargest && height <= kLargest,
+               "{}: wanted a picture with sides of 1 to {} pixels, got {}x{}", where, kLargest, width,
+               height);
+  // A plain surface packs well; beyond 64 million pixels the file has to show something for it.
+  constexpr std::uint64_t kFree = 1ull << 26, kPixelsPerByte = 4096;
+  DIFFIT_CHECK(width * height <= kFree || width * height / kPixelsPerByte <= packed,
+               "{}: claims {}x{} pixels in a file of {} bytes; is it truncated?", where, width, height,
+               packed);
+}
+
+}  // namespace detail
+
+Picture decode_picture(std::span<const std::byte> bytes, const std::string& where) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with("\x89PNG\r\n\x1a\n")) return detail::decode_png(bytes, where);
+  if (text.starts_with("\xff\xd8\xff")) return detail::decode_jpeg(bytes, where);
+  if (text.starts_with("RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") {
+    return detail::decode_webp(bytes, where);
+  }
+  reject("{}: wanted a PNG, JPEG or WebP picture, got {}", where,
+         bytes.empty() ? "an empty file" : "something else");
+}
+
+Picture read_picture(const fs::path& path) {
+  return decode_picture(read_file(path, kLargestFile), path.string());
+}
+
+bool is_picture_name(const std::string& name) {
+  std::string ending = fs::path(name).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".webp";
+}
+
+void write_png(const fs::path& path, const Picture& picture, const PngText& text) {
+  AtomicFile file(path);
+  file.write(encode_png(picture, 6, text));
+  file.commit();
+}
+
+Picture grid(std::span<const Picture> pictures, std::int64_t columns, std::int64_t gap,
+             std::uint8_t background) {
+  DIFFIT_CHECK(!pictures.empty(), "a grid wants at least one picture, got none");
+  const std::int64_t count = static_cast<std::int64_t>(pictures.size());
+  if (columns <= 0) columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  columns = std::min(columns, count);
+  const std::int64_t rows = (count + columns - 1) / columns;
+  const std::int64_t width = pictures[0].width, height = pictures[0].height;
+  Picture out;
+  for (const Picture& picture : pictures) {
+    DIFFIT_CHECK(picture.width == width && picture.height == height,
+                 "a grid wants pictures of one size, got {}x{} and {}x{}", width, height, picture.width,
+                 picture.height);
+    out.channels = std::max(out.channels, picture.channels);
+  }
+  out.width = columns * (width + gap) - gap;
+  out.height = rows * (height + gap) - gap;
+  out.pixels.assign(static_cast<std::size_t>(out.width * out.height * out.channels), background);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Picture& picture = pictures[static_cast<std::size_t>(i)];
+    const std::int64_t left = i % columns * (width + gap), top = i / columns * (height + gap);
+    for (std::int64_t y = 0; y < height; ++y) {
+      std::uint8_t* to = out.row(top + y) + left * out.channels;
+      const std::uint8_t* from = picture.row(y);
+      if (picture.channels == out.channels) {
+        std::memcpy(to, from, static_cast<std::size_t>(width * out.channels));
+      } else {
+        for (std::int64_t x = 0; x < width; ++x) std::memset(to + 3 * x, from[x], 3);
+      }
+    }
+  }
+  return out;
+}
+
+Picture enlarged(const Picture& picture, std::int64_t factor) {
+  DIFFIT_CHECK(factor >= 1, "a picture can be enlarged 1 time or more, not {}", factor);
+  Picture out{picture.width * factor, picture.height * factor, picture.channels, {}};
+  out.pixels.resize(static_cast<std::size_t>(out.width * out.height * out.channels));
+  for (std::int64_t y = 0; y < out.height; ++y) {
+    const std::uint8_t* from = picture.row(y / factor);
+    std::uint8_t* to = out.row(y);
+    for (std::int64_t x = 0; x < out.width; ++x) {
+      std::memcpy(to + x * out.channels, from + x / factor * out.channels,
+                  static_cast<std::size_t>(out.channels));
+    }
+  }
+  return out;
+}
+
+}  // namespace diffit

@@ -1,0 +1,42 @@
+// WebP through libwebp.
+#include <webp/decode.h>
+
+#include "base/error.h"
+#include "io/codecs.h"
+
+namespace diffit::detail {
+
+Picture decode_webp(std::span<const std::byte> bytes, const std::string& where) {
+  const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  WebPBitstreamFeatures features{};
+  const VP8StatusCode code = WebPGetFeatures(data, bytes.size(), &features);
+  DIFFIT_CHECK(code == VP8_STATUS_OK, "{}: wanted a well-formed WebP, got a bad header (libwebp status {})",
+               where, static_cast<int>(code));
+  DIFFIT_CHECK(!features.has_animation, "{}: wanted one picture, got an animated WebP", where);
+  check_sides(static_cast<std::uint64_t>(features.width), static_cast<std::uint64_t>(features.height),
+              bytes.size(), where);
+  const std::size_t pixels =
+      static_cast<std::size_t>(features.width) * static_cast<std::size_t>(features.height);
+  const std::size_t samples = features.has_alpha ? 4 : 3;
+  Picture picture{features.width, features.height, 3, {}};
+  picture.pixels.resize(pixels * samples);
+  const int stride = features.width * static_cast<int>(samples);
+  const auto* done =
+      features.has_alpha
+          ? WebPDecodeRGBAInto(data, bytes.size(), picture.pixels.data(), picture.pixels.size(), stride)
+          : WebPDecodeRGBInto(data, bytes.size(), picture.pixels.data(), picture.pixels.size(), stride);
+  DIFFIT_CHECK(done != nullptr, "{}: wanted a well-formed WebP, got damaged or truncated data", where);
+  if (features.has_alpha) {
+    for (std::size_t i = 0; i < pixels; ++i) {
+      const unsigned alpha = picture.pixels[4 * i + 3];
+      for (std::size_t c = 0; c < 3; ++c) {
+        const unsigned mixed = picture.pixels[4 * i + c] * alpha + 255 * (255 - alpha);
+        picture.pixels[3 * i + c] = static_cast<std::uint8_t>((2 * mixed + 255) / 510);
+      }
+    }
+    picture.pixels.resize(3 * pixels);
+  }
+  return picture;
+}
+
+}  // namespace diffit::detail
