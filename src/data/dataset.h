@@ -10,11 +10,13 @@
 
 namespace diffit {
 
-/// A source whose pictures all have one square size and one number of channels. Decoded pictures are kept while
-/// they fit into `cache_bytes`; a set larger than memory is read again each epoch.
+/// A source whose pictures all have one square size and one number of channels. Decoded pictures are kept
+/// while they fit into `cache_bytes`; a set larger than memory is read again each epoch.
 class Dataset {
  public:
-  /// Reads the first picture for the size; the others are checked as they are read.
+  /// Reads the first picture for the size and the channels; the others are checked as they are read. A grey
+  /// picture among RGB ones is repeated; an RGB picture in a set that starts with a grey one is
+  /// Error(invalid).
   explicit Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes = 1ull << 30);
 
   std::int64_t size() const { return source_->size(); }
@@ -34,6 +36,11 @@ class Dataset {
   std::shared_ptr<Cache> cache_;
 };
 
+/// The data set at `path` with its pictures at their own size (`resolution` 0) or fitted to [resolution,
+/// resolution] as fitted() with Crop::none does: smaller ones are framed with zeros, larger square ones
+/// reduced.
+std::shared_ptr<const Dataset> open_dataset(const fs::path& path, std::int64_t resolution = 0);
+
 /// How training pictures are changed before they are noised.
 struct Augmentation {
   double flip = 0;         // probability of a mirror image, in place, without a label
@@ -42,20 +49,22 @@ struct Augmentation {
   bool labelled() const { return probability > 0; }
 };
 
-/// Width of the augmentation's condition label: EDM's 9 (flip, flip, scale, rotation 2, anisotropy 2, shift 2).
+/// Width of the augmentation's condition label: EDM's 9 (flip, flip, scale, rotation 2, anisotropy 2, shift
+/// 2).
 inline constexpr std::int64_t kAugmentLabel = 9;
 
 /// Pictures for one step of training, in [-1, 1].
 struct Batch {
-  std::int64_t first = 0;              // running number of the first image
-  std::vector<float> pictures;         // [B, R, R, C], x / 127.5 - 1
-  std::vector<std::int64_t> labels;    // [B]; 0 where there are no classes
-  std::vector<float> augment_labels;   // [B, 9] where the augmentation is labelled, else empty
+  std::int64_t first = 0;             // running number of the first image
+  std::vector<float> pictures;        // [B, R, R, C], x / 127.5 - 1
+  std::vector<std::int64_t> labels;   // [B]; 0 where there are no classes
+  std::vector<float> augment_labels;  // [B, 9] where the augmentation is labelled, else empty
 };
 
-/// Hands out batches in order, made ahead of time by threads of its own. Image number n (counted from 0 over the
-/// whole training) is picture permuted(n % size, size, seed, stream_of(data_order, n / size)), augmented by random
-/// numbers of stream_of(augmentation, n): a function of n alone, so that resuming needs only the number.
+/// Hands out batches in order, made ahead of time by `threads` threads of its own (0: by next() itself).
+/// Image number n (counted from 0 over the whole training) is picture permuted(n % size, size, seed,
+/// stream_of(data_order, n / size)), augmented by random numbers of stream_of(augmentation, n): a function of
+/// n alone, so that resuming needs only the number.
 class Loader {
  public:
   Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation, std::uint64_t seed,
@@ -64,6 +73,8 @@ class Loader {
 
   /// The next batch; rethrows what a reading thread threw.
   Batch next();
+  /// The same into `batch`, whose memory is used again for a later one: nothing is allocated in the long run.
+  void next(Batch& batch);
 
  private:
   struct State;

@@ -29,9 +29,10 @@ class PictureSource {
   virtual std::string name(std::int64_t index) const = 0;
 };
 
-/// Opens what `path` is, by content and name: an EDM zip (or any zip of pictures), an IDX(.gz) images file with its
-/// labels beside it, CIFAR binary, or a folder of pictures (dataset.json, else class = top-level folder where
-/// there is more than one). Error(invalid) says what was wanted where it is none of these or has no picture.
+/// Opens what `path` is, by content and name: an EDM zip (or any zip of pictures), an IDX(.gz) images file
+/// with its labels beside it, CIFAR binary, or a folder of pictures (dataset.json, else class = top-level
+/// folder where there is more than one). Error(invalid) says what was wanted where it is none of these or has
+/// no picture.
 std::unique_ptr<PictureSource> open_source(const fs::path& path);
 
 }  // namespace diffit

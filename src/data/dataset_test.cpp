@@ -1,0 +1,166 @@
+#include "data/dataset.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/fit.h"
+#include "io/testing.h"
+
+namespace diffit {
+namespace {
+
+/// Picture i is a gradient that starts at i; its label is i mod 3.
+class Gradients : public PictureSource {
+ public:
+  explicit Gradients(std::int64_t size, std::int64_t channels = 1) : size_(size), channels_(channels) {}
+  std::int64_t size() const override { return size_; }
+  Picture read(std::int64_t index) const override {
+    ++reads;
+    if (index == bad) reject("picture {} is bad", index);
+    Picture picture{4, 4, index == grey ? 1 : channels_, {}};
+    for (std::int64_t i = 0; i < 16 * picture.channels; ++i)
+      picture.pixels.push_back(static_cast<std::uint8_t>(index + i));
+    return picture;
+  }
+  std::int64_t classes() const override { return 3; }
+  std::int64_t label(std::int64_t index) const override { return index % 3; }
+  std::string describe() const override { return "gradients"; }
+  std::string name(std::int64_t index) const override { return std::to_string(index); }
+
+  mutable std::atomic<int> reads = 0;
+  std::int64_t bad = -1, grey = -1;
+
+ private:
+  std::int64_t size_, channels_;
+};
+
+std::shared_ptr<const Dataset> gradients(std::int64_t size) {
+  return std::make_shared<const Dataset>(std::make_unique<Gradients>(size));
+}
+
+TEST(Dataset, KeepsWhatFitsAndReadsTheRestAgain) {
+  auto owned = std::make_unique<Gradients>(10);
+  const Gradients& source = *owned;
+  const Dataset dataset(std::move(owned), 4 * 16);  // room for four pictures
+  std::vector<std::uint8_t> out(16);
+  source.reads = 0;
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    for (std::int64_t i = 0; i < 10; ++i) {
+      dataset.read(i, out);
+      for (std::size_t k = 0; k < 16; ++k) ASSERT_EQ(out[k], static_cast<std::size_t>(i) + k);
+    }
+  }
+  EXPECT_EQ(source.reads, 4 + 3 * 6);
+}
+
+TEST(Dataset, RepeatsGreyAmongRgbAndRefusesRgbAmongGrey) {
+  auto rgb = std::make_unique<Gradients>(3, 3);
+  rgb->grey = 1;
+  const Dataset dataset(std::move(rgb));
+  std::vector<std::uint8_t> out(48);
+  dataset.read(1, out);
+  for (std::size_t i = 0; i < 48; ++i) EXPECT_EQ(out[i], 1 + i / 3);
+
+  auto first_grey = std::make_unique<Gradients>(3, 3);
+  first_grey->grey = 0;
+  const Dataset mixed(std::move(first_grey));
+  out.resize(16);
+  testing::expect_rejected([&] { mixed.read(1, out); }, {"gradients: 1", "diffit data convert"});
+}
+
+TEST(Loader, GivesTheSameBatchesForAnyThreadsAndFromAnyStart) {
+  const auto dataset = gradients(11);
+  const Augmentation augmentation{0.5, 0.5};
+  Loader reference(dataset, augmentation, 7, 3, 0, 0);
+  std::vector<Batch> expected;
+  for (int i = 0; i < 12; ++i) expected.push_back(reference.next());
+  for (const int threads : {0, 1, 3}) {
+    for (const std::int64_t skipped : {0, 5}) {
+      Loader loader(dataset, augmentation, 7, 3, 3 * skipped, threads);
+      Batch batch;
+      for (auto i = static_cast<std::size_t>(skipped); i < 12; ++i) {
+        loader.next(batch);
+        EXPECT_EQ(batch.first, static_cast<std::int64_t>(3 * i));
+        EXPECT_EQ(batch.labels, expected[i].labels);
+        EXPECT_EQ(batch.pictures, expected[i].pictures);
+        EXPECT_EQ(batch.augment_labels, expected[i].augment_labels);
+      }
+    }
+  }
+}
+
+TEST(Loader, ShowsEachPictureOnceAnEpochInAnOrderOfItsOwn) {
+  const auto dataset = gradients(50);
+  Loader loader(dataset, {}, 1, 50, 0, 1);
+  std::vector<std::vector<float>> orders;
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    const Batch batch = loader.next();
+    EXPECT_TRUE(batch.augment_labels.empty());
+    std::vector<float> starts;
+    for (std::size_t i = 0; i < 50; ++i) {
+      const float start = (batch.pictures[16 * i] + 1) * 127.5f;
+      EXPECT_EQ(static_cast<std::int64_t>(std::lround(start)) % 3, batch.labels[i]);
+      starts.push_back(start);
+    }
+    EXPECT_EQ(std::set<float>(starts.begin(), starts.end()).size(), 50u);
+    orders.push_back(starts);
+  }
+  EXPECT_NE(orders[0], orders[1]);
+}
+
+TEST(Loader, FlipsAsOftenAsAsked) {
+  const auto dataset = gradients(8);
+  Loader loader(dataset, {0.25, 0}, 3, 4000, 0, 1);
+  const Batch batch = loader.next();
+  int flipped = 0;
+  for (std::size_t i = 0; i < 4000; ++i) flipped += batch.pictures[16 * i] > batch.pictures[16 * i + 1];
+  EXPECT_NEAR(flipped, 1000, 5 * std::sqrt(4000 * 0.25 * 0.75));
+}
+
+TEST(Loader, UsesTheMemoryOfABatchAgain) {
+  Loader loader(gradients(8), {}, 3, 4, 0, 1);
+  std::set<const float*> buffers;
+  Batch batch;
+  for (int i = 0; i < 50; ++i) {
+    loader.next(batch);
+    buffers.insert(batch.pictures.data());
+  }
+  EXPECT_LE(buffers.size(), 3u);  // one in each of two slots, one here
+}
+
+TEST(Loader, HandsOnWhatAReaderThrew) {
+  auto source = std::make_unique<Gradients>(8);
+  source->bad = 5;
+  Loader loader(std::make_shared<const Dataset>(std::move(source)), {}, 3, 8, 0, 2);
+  testing::expect_rejected([&] { loader.next(); }, {"picture 5 is bad"});
+  testing::expect_rejected([&] { loader.next(); }, {"picture 5 is bad"});
+}
+
+TEST(OpenDataset, FramesIdxPicturesWithZeros) {
+  const testing::TemporaryFolder folder;
+  std::string images("\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02", 16), labels("\0\0\x08\x01\0\0\0\x02", 8);
+  images += "abcdefgh";
+  labels += std::string("\x04\x00", 2);
+  const fs::path path = folder.write("x-images-idx3-ubyte", images);
+  folder.write("x-labels-idx1-ubyte", labels);
+  const auto dataset = open_dataset(path, 4);
+  EXPECT_EQ(dataset->size(), 2);
+  EXPECT_EQ(dataset->resolution(), 4);
+  EXPECT_EQ(dataset->channels(), 1);
+  EXPECT_EQ(dataset->classes(), 5);
+  EXPECT_EQ(dataset->label(0), 4);
+  std::vector<std::uint8_t> out(16);
+  dataset->read(1, out);
+  EXPECT_EQ(out, (std::vector<std::uint8_t>{0, 0, 0, 0, 0, 'e', 'f', 0, 0, 'g', 'h', 0, 0, 0, 0, 0}));
+  EXPECT_EQ(open_dataset(path)->resolution(), 2);
+
+  folder.write("x-labels-idx1-ubyte", labels.substr(0, 9));
+  testing::expect_rejected([&] { open_dataset(path); }, {"x-labels-idx1-ubyte"});
+}
+
+}  // namespace
+}  // namespace diffit

@@ -1,0 +1,28 @@
+// Brings pictures of any size to one square size.
+#pragma once
+
+#include <memory>
+
+#include "data/source.h"
+
+namespace diffit {
+
+/// How a picture that is not of the wanted size is cut.
+enum class Crop {
+  none,    // not at all: smaller pictures are framed with zeros, centred; anything else is refused
+  center,  // EDM's center-crop: the largest centred square, then Lanczos to the size
+  adm,     // ADM's: halved by box filters while twice as large, bicubic to the size, then the centred square
+};
+
+/// "none", "center" or "adm"; Error(invalid) names the nearest.
+Crop parse_crop(const std::string& name);
+
+/// `picture` as [size, size, C]. With Crop::none, a picture with both sides at most `size` is framed (the odd
+/// pixel goes right and below); a larger square one is reduced by Lanczos; one that is not square is
+/// Error(invalid).
+Picture fitted(Picture picture, std::int64_t size, Crop crop, const std::string& where);
+
+/// `source` with each picture fitted as it is read.
+std::unique_ptr<PictureSource> fitted(std::unique_ptr<PictureSource> source, std::int64_t size, Crop crop);
+
+}  // namespace diffit

@@ -1,0 +1,162 @@
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/augment.h"
+#include "data/dataset.h"
+
+namespace diffit {
+namespace {
+
+/// What one thread needs to make batches, and nobody else's memory.
+class Maker {
+ public:
+  Maker(const Dataset& dataset, const Augmentation& augmentation, std::uint64_t seed)
+      : dataset_(dataset),
+        augmentation_(augmentation),
+        seed_(seed),
+        bytes_(static_cast<std::size_t>(dataset.resolution() * dataset.resolution() * dataset.channels())),
+        warp_(dataset.resolution(), dataset.channels()) {}
+
+  void make(std::int64_t first, std::int64_t count, Batch& batch) {
+    batch.first = first;
+    batch.pictures.resize(static_cast<std::size_t>(count) * bytes_.size());
+    batch.labels.resize(static_cast<std::size_t>(count));
+    batch.augment_labels.resize(augmentation_.labelled() ? static_cast<std::size_t>(count * kAugmentLabel)
+                                                         : 0);
+    for (std::int64_t i = 0; i < count; ++i) make_picture(first + i, static_cast<std::size_t>(i), batch);
+  }
+
+ private:
+  void make_picture(std::int64_t image, std::size_t slot, Batch& batch) {
+    const auto size = static_cast<std::uint64_t>(dataset_.size());
+    const auto number = static_cast<std::uint64_t>(image);
+    const auto index = static_cast<std::int64_t>(
+        permuted(number % size, size, seed_, stream_of(Purpose::data_order, number / size)));
+    dataset_.read(index, bytes_);
+    batch.labels[slot] = dataset_.label(index);
+
+    const std::span<float> picture(batch.pictures.data() + slot * bytes_.size(), bytes_.size());
+    for (std::size_t i = 0; i < bytes_.size(); ++i)
+      picture[i] = static_cast<float>(bytes_[i]) / 127.5f - 1.0f;
+
+    Random random(seed_, stream_of(Purpose::augmentation, number));
+    if (random.uniform() < augmentation_.flip) {
+      flip_horizontally(picture, dataset_.resolution(), dataset_.channels());
+    }
+    if (augmentation_.labelled()) {
+      const Geometry geometry = draw_geometry(random, augmentation_.probability);
+      warp_.apply(geometry, picture);
+      const auto label = geometry.label();
+      std::copy(label.begin(), label.end(),
+                batch.augment_labels.begin() + static_cast<std::ptrdiff_t>(slot * label.size()));
+    }
+  }
+
+  const Dataset& dataset_;
+  Augmentation augmentation_;
+  std::uint64_t seed_;
+  std::vector<std::uint8_t> bytes_;
+  Warp warp_;
+};
+
+}  // namespace
+
+struct Loader::State {
+  struct Slot {
+    Batch batch;
+    std::exception_ptr error;
+    bool full = false;
+  };
+
+  std::shared_ptr<const Dataset> dataset;
+  Augmentation augmentation;
+  std::uint64_t seed;
+  std::int64_t batch_size, first_image;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Slot> slots;   // batch k lies in slot k % slots.size()
+  std::int64_t to_make = 0;  // the next batch that a thread takes
+  std::int64_t to_hand_out = 0;
+  bool stopping = false;
+  std::unique_ptr<Maker> own;  // where there are no threads
+  std::vector<std::jthread> threads;
+
+  void work() {
+    Maker maker(*dataset, augmentation, seed);
+    const auto depth = static_cast<std::int64_t>(slots.size());
+    while (true) {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return stopping || to_make < to_hand_out + depth; });
+      if (stopping) return;
+      const std::int64_t number = to_make++;
+      Slot& slot = slots[static_cast<std::size_t>(number % depth)];
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        maker.make(first_image + number * batch_size, batch_size, slot.batch);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      slot.error = error;
+      slot.full = true;
+      changed.notify_all();
+    }
+  }
+};
+
+Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation, std::uint64_t seed,
+               std::int64_t batch, std::int64_t first_image, int threads)
+    : state_(std::make_unique<State>()) {
+  DIFFIT_CHECK(batch >= 1 && first_image >= 0,
+               "wanted a batch of 1 or more from image 0 or later, got {} from {}", batch, first_image);
+  state_->dataset = std::move(dataset);
+  state_->augmentation = augmentation;
+  state_->seed = seed;
+  state_->batch_size = batch;
+  state_->first_image = first_image;
+  if (threads <= 0) {
+    state_->own = std::make_unique<Maker>(*state_->dataset, augmentation, seed);
+    return;
+  }
+  state_->slots.resize(static_cast<std::size_t>(threads) + 1);
+  for (int i = 0; i < threads; ++i) state_->threads.emplace_back([state = state_.get()] { state->work(); });
+}
+
+Loader::~Loader() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->changed.notify_all();
+}
+
+Batch Loader::next() {
+  Batch batch;
+  next(batch);
+  return batch;
+}
+
+void Loader::next(Batch& batch) {
+  State& state = *state_;
+  if (state.own) {
+    state.own->make(state.first_image + state.to_hand_out++ * state.batch_size, state.batch_size, batch);
+    return;
+  }
+  std::unique_lock lock(state.mutex);
+  State::Slot& slot = state.slots[static_cast<std::size_t>(state.to_hand_out) % state.slots.size()];
+  state.changed.wait(lock, [&] { return slot.full; });
+  if (slot.error) std::rethrow_exception(slot.error);  // and again, should next() be called again
+  std::swap(batch, slot.batch);
+  slot.full = false;
+  ++state.to_hand_out;
+  state.changed.notify_all();
+}
+
+}  // namespace diffit
