@@ -36,18 +36,19 @@ Context open(std::span<const std::byte> bytes, const std::string& where) {
   return context;
 }
 
-/// An APNG announces itself by a chunk before the first data.
-bool is_animated(std::span<const std::byte> bytes) {
+/// Chunks must follow one another up to a whole IEND; an APNG announces itself by one of them.
+void check_chunks(std::span<const std::byte> bytes, const std::string& where) {
   std::size_t at = 8;
   while (bytes.size() - at >= 12) {
     std::uint32_t length = 0;
     for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::uint32_t>(bytes[at + i]);
     const std::string_view type(reinterpret_cast<const char*>(&bytes[at + 4]), 4);
-    if (type == "acTL") return true;
-    if (type == "IDAT" || bytes.size() - at - 12 < length) return false;
+    DIFFIT_CHECK(type != "acTL", "{}: wanted one picture, got an animated PNG", where);
+    if (type == "IEND" && length == 0) return;
+    if (bytes.size() - at - 12 < length) break;
     at += 12 + length;
   }
-  return false;
+  reject("{}: wanted a PNG that ends with an IEND chunk, got a truncated one", where);
 }
 
 /// `full` is the value of full coverage and of white; rounds to nearest.
@@ -108,29 +109,40 @@ bool to_latin1(std::string_view utf8, std::string& out) {
   return true;
 }
 
-void add_text(spng_ctx* context, const PngText& text, const std::string& where) {
-  std::vector<spng_text> chunks;
-  std::vector<std::string> values(text.size());
-  std::string empty;
-  std::size_t i = 0;
-  for (const auto& [key, value] : text) {
-    DIFFIT_CHECK(!key.empty() && key.size() < sizeof(spng_text::keyword),
-                 "{}: a PNG keyword has 1 to 79 letters, got {}", where, key.size());
-    spng_text& chunk = chunks.emplace_back();
-    std::memcpy(chunk.keyword, key.data(), key.size());
-    chunk.type = SPNG_TEXT;
-    if (!to_latin1(value, values[i])) {
-      chunk.type = SPNG_ITXT;
-      values[i] = value;
+/// Text as libspng wants it, which keeps pointers into it until the picture is encoded.
+class TextChunks {
+ public:
+  TextChunks(const PngText& text, const std::string& where) {
+    values_.reserve(text.size());
+    for (const auto& [key, value] : text) {
+      DIFFIT_CHECK(!key.empty() && key.size() < sizeof(spng_text::keyword),
+                   "{}: a PNG keyword has 1 to 79 letters, got {}", where, key.size());
+      spng_text& chunk = chunks_.emplace_back();
+      std::memcpy(chunk.keyword, key.data(), key.size());
+      chunk.type = SPNG_TEXT;
+      std::string& stored = values_.emplace_back();
+      if (!to_latin1(value, stored)) {
+        chunk.type = SPNG_ITXT;
+        stored = value;
+      }
+      chunk.text = stored.data();
+      chunk.length = stored.size();
+      chunk.language_tag = chunk.translated_keyword = empty_.data();
     }
-    chunk.text = values[i].data();
-    chunk.length = values[i].size();
-    chunk.language_tag = chunk.translated_keyword = empty.data();
-    ++i;
   }
-  if (!chunks.empty())
-    check(spng_set_text(context, chunks.data(), static_cast<std::uint32_t>(chunks.size())), where);
-}
+  TextChunks(const TextChunks&) = delete;
+  TextChunks& operator=(const TextChunks&) = delete;
+
+  void add_to(spng_ctx* context, const std::string& where) {
+    if (chunks_.empty()) return;
+    check(spng_set_text(context, chunks_.data(), static_cast<std::uint32_t>(chunks_.size())), where);
+  }
+
+ private:
+  std::vector<spng_text> chunks_;
+  std::vector<std::string> values_;
+  std::string empty_;
+};
 
 }  // namespace
 
@@ -139,7 +151,7 @@ Picture detail::decode_png(std::span<const std::byte> bytes, const std::string& 
   spng_ihdr header{};
   check(spng_get_ihdr(context.get(), &header), where);
   check_sides(header.width, header.height, bytes.size(), where);
-  DIFFIT_CHECK(!is_animated(bytes), "{}: wanted one picture, got an animated PNG", where);
+  check_chunks(bytes, where);
 
   constexpr int kSamples[] = {1, 0, 3, 1, 2, 0, 4};  // a pixel, by colour type
   const std::uint64_t bits =
@@ -198,7 +210,8 @@ std::vector<std::byte> encode_png(const Picture& picture, int level, const PngTe
   check(spng_set_option(context.get(), SPNG_IMG_COMPRESSION_LEVEL, level), where);
   if (level == 0) check(spng_set_option(context.get(), SPNG_FILTER_CHOICE, SPNG_DISABLE_FILTERING), where);
   check(spng_set_ihdr(context.get(), &header), where);
-  add_text(context.get(), text, where);
+  TextChunks chunks(text, where);
+  chunks.add_to(context.get(), where);
   check(spng_encode_image(context.get(), picture.pixels.data(), picture.pixels.size(), SPNG_FMT_PNG,
                           SPNG_ENCODE_FINALIZE),
         where);
