@@ -1,0 +1,60 @@
+#include "io/cifar.h"
+
+#include <gtest/gtest.h>
+
+#include "io/testing.h"
+
+namespace diffit {
+namespace {
+
+using testing::expect_rejected;
+
+std::string record(const std::string& labels, int seed) {
+  std::string text = labels;
+  for (int i = 0; i < 3072; ++i) text += static_cast<char>(i / 1024 * 70 + i % 32 + seed);
+  return text;
+}
+
+TEST(Cifar, ReadsBothKindsAndTakesTheFineLabel) {
+  const testing::TemporaryFolder folder;
+  const CifarSet ten = read_cifar(folder.write("a.bin", record("\x09", 1) + record(std::string(1, '\0'), 2)));
+  EXPECT_EQ(ten.classes, 10);
+  EXPECT_EQ(ten.labels, (std::vector<std::uint8_t>{9, 0}));
+  const Picture picture = ten.picture(1);
+  EXPECT_EQ(picture.channels, 3);
+  for (std::int64_t y : {0, 31}) {
+    for (std::int64_t x : {0, 31}) {
+      for (std::int64_t c = 0; c < 3; ++c) EXPECT_EQ(picture.row(y)[3 * x + c], 70 * c + x + 2);
+    }
+  }
+  const CifarSet hundred = read_cifar(folder.write("b.bin", record("\x13\x63", 1)));
+  EXPECT_EQ(hundred.classes, 100);
+  EXPECT_EQ(hundred.labels, (std::vector<std::uint8_t>{99}));
+}
+
+TEST(Cifar, TakesTheTrainingFilesOfAFolderInOrder) {
+  const testing::TemporaryFolder folder;
+  EXPECT_FALSE(is_cifar(folder.path()));
+  folder.write("test_batch.bin", record("\x07", 0));
+  EXPECT_TRUE(is_cifar(folder.path()));
+  EXPECT_EQ(read_cifar(folder.path()).labels, (std::vector<std::uint8_t>{7}));
+  for (char i = 1; i <= 4; ++i)
+    folder.write("data_batch_" + std::to_string(i) + ".bin", record(std::string(1, i), 0));
+  expect_rejected([&] { read_cifar(folder.path()); }, {"4 of the five"});
+  folder.write("data_batch_5.bin", record("\x05", 0));
+  EXPECT_EQ(read_cifar(folder.path()).labels, (std::vector<std::uint8_t>{1, 2, 3, 4, 5}));
+  folder.write("data_batch_5.bin", record("\x05\x05", 0));
+  expect_rejected([&] { read_cifar(folder.path()); }, {"data_batch_5.bin", "CIFAR-100"});
+}
+
+TEST(Cifar, RefusesWhatIsNeither) {
+  const testing::TemporaryFolder folder;
+  expect_rejected([&] { read_cifar(folder.write("a.bin", "")); }, {"a.bin", "0 bytes"});
+  expect_rejected([&] { read_cifar(folder.write("a.bin", record("\x0a", 0))); }, {"a.bin"});
+  expect_rejected([&] { read_cifar(folder.write("a.bin", record("\x05", 0) + "xy")); }, {"3075 bytes"});
+  expect_rejected([&] { read_cifar(folder.write("a.bin", record("\x14\x01", 0))); }, {"a.bin"});
+  expect_rejected([&] { read_cifar(folder.path() / "absent.bin"); }, {"absent.bin"});
+}
+
+}  // namespace
+}  // namespace diffit

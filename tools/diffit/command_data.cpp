@@ -1,0 +1,162 @@
+// diffit data info | preview: looks into data sets.
+#include <array>
+#include <map>
+#include <memory>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/fit.h"
+#include "data/source.h"
+#include "io/picture.h"
+#include "tools/diffit/command.h"
+#include "tools/diffit/progress.h"
+
+namespace diffit {
+namespace {
+
+struct InfoOptions {
+  std::string data;
+  bool check = false;
+};
+
+void run_info(const CommonOptions& common, const InfoOptions& options) {
+  const auto source = open_source(options.data);
+  const Picture first = source->read(0);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(source->classes()));
+  ProgressLine progress(common);
+  for (std::int64_t i = 0; i < source->size(); ++i) {
+    if (source->classes() > 0) ++counts[static_cast<std::size_t>(source->label(i))];
+    if (!options.check) continue;
+    const Picture picture = source->read(i);
+    DIFFIT_CHECK(
+        picture.width == first.width && picture.height == first.height && picture.channels == first.channels,
+        "{}: {}: wanted {}x{} with {} channels, as the first picture, got {}x{} with {}; bring them to one "
+        "size by diffit data convert",
+        source->describe(), source->name(i), first.width, first.height, first.channels, picture.width,
+        picture.height, picture.channels);
+    progress.show_count(static_cast<double>(i + 1), static_cast<double>(source->size()), "pictures");
+  }
+  Json object;
+  object["data"] = options.data;
+  object["kind"] = source->describe();
+  object["pictures"] = source->size();
+  object["width"] = first.width;
+  object["height"] = first.height;
+  object["channels"] = first.channels;
+  object["classes"] = source->classes();
+  if (!counts.empty()) object["class_counts"] = counts;
+  std::string text = fmt::format("{}\n  {} pictures, {}x{}, {}{}\n", source->describe(), source->size(),
+                                 first.width, first.height, first.channels == 1 ? "grey" : "RGB",
+                                 options.check ? ", each read and alike" : "");
+  if (counts.empty()) {
+    text += "  no labels\n";
+  } else {
+    const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+    text += fmt::format("  {} classes of {} pictures{}\n", counts.size(), *least,
+                        *least == *most ? "" : fmt::format(" to {}", *most));
+  }
+  print_result(common, object, text);
+}
+
+struct PreviewOptions {
+  std::string data, out;
+  std::int64_t count = 64, columns = 0, scale = 1, seed = 0;
+  bool by_class = false;
+};
+
+/// The pictures shown: drawn without repetition; with `by_class` a row for each class.
+std::vector<std::int64_t> choose(const PictureSource& source, const PreviewOptions& options,
+                                 std::int64_t columns) {
+  const auto size = static_cast<std::uint64_t>(source.size());
+  std::vector<std::int64_t> chosen;
+  std::vector<std::vector<std::int64_t>> rows(static_cast<std::size_t>(source.classes()));
+  std::size_t full = 0;
+  for (std::uint64_t i = 0; i < size; ++i) {
+    const auto index = static_cast<std::int64_t>(
+        permuted(i, size, static_cast<std::uint64_t>(options.seed), stream_of(Purpose::data_order)));
+    if (!options.by_class) {
+      if (static_cast<std::int64_t>(chosen.size()) == options.count) break;
+      chosen.push_back(index);
+      continue;
+    }
+    auto& row = rows[static_cast<std::size_t>(source.label(index))];
+    if (static_cast<std::int64_t>(row.size()) == columns) continue;
+    row.push_back(index);
+    full += static_cast<std::int64_t>(row.size()) == columns;
+    if (full == rows.size()) break;
+  }
+  for (auto& row : rows) {
+    row.resize(static_cast<std::size_t>(options.by_class ? columns : 0), -1);
+    chosen.insert(chosen.end(), row.begin(), row.end());
+  }
+  return chosen;
+}
+
+void run_preview(const CommonOptions& common, const PreviewOptions& options) {
+  const auto source = open_source(options.data);
+  DIFFIT_CHECK(!options.by_class || source->classes() > 0, "{}: --by-class wants labels, got none",
+               source->describe());
+  std::int64_t columns = options.columns;
+  if (options.by_class && columns == 0)
+    columns = std::max<std::int64_t>(options.count / source->classes(), 1);
+  std::vector<Picture> pictures;
+  for (const std::int64_t index : choose(*source, options, columns)) {
+    if (index < 0) {  // a class with too few
+      pictures.push_back(pictures.empty() ? Picture{1, 1, 1, {255}} : pictures.front());
+      std::fill(pictures.back().pixels.begin(), pictures.back().pixels.end(), std::uint8_t{255});
+      continue;
+    }
+    Picture picture = source->read(index);
+    if (!pictures.empty() && (picture.width != pictures[0].width || picture.height != pictures[0].height ||
+                              picture.width != picture.height)) {
+      picture = fitted(std::move(picture), pictures[0].width, Crop::center, source->name(index));
+    } else if (picture.width != picture.height) {
+      picture = fitted(std::move(picture), std::min(picture.width, picture.height), Crop::center,
+                       source->name(index));
+    }
+    pictures.push_back(std::move(picture));
+  }
+  const Picture sheet = grid(pictures, columns);
+  write_png(options.out, enlarged(sheet, options.scale), {{"Source", source->describe()}});
+  Json object;
+  object["out"] = options.out;
+  object["pictures"] = pictures.size();
+  print_result(common, object,
+               fmt::format("{}: {} pictures of {}", options.out, pictures.size(), source->describe()));
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, CommonOptions& common) {
+  CLI::App* data = app.add_subcommand("data", "Converts data sets and looks into them.");
+  data->require_subcommand(1);
+
+  CLI::App* info = add_command(*data, common, "info", "What a data set holds.");
+  const auto info_options = std::make_shared<InfoOptions>();
+  info->add_option("DATA", info_options->data,
+                   "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures")
+      ->required();
+  info->add_flag("--check", info_options->check, "reads every picture, not only the first");
+  info->callback([&common, info_options] { run_info(common, *info_options); });
+
+  CLI::App* preview = add_command(*data, common, "preview", "A grid of pictures drawn at random, as PNG.");
+  const auto options = std::make_shared<PreviewOptions>();
+  preview
+      ->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures")
+      ->required();
+  preview->add_option("-o,--out", options->out, "the PNG to write")->required();
+  preview->add_option("-n", options->count, "pictures")->check(CLI::Range(1, 65536))->capture_default_str();
+  preview->add_option("--columns", options->columns, "pictures a row; 0 is as square as can be")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  preview->add_option("--scale", options->scale, "pixels that one pixel becomes, in each direction")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  preview->add_option("--seed", options->seed, "which pictures are drawn")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  preview->add_flag("--by-class", options->by_class, "a row for each class");
+  preview->callback([&common, options] { run_preview(common, *options); });
+}
+
+}  // namespace diffit
