@@ -1,5 +1,3 @@
-#include <ATen/Parallel.h>
-
 #include <cmath>
 
 #include "kernels/ops.h"
@@ -110,24 +108,27 @@ TEST(TmsaAttention, WithoutGradientGivesTheSameAsWithIt) {
 }
 
 TEST(TmsaAttention, IsBitForBitTheSameForAnyThreadCount) {
-  const int threads = at::get_num_threads();
   for (const Case& c : cases) {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
       const Inputs inputs = make_inputs(c, type);
-      std::vector<Results> results;
-      for (const int count : {1, 2, 2, 3}) {
-        at::set_num_threads(count);
-        results.push_back(run(&tmsa_attention, c, inputs));
-      }
-      for (const Results& r : results) {
-        EXPECT_TRUE(at::equal(r.out, results[0].out)) << name_of(c, type);
-        EXPECT_TRUE(at::equal(r.d_qkv, results[0].d_qkv)) << name_of(c, type);
-        EXPECT_TRUE(at::equal(r.d_qkv_t, results[0].d_qkv_t)) << name_of(c, type);
-        EXPECT_TRUE(at::equal(r.d_table, results[0].d_table)) << name_of(c, type);
-      }
+      const auto all = [&] {
+        const Results r = run(&tmsa_attention, c, inputs);
+        return std::vector<Tensor>{r.out, r.d_qkv, r.d_qkv_t, r.d_table};
+      };
+      testing::expect_independent_of_threads(all, name_of(c, type));
     }
   }
-  at::set_num_threads(threads);
+}
+
+TEST(TmsaAttention, GivesASampleTheSameAloneAsInABatch) {
+  for (const Case& c : cases) {
+    const Inputs inputs = make_inputs(c, at::kFloat);
+    const Tensor same_time = inputs.qkv_t.narrow(0, 0, 1);
+    const auto operation = [&](const Tensor& x) {
+      return tmsa_attention(x, same_time.expand({x.size(0), -1}), inputs.table, c.heads, c.window);
+    };
+    testing::expect_independent_of_batch(operation, inputs.qkv, name_of(c, at::kFloat));
+  }
 }
 
 TEST(TmsaAttention, TakesMapsThatAreNotContiguous) {

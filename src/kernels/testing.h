@@ -1,6 +1,7 @@
 // Comparison against bounds that are derived, for the tests of kernels and of what is built on them.
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,7 +35,9 @@ inline void expect_close(const at::Tensor& got, const at::Tensor& want, const at
   const at::Tensor g = got.detach().to(at::kDouble).reshape({-1}),
                    w = want.detach().to(at::kDouble).reshape({-1});
   const at::Tensor b = bound.detach().to(at::kDouble).expand(want.sizes()).reshape({-1});
-  const at::Tensor excess = ((g - w).abs() / b).nan_to_num(std::numeric_limits<double>::infinity());
+  const at::Tensor difference = (g - w).abs();
+  const at::Tensor excess =
+      (difference / b.where(difference != 0, 1)).nan_to_num(std::numeric_limits<double>::infinity());
   const std::int64_t worst = excess.argmax().item<std::int64_t>();
   EXPECT_LE(excess[worst].item<double>(), 1.0) << fmt::format(
       "{}: element {} of shape [{}]: got {:.9g}, wanted {:.9g}, difference {:.3g}, bound {:.3g}", name, worst,
@@ -45,6 +48,50 @@ inline void expect_close(const at::Tensor& got, const at::Tensor& want, const at
 inline void expect_close(const at::Tensor& got, const at::Tensor& want, double bound,
                          const std::string& name) {
   expect_close(got, want, at::full({}, bound, at::kDouble), name);
+}
+
+/// The output of `operation` on leaves cloned from inputs (in `type` where given), then each leaf's gradient
+/// for the output's gradient d_out.
+inline std::vector<at::Tensor> with_gradients(
+    const std::function<at::Tensor(const std::vector<at::Tensor>&)>& operation,
+    const std::vector<at::Tensor>& inputs, const at::Tensor& d_out, std::optional<at::ScalarType> type = {}) {
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& x : inputs) {
+    leaves.push_back((type ? x.to(*type) : x).detach().clone().requires_grad_(true));
+  }
+  const at::Tensor out = operation(leaves);
+  out.backward(d_out.to(out.scalar_type()));
+  std::vector<at::Tensor> results = {out.detach()};
+  for (const at::Tensor& leaf : leaves) results.push_back(leaf.grad());
+  return results;
+}
+
+/// Expects the same results, bit for bit, for one, two and three threads, and from run to run.
+inline void expect_independent_of_threads(const std::function<std::vector<at::Tensor>()>& run,
+                                          const std::string& name) {
+  const int threads = at::get_num_threads();
+  std::vector<at::Tensor> first;
+  for (const int count : {1, 2, 2, 3}) {
+    at::set_num_threads(count);
+    const std::vector<at::Tensor> results = run();
+    if (first.empty()) first = results;
+    ASSERT_EQ(results.size(), first.size());
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      EXPECT_TRUE(at::equal(results[i], first[i]))
+          << fmt::format("{}: result {} with {} threads", name, i, count);
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+/// Expects of each sample along x's first axis the same output, bit for bit, alone as among the others.
+inline void expect_independent_of_batch(const std::function<at::Tensor(const at::Tensor&)>& operation,
+                                        const at::Tensor& x, const std::string& name) {
+  const at::Tensor together = operation(x);
+  for (std::int64_t b = 0; b < x.size(0); ++b) {
+    EXPECT_TRUE(at::equal(operation(x.narrow(0, b, 1)), together.narrow(0, b, 1)))
+        << fmt::format("{}: sample {}", name, b);
+  }
 }
 
 }  // namespace diffit::testing

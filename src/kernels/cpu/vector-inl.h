@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/cpu/element.h"
 
@@ -61,6 +62,40 @@ HWY_INLINE void store_part(Vec v, T* to, std::int64_t count) {
   std::memcpy(to, buffer, static_cast<std::size_t>(count) * sizeof(T));
 }
 
+/// A vector of a row that may end inside it: IsPart says so at compile time.
+template <bool IsPart, class T>
+HWY_INLINE Vec load_columns(const T* from, std::int64_t count) {
+  if constexpr (IsPart) {
+    return load_part(from, count);
+  } else {
+    return load(from);
+  }
+}
+template <bool IsPart, class T>
+HWY_INLINE void store_columns(Vec v, T* to, std::int64_t count) {
+  if constexpr (IsPart) {
+    store_part(v, to, count);
+  } else {
+    store(v, to);
+  }
+}
+
+/// Cuts `columns` into blocks of 4, 2 and 1 vectors and a rest: body(vectors, is part, first column, count),
+/// the first two as std::integral_constant, count the columns of a vector that is a part.
+template <class Body>
+HWY_INLINE void for_columns(std::int64_t columns, const Body& body) {
+  std::int64_t c = 0;
+  for (; c + 4 * lanes <= columns; c += 4 * lanes) {
+    body(std::integral_constant<int, 4>(), std::false_type(), c, lanes);
+  }
+  for (; c + 2 * lanes <= columns; c += 2 * lanes) {
+    body(std::integral_constant<int, 2>(), std::false_type(), c, lanes);
+  }
+  for (; c + lanes <= columns; c += lanes)
+    body(std::integral_constant<int, 1>(), std::false_type(), c, lanes);
+  if (c < columns) body(std::integral_constant<int, 1>(), std::true_type(), c, columns - c);
+}
+
 /// e^x to 2 units in the last place for x in [-87.3, 88.3], clamped to that range outside; NaN stays NaN.
 HWY_INLINE Vec exponential(Vec unclamped) {
   const F32 d;
@@ -78,6 +113,14 @@ HWY_INLINE Vec exponential(Vec unclamped) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
   const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(i32, n), hn::Set(i32, 127)));
   return hn::Mul(p, hn::BitCast(d, power));
+}
+
+/// 1 / (1 + e^-x); exactly 0 where e^-x would overflow, so that it may be multiplied by any number.
+HWY_INLINE Vec sigmoid(Vec x) {
+  const F32 d;
+  const Vec one = hn::Set(d, 1.0F);
+  const Vec s = hn::Div(one, hn::Add(one, exponential(hn::Neg(x))));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.3F)), s);
 }
 
 }  // namespace diffit::cpu::HWY_NAMESPACE
