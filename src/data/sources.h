@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,14 +11,26 @@
 namespace diffit::detail {
 
 std::unique_ptr<PictureSource> open_idx(const fs::path& images);
+std::unique_ptr<PictureSource> open_cifar(const fs::path& path);
+std::unique_ptr<PictureSource> open_zip(const fs::path& path);
+std::unique_ptr<PictureSource> open_folder(const fs::path& path);
 
 /// The name of picture `index` in the layout of EDM's data sets: "00012/img00012345.png".
 std::string edm_name(std::int64_t index);
 
-/// Labels of pictures by name, as a data set's own files give them.
+/// Labels of pictures in the order of their names.
 struct Labels {
   std::vector<std::int64_t> values;  // empty: there are none
   std::int64_t classes = 0;
 };
+
+/// The labels that `json` (a dataset.json: {"labels": null or [[name, class], ...]}) gives to `names`;
+/// without one, top-level folders are the classes, in order of name, where there is more than one.
+Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string>& json,
+                 const std::string& where);
+
+inline constexpr std::uint64_t kLargestJson = 1ull << 30;
+inline constexpr std::uint64_t kLargestPictureFile = 256ull << 20;
+inline constexpr std::int64_t kMostClasses = 1'000'000;
 
 }  // namespace diffit::detail

@@ -1,0 +1,62 @@
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "data/sources.h"
+#include "io/fields.h"
+
+namespace diffit::detail {
+namespace {
+
+Labels from_json(const std::vector<std::string>& names, const std::string& text, const std::string& where) {
+  const Json json = parse_json(text, where);
+  DIFFIT_CHECK(json.is_object() && json.contains("labels"), "{}: wanted an object with the key \"labels\"",
+               where);
+  const Json& list = json.at("labels");
+  if (list.is_null()) return {};
+  DIFFIT_CHECK(list.is_array(), "{}: wanted labels as a list or null, got {}", where, list.type_name());
+  std::unordered_map<std::string, std::int64_t> by_name;
+  by_name.reserve(list.size());
+  for (const Json& pair : list) {
+    DIFFIT_CHECK(pair.is_array() && pair.size() == 2 && pair[0].is_string(),
+                 "{}: wanted each label as [name, class], got {}", where, pair.dump().substr(0, 80));
+    const auto& name = pair[0].get_ref<const std::string&>();
+    DIFFIT_CHECK(!pair[1].is_array(),
+                 "{}: wanted classes as labels, got a vector for {}; such sets are not supported", where,
+                 name);
+    DIFFIT_CHECK(pair[1].is_number_integer() && !(pair[1] < 0) && pair[1] < kMostClasses,
+                 "{}: wanted a class of 0 to {} for {}, got {}", where, kMostClasses - 1, name,
+                 pair[1].dump().substr(0, 80));
+    DIFFIT_CHECK(by_name.emplace(name, pair[1].get<std::int64_t>()).second, "{}: {} has two labels", where,
+                 name);
+  }
+  Labels labels;
+  labels.values.reserve(names.size());
+  for (const std::string& name : names) {
+    const auto found = by_name.find(name);
+    DIFFIT_CHECK(found != by_name.end(), "{}: wanted a label for each picture, got none for {}", where, name);
+    labels.values.push_back(found->second);
+    labels.classes = std::max(labels.classes, found->second + 1);
+  }
+  return labels;
+}
+
+}  // namespace
+
+Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string>& json,
+                 const std::string& where) {
+  if (json) return from_json(names, *json, where + ": dataset.json");
+  const auto top = [](const std::string& name) {
+    return name.substr(0, name.find('/') == std::string::npos ? 0 : name.find('/'));
+  };
+  std::map<std::string, std::int64_t> folders;
+  for (const std::string& name : names) folders.emplace(top(name), 0);
+  if (folders.size() < 2) return {};
+  Labels labels;
+  for (auto& [folder, number] : folders) number = labels.classes++;
+  for (const std::string& name : names) labels.values.push_back(folders.at(top(name)));
+  return labels;
+}
+
+}  // namespace diffit::detail
