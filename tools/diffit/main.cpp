@@ -1,1 +1,153 @@
-int main() {}
+// diffit: parses, calls the library, prints. Exit codes: 0 done, 1 it could not be done, 2 the request is wrong.
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <new>
+
+#include "base/error.h"
+#include "tools/diffit/command.h"
+
+namespace diffit {
+
+CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name, const std::string& help) {
+  CLI::App* command = app.add_subcommand(name, help);
+  const std::string group = "Everywhere";
+  command->add_option("--device", common.device, "auto, cpu, cuda or cuda:i")->capture_default_str()->group(group);
+  command->add_option("--dtype", common.dtype, "of matrix products and convolutions: auto, f32, bf16")
+      ->capture_default_str()
+      ->group(group);
+  command->add_option("--threads", common.threads, "CPU threads; 0 is one a core")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str()
+      ->group(group);
+  command->add_flag("--json", common.json, "the result as one JSON object on stdout")->group(group);
+  command->add_flag("--quiet", common.quiet, "nothing on stderr but an error")->group(group);
+  return command;
+}
+
+void print_result(const CommonOptions& common, const Json& object, const std::string& text) {
+  if (common.json) {
+    fmt::print("{}\n", object.dump());
+  } else if (!text.empty()) {
+    fmt::print("{}{}", text, text.back() == '\n' ? "" : "\n");
+  }
+}
+
+void print_note(const CommonOptions& common, const std::string& text) {
+  if (!common.quiet) fmt::print(stderr, "{}\n", text);
+}
+
+namespace {
+
+constexpr const char* kFooter = R"(
+First steps:
+  diffit sample -m fashion-mnist -n 80 -o pictures.png   pictures from the bundled model
+  diffit train fashion-mnist --dry-run                   what training such a model costs
+  diffit train fashion-mnist --out runs/mine             trains it; the same with --resume goes on
+  diffit info                                            models, presets and what this machine offers
+Exit codes: 0 done, 1 it could not be done, 2 the request is wrong. `diffit COMMAND --help` tells the options.)";
+
+/// LibTorch takes and frees large buffers all the time: keep them, and let them be large pages, instead of giving
+/// them back to the system and faulting them in again.
+void keep_buffers() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+  setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
+}
+
+std::vector<std::string> names_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+  }
+  return names;
+}
+
+/// CLI11's complaint as one line, with the nearest name there is.
+std::string explain(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* deepest = &app;
+  while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
+  std::string text = error.what();
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
+  }
+  std::string hint;
+  if (error.get_name() == "ExtrasError" || error.get_name() == "RequiredError") {
+    for (const std::string& extra : app.remaining(true)) {
+      hint = did_you_mean(extra.substr(0, extra.find('=')), names_of(*deepest));
+      if (!hint.empty()) break;
+    }
+  }
+  std::string command = "diffit";
+  for (const CLI::App* a = &app; !a->get_subcommands().empty();) {
+    a = a->get_subcommands().front();
+    command += " " + a->get_name();
+  }
+  return fmt::format("{}{} (see {} --help)", text, hint, command);
+}
+
+int report(ErrorKind kind, const std::string& message) {
+  std::string line = message.substr(0, message.find('\n'));
+  fmt::print(stderr, "error: {}\n", line);
+  return static_cast<int>(kind);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("DiffiT, the diffusion vision transformer with time-dependent self-attention: trains, samples, "
+               "evaluates and explains it.", "diffit");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "diffit " DIFFIT_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  CommonOptions common;
+  add_sample_command(app, common);
+  add_train_command(app, common);
+  add_denoise_command(app, common);
+  add_data_command(app, common);
+  add_ema_command(app, common);
+  add_info_command(app, common);
+  add_bench_command(app, common);
+  if (argc == 1) {
+    fmt::print("{}", app.help());
+    return 0;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return report(ErrorKind::invalid, explain(app, error));
+  }
+  if (std::fflush(stdout) != 0) return report(ErrorKind::failed, "stdout: cannot be written; is the disk full?");
+  return 0;
+}
+
+}  // namespace
+}  // namespace diffit
+
+int main(int argc, char** argv) {
+  using diffit::ErrorKind;
+  diffit::keep_buffers();
+  int code = 0;
+  try {
+    code = diffit::run(argc, argv);
+  } catch (const diffit::Error& error) {
+    code = diffit::report(error.kind(), error.what());
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    const bool memory = text.find("not enough memory") != std::string::npos ||
+                        text.find("can't allocate memory") != std::string::npos;
+    code = diffit::report(ErrorKind::failed, (memory ? "out of memory: try a smaller --batch or train.microbatch: "
+                                                     : "LibTorch: ") + text);
+  } catch (const std::bad_alloc&) {
+    code = diffit::report(ErrorKind::failed, "out of memory: try a smaller --batch or train.microbatch");
+  } catch (const std::exception& error) {
+    code = diffit::report(ErrorKind::failed, error.what());
+  }
+  // Nothing is left to do: LibTorch's tables need not be taken down one by one.
+  std::fflush(nullptr);
+  _exit(code);
+}

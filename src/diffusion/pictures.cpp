@@ -1,0 +1,24 @@
+#include "diffusion/pictures.h"
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace diffit {
+
+std::vector<Picture> to_pictures(const at::Tensor& samples) {
+  const std::int64_t channels = samples.size(1);
+  if (channels != 1 && channels != 3) fail("pictures have 1 or 3 channels, the samples have {}", channels);
+  const at::Tensor pixels =
+      (samples * 127.5 + 128).clamp(0, 255).to(at::kByte).permute({0, 2, 3, 1}).contiguous();
+  const auto bytes = static_cast<std::size_t>(pixels.numel() / samples.size(0));
+  std::vector<Picture> pictures;
+  for (std::int64_t i = 0; i < samples.size(0); ++i) {
+    Picture& picture = pictures.emplace_back(Picture{samples.size(3), samples.size(2), channels, {}});
+    const std::uint8_t* first = pixels[i].const_data_ptr<std::uint8_t>();
+    picture.pixels.assign(first, first + bytes);
+  }
+  return pictures;
+}
+
+}  // namespace diffit

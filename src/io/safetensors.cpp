@@ -1,0 +1,193 @@
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+
+static_assert(std::endian::native == std::endian::little, "files are little-endian and mapped as they are");
+
+namespace diffit {
+
+namespace {
+
+constexpr std::uint64_t kLargestHeader = 100'000'000;  // the format's own limit
+
+constexpr std::array kNames{
+    std::pair{Dtype::f64, "F64"},  std::pair{Dtype::f32, "F32"}, std::pair{Dtype::f16, "F16"},
+    std::pair{Dtype::bf16, "BF16"}, std::pair{Dtype::i64, "I64"}, std::pair{Dtype::i32, "I32"},
+    std::pair{Dtype::i16, "I16"},  std::pair{Dtype::i8, "I8"},   std::pair{Dtype::u64, "U64"},
+    std::pair{Dtype::u32, "U32"},  std::pair{Dtype::u16, "U16"}, std::pair{Dtype::u8, "U8"},
+    std::pair{Dtype::boolean, "BOOL"}};
+
+using Header = nlohmann::json;
+
+/// The header, with duplicate keys and deep nesting refused; nlohmann alone keeps the last of two.
+Header parse_header(std::string_view text, const std::string& where) {
+  std::vector<std::set<std::string>> open_objects;
+  const auto watch = [&](int depth, Header::parse_event_t event, Header& value) {
+    DIFFIT_CHECK(depth < 8, "{}: header: nested too deeply", where);
+    if (event == Header::parse_event_t::object_start) open_objects.emplace_back();
+    if (event == Header::parse_event_t::object_end) open_objects.pop_back();
+    if (event == Header::parse_event_t::key) {
+      const bool fresh = open_objects.back().insert(value.get<std::string>()).second;
+      DIFFIT_CHECK(fresh, "{}: header: the name '{}' appears twice", where, value.get<std::string>());
+    }
+    return true;
+  };
+  try {
+    Header header = Header::parse(text, watch);
+    DIFFIT_CHECK(header.is_object(), "{}: header: wanted a JSON object, got {}", where, header.type_name());
+    return header;
+  } catch (const nlohmann::json::exception&) {
+    reject("{}: header: not valid JSON; is this a safetensors file?", where);
+  }
+}
+
+Metadata read_metadata(const Header& value, const std::string& where) {
+  DIFFIT_CHECK(value.is_object(), "{}: __metadata__: wanted an object of strings, got {}", where, value.type_name());
+  Metadata metadata;
+  for (const auto& [key, text] : value.items()) {
+    DIFFIT_CHECK(text.is_string(), "{}: __metadata__.{}: wanted a string, got {}", where, key, text.type_name());
+    metadata[key] = text.get<std::string>();
+  }
+  return metadata;
+}
+
+std::uint64_t read_size(const Header& value, const std::string& what) {
+  DIFFIT_CHECK(value.is_number_unsigned(), "{}: wanted a whole number of at least 0, got {}", what, value.dump());
+  return value.get<std::uint64_t>();
+}
+
+TensorView read_tensor(const std::string& name, const Header& value, std::span<const std::byte> data,
+                       const std::string& where) {
+  const std::string place = fmt::format("{}: tensor '{}'", where, name);
+  DIFFIT_CHECK(value.is_object() && value.size() == 3 && value.contains("dtype") && value.contains("shape") &&
+                   value.contains("data_offsets"),
+               "{}: wanted dtype, shape and data_offsets", place);
+  const Header &dtype = value["dtype"], &shape = value["shape"], &offsets = value["data_offsets"];
+  DIFFIT_CHECK(dtype.is_string() && shape.is_array() && offsets.is_array() && offsets.size() == 2,
+               "{}: dtype, shape or data_offsets is of the wrong kind", place);
+
+  TensorView view;
+  view.name = name;
+  const auto known = std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return dtype == n.second; });
+  DIFFIT_CHECK(known != kNames.end(), "{}: dtype {} is not known", place, dtype.dump());
+  view.dtype = known->first;
+  DIFFIT_CHECK(shape.size() <= 32, "{}: {} axes, wanted at most 32", place, shape.size());
+  std::uint64_t bytes = element_size(view.dtype);
+  for (const Header& axis : shape) {
+    const std::uint64_t side = read_size(axis, place + ": shape");
+    DIFFIT_CHECK(side <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) &&
+                     !__builtin_mul_overflow(bytes, side, &bytes),
+                 "{}: shape {} overflows", place, shape.dump());
+    view.shape.push_back(static_cast<std::int64_t>(side));
+  }
+  const std::uint64_t begin = read_size(offsets[0], place + ": data_offsets");
+  const std::uint64_t end = read_size(offsets[1], place + ": data_offsets");
+  DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data", place, begin,
+               end, data.size());
+  DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place, shape.dump(),
+               known->second, bytes, end - begin);
+  view.bytes = data.subspan(begin, bytes);
+  return view;
+}
+
+/// Every byte belongs to exactly one tensor.
+void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::byte> data, const std::string& where) {
+  const std::byte* next = data.data();
+  for (const TensorView& view : tensors) {
+    DIFFIT_CHECK(view.bytes.data() >= next, "{}: tensor '{}' overlaps the one before it", where, view.name);
+    DIFFIT_CHECK(view.bytes.data() == next, "{}: {} bytes before tensor '{}' belong to none", where,
+                 view.bytes.data() - next, view.name);
+    next += view.bytes.size();
+  }
+  DIFFIT_CHECK(next == data.data() + data.size(), "{}: the last {} bytes belong to no tensor", where,
+               data.data() + data.size() - next);
+}
+
+}  // namespace
+
+std::int64_t TensorView::count() const { return static_cast<std::int64_t>(bytes.size() / element_size(dtype)); }
+
+std::string_view safetensors_name(Dtype dtype) {
+  const auto found = std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.first == dtype; });
+  return found == kNames.end() ? std::string_view() : found->second;
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(path) {
+  const std::string where = path.string();
+  const std::span<const std::byte> all = file_.bytes();
+  DIFFIT_CHECK(all.size() >= 8, "{}: wanted a safetensors file, got {} bytes", where, all.size());
+  std::uint64_t length = 0;
+  std::memcpy(&length, all.data(), 8);
+  DIFFIT_CHECK(length <= kLargestHeader && length <= all.size() - 8,
+               "{}: wanted a safetensors file, its header claims {} bytes and the file has {}", where, length,
+               all.size());
+  const std::string_view text(reinterpret_cast<const char*>(all.data()) + 8, length);
+  DIFFIT_CHECK(text.starts_with('{'), "{}: wanted a safetensors file, its header does not begin with '{{'", where);
+  const Header header = parse_header(text, where);
+  const std::span<const std::byte> data = all.subspan(8 + length);
+  for (const auto& [name, value] : header.items()) {
+    if (name == "__metadata__") {
+      metadata_ = read_metadata(value, where);
+    } else {
+      tensors_.push_back(read_tensor(name, value, data, where));
+    }
+  }
+  std::stable_sort(tensors_.begin(), tensors_.end(), [](const TensorView& a, const TensorView& b) {
+    return std::pair(a.bytes.data(), a.bytes.size()) < std::pair(b.bytes.data(), b.bytes.size());
+  });
+  check_tiling(tensors_, data, where);
+  for (std::size_t i = 0; i < tensors_.size(); ++i) by_name_[tensors_[i].name] = i;
+}
+
+const TensorView* SafetensorsFile::find(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &tensors_[found->second];
+}
+
+const TensorView& SafetensorsFile::at(const std::string& name) const {
+  if (const TensorView* found = find(name)) return *found;
+  std::vector<std::string> names;
+  for (const TensorView& view : tensors_) {
+    if (names.size() < 12) names.push_back(view.name);
+  }
+  reject("{}: wanted a tensor '{}'; there are {}{}", path().string(), name,
+         names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")),
+         tensors_.size() > names.size() ? ", ..." : "");
+}
+
+void write_safetensors(const fs::path& path, std::span<const TensorView> tensors, const Metadata& metadata) {
+  std::vector<const TensorView*> order;
+  for (const TensorView& view : tensors) order.push_back(&view);
+  std::stable_sort(order.begin(), order.end(), [](const TensorView* a, const TensorView* b) {
+    return element_size(a->dtype) > element_size(b->dtype);
+  });
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const TensorView* view : order) {
+    if (header.contains(view->name)) fail("{}: two tensors are named '{}'", path.string(), view->name);
+    header[view->name] = {{"dtype", safetensors_name(view->dtype)},
+                          {"shape", view->shape},
+                          {"data_offsets", {offset, offset + view->bytes.size()}}};
+    offset += view->bytes.size();
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
+  const std::uint64_t length = text.size();
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(text);
+  for (const TensorView* view : order) file.write(view->bytes);
+  file.commit();
+}
+
+}  // namespace diffit

@@ -1,0 +1,44 @@
+// What a training tells: lines of stats.jsonl, TensorBoard events, log.txt.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include "train/run_folder.h"
+
+namespace diffit {
+
+/// Where a training stands. Rates are over this process alone, averages since the last line of stats.jsonl.
+struct TrainingStatus {
+  std::int64_t images = 0, all_images = 0;
+  double loss = 0, gradient_norm = 0, lr = 0;
+  double images_per_second = 0, seconds = 0, seconds_left = 0;
+  std::int64_t skipped = 0;
+  std::uint64_t memory_bytes = 0;
+};
+
+/// Appends to a run folder's records. On a resumed run, lines of later images than the state's are cut first: they
+/// will be written again.
+class Journal {
+ public:
+  Journal(const RunFolder& folder, std::int64_t images);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  void record(const TrainingStatus& status);
+  void record_picture(const std::string& tag, const Picture& picture, std::int64_t images);
+  /// A line of log.txt with the time.
+  void say(const std::string& text);
+  /// Everything so far is on disk.
+  void flush();
+
+ private:
+  struct Events;
+  std::unique_ptr<Events> events_;
+  std::ofstream stats_, log_;
+  fs::path stats_path_;
+};
+
+}  // namespace diffit

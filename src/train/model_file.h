@@ -1,0 +1,26 @@
+// Model files: safetensors that describe themselves by the metadata key "diffit.config".
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "nn/state.h"
+
+namespace diffit {
+
+inline constexpr const char* kConfigKey = "diffit.config";
+
+/// The configuration that a file states; without one, that of a released latent checkpoint, from names and shapes.
+ModelConfig config_of(const SafetensorsFile& file);
+
+using Model = std::variant<ImageDiffiT, LatentDiffiT>;
+
+/// A model with its weights, ready to be evaluated. Error(invalid) lists every tensor that does not fit.
+Model load_model(const SafetensorsFile& file, at::Device device);
+
+/// Writes weights under the names of `parameters`, whole or not at all. `extra` is added to the metadata.
+/// A weight that is not finite is Error(failed): no such file is ever written.
+void save_model(const fs::path& path, const ParameterList& parameters, const ModelConfig& config,
+                const Metadata& extra);
+
+}  // namespace diffit

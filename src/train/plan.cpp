@@ -1,0 +1,47 @@
+#include "train/plan.h"
+
+#include <algorithm>
+
+namespace diffit {
+
+TrainingPlan plan_training(const Recipe& recipe, const ImageConfig& config, int element_bytes) {
+  TrainingPlan plan;
+  plan.network = total(cost_of(config));
+  const double macs = plan.network.layer_macs + plan.network.attention_macs;
+  const auto images = static_cast<double>(recipe.train.images);
+  plan.flops_per_image = (recipe.train.checkpointing ? 4 : 3) * 2 * macs;
+  plan.flops = plan.flops_per_image * images;
+  plan.steps = (recipe.train.images + recipe.train.batch - 1) / recipe.train.batch;
+
+  const double weights = static_cast<double>(plan.network.parameters) * 4;
+  const auto averages = static_cast<double>(1 + recipe.ema.power.size());
+  plan.weights_bytes = weights * (4 + averages);
+  plan.snapshot_bytes = weights * (1 + averages);
+  plan.state_bytes = weights * (3 + averages);
+  plan.snapshots = 1;
+  if (recipe.train.snapshot_images > 0) {
+    plan.snapshots = (recipe.train.images + recipe.train.snapshot_images - 1) / recipe.train.snapshot_images;
+  }
+
+  double kept = plan.network.activations;
+  if (recipe.train.checkpointing) {
+    // Inputs of the ResBlocks, and the inner activations of the one that is being run again.
+    double inputs = 0, largest_block = 0;
+    for (std::int64_t i = 0; i < config.stages(); ++i) {
+      const auto s = static_cast<std::size_t>(i);
+      if (config.depth[s] == 0) continue;
+      const double side = static_cast<double>(config.resolution_of(i));
+      const double sides = i + 1 < config.stages() ? 2 : 1;
+      inputs += sides * static_cast<double>(config.depth[s] * config.channels[s]) * side * side;
+      for (const PartCost& part : cost_of(config)) {
+        if (part.part != fmt::format("encoder.{}", i)) continue;
+        largest_block = std::max(largest_block, part.activations / static_cast<double>(config.depth[s]));
+      }
+    }
+    kept = std::min(kept, inputs + largest_block);
+  }
+  plan.activations_bytes = kept * static_cast<double>(recipe.train.microbatch) * element_bytes;
+  return plan;
+}
+
+}  // namespace diffit

@@ -1,0 +1,144 @@
+// A training recipe: what a preset holds, as data. `diffit train` reads one, writes the resolved one beside the run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/fields.h"
+#include "nn/config.h"
+
+namespace diffit {
+
+struct DataSection {
+  std::string path, hint;
+  std::int64_t size = 0;
+  double flip = 0, augment = 0;
+  std::int64_t threads = 1;
+};
+
+struct TrainSection {
+  std::int64_t images = 0, batch = 256, microbatch = 0, snapshot_images = 0, log_images = 0, seed = 0;
+  std::int64_t keep_states = 2, nonfinite_limit = 10;
+  std::string dtype = "auto";
+  double label_dropout = 0;
+  bool checkpointing = false;
+
+  std::int64_t passes() const { return batch / microbatch; }
+};
+
+struct OptimiserSection {
+  std::string name = "adam", decay = "linear";
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, clip = 1;
+  std::int64_t warmup_images = 0, decay_images = 0;
+};
+
+struct EmaSection {
+  std::int64_t half_life_images = 500000;
+  double ramp_up = 0.05;
+  std::vector<double> power{0.05, 0.10};
+};
+
+struct LossSection {
+  double noise_mean = -1.2, noise_deviation = 1.2;
+};
+
+struct SampleSection {
+  std::int64_t pictures = 64, steps = 18;
+};
+
+/// What the recipe aims at, for people: nothing is computed from it.
+struct PublishedSection {
+  double fid = 0;
+  std::string source;
+};
+
+template <class V>
+void visit_fields(V& v, DataSection& s) {
+  v("path", s.path, "IDX(.gz), CIFAR binary, zip or folder of pictures");
+  v("hint", s.hint, "how to get the data, said where it is missing");
+  v("size", s.size, "side that smaller pictures are framed to with zeros; 0 leaves them", 0, 4096);
+  v("flip", s.flip, "probability of mirroring a picture, without a label", 0, 1);
+  v("augment", s.augment, "probability of each of EDM's non-leaky transforms; 0 is off", 0, 1);
+  v("threads", s.threads, "threads that decode pictures", 1, 256);
+}
+
+template <class V>
+void visit_fields(V& v, TrainSection& s) {
+  v("images", s.images, "length of the training, in images shown", 0, 1e13);
+  v("batch", s.batch, "images an optimiser step", 1, 1 << 20);
+  v("microbatch", s.microbatch, "images a pass; gradients accumulate to the batch; 0 is the batch", 0, 1 << 20);
+  v("snapshot_images", s.snapshot_images, "images between snapshots, sample grids and states; 0 is at the end only",
+    0, 1e13);
+  v("log_images", s.log_images, "images between lines of stats.jsonl; 0 is each step", 0, 1e13);
+  v("seed", s.seed, "of weights, order, noise and augmentation", 0, 9e15);
+  v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
+  v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
+  v("dtype", s.dtype, "of matrix products and convolutions: auto, f32, bf16");
+  v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
+  v("checkpointing", s.checkpointing, "recompute activations in the backward pass: less memory, a third more work");
+}
+
+template <class V>
+void visit_fields(V& v, OptimiserSection& s) {
+  v("name", s.name, "adam or adamw");
+  v("lr", s.lr, "learning rate after warm-up", 0, 10);
+  v("beta1", s.beta1, "decay of the first moment", 0, 0.999999);
+  v("beta2", s.beta2, "decay of the second moment", 0, 0.999999);
+  v("eps", s.eps, "added to the root of the second moment", 0, 1);
+  v("weight_decay", s.weight_decay, "of weights with two axes or more (adamw)", 0, 10);
+  v("clip", s.clip, "largest norm of the gradient; 0 is no clipping", 0, 1e9);
+  v("warmup_images", s.warmup_images, "the learning rate rises linearly over these", 0, 1e13);
+  v("decay_images", s.decay_images, "the learning rate falls to zero over the last of these", 0, 1e13);
+  v("decay", s.decay, "shape of that fall: linear or cosine");
+}
+
+template <class V>
+void visit_fields(V& v, EmaSection& s) {
+  v("half_life_images", s.half_life_images, "half-life of the average of the weights", 0, 1e13);
+  v("ramp_up", s.ramp_up, "half-life as a share of the images seen, while that is less; 0 is off", 0, 1);
+  v("power", s.power, "relative widths of EDM2's power-function averages, for post-hoc EMA", 0.001, 0.28);
+}
+
+template <class V>
+void visit_fields(V& v, LossSection& s) {
+  v("noise_mean", s.noise_mean, "mean of ln sigma", -20, 20);
+  v("noise_deviation", s.noise_deviation, "standard deviation of ln sigma", 0.01, 20);
+}
+
+template <class V>
+void visit_fields(V& v, SampleSection& s) {
+  v("pictures", s.pictures, "pictures in a sample grid; 0 is no grid", 0, 10000);
+  v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
+}
+
+template <class V>
+void visit_fields(V& v, PublishedSection& s) {
+  v("fid", s.fid, "published FID that the recipe aims at", 0, 1e6);
+  v("source", s.source, "where that was published");
+}
+
+struct Recipe {
+  DataSection data;
+  Json model = Json::object();  // may leave resolution, in_channels and classes to the data
+  TrainSection train;
+  OptimiserSection optimiser;
+  EmaSection ema;
+  LossSection loss;
+  SampleSection sample;
+  PublishedSection published;
+};
+
+/// Reads and checks a recipe from TOML as JSON. Error(invalid), beginning with `where`, names the nearest key.
+Recipe read_recipe(const Json& toml, const std::string& where);
+Json write_recipe(const Recipe& recipe);
+
+/// The keys whose change does not change what a training computes: length and cadence.
+bool may_change_on_resume(const std::string& key);
+
+/// Fills what the model leaves to the data. Error(invalid) where the recipe states another size or more classes than
+/// the data has, or fewer.
+ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels, std::int64_t classes,
+                          const std::string& where);
+
+}  // namespace diffit

@@ -1,0 +1,261 @@
+#include "train/run.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "diffusion/generate.h"
+#include "diffusion/pictures.h"
+#include "train/model_file.h"
+
+namespace diffit {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Holds the folder against a second training; the system lets go of it when the process ends.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& folder) : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ < 0) fail("{}: cannot be opened: {}", folder.string(), std::strerror(errno));
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      ::close(fd_);
+      reject("{}: another process is training in this folder; wait for it, or give another --out", folder.string());
+    }
+  }
+  ~FolderLock() { ::close(fd_); }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+Picture reals(const Dataset& dataset, std::int64_t pictures, std::int64_t columns) {
+  std::vector<Picture> shown;
+  const std::int64_t classes = dataset.classes();
+  // As the samples: classes in turn where there are any.
+  std::int64_t next = 0;
+  for (std::int64_t i = 0; i < std::min(pictures, dataset.size()); ++i) {
+    if (classes > 0 && pictures >= classes) {
+      std::int64_t tried = 0;
+      while (tried < dataset.size() && dataset.label(next % dataset.size()) != i % classes) ++next, ++tried;
+    }
+    Picture& p = shown.emplace_back(Picture{dataset.resolution(), dataset.resolution(), dataset.channels(), {}});
+    p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
+    dataset.read(next++ % dataset.size(), p.pixels);
+  }
+  return grid(shown, columns);
+}
+
+/// One training in one folder: the loop, and what it leaves there.
+class Run {
+ public:
+  Run(const TrainingRequest& request, const TrainingListener& listener)
+      : request_(request), listener_(listener), recipe_(request.recipe), folder_(request.folder) {
+    const bool used = folder_.used();
+    DIFFIT_CHECK(!used || request_.resume, "{}: holds a run already; go on with --resume, or give another --out",
+                 folder_.path().string());
+    std::error_code error;
+    fs::create_directories(folder_.path(), error);
+    if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
+    lock_ = std::make_unique<FolderLock>(folder_.path());
+    trainer_ = std::make_unique<Trainer>(recipe_, request_.dataset, request_.device, request_.dtype);
+    if (request_.resume) restore();
+    if (done()) return;
+    journal_ = std::make_unique<Journal>(folder_, trainer_->images());
+    for (const std::string& text : before_journal_) journal_->say(text);
+    write_file(folder_.config(), format_toml(write_recipe(recipe_)));
+    const std::int64_t pictures = recipe_.sample.pictures;
+    if (pictures > 0 && !fs::exists(folder_.reals())) {
+      write_png(folder_.reals(), reals(*request_.dataset, pictures, columns()));
+    }
+  }
+
+  TrainingEnd operator()() {
+    if (done()) return TrainingEnd::nothing_left;
+    while (!done()) {
+      const auto start = Clock::now();
+      const StepResult step = trainer_->step();
+      step_seconds_ += seconds_since(start);
+      ++steps_here_;
+      count(step);
+      if (trainer_->skipped_in_a_row() >= recipe_.train.nonfinite_limit) stop_for_nonfinite();
+      const bool whole = due(recipe_.train.snapshot_images) || done();
+      if (whole) snapshot();
+      if (request_.stop != nullptr && *request_.stop && !done()) {
+        if (!whole) save();
+        say(fmt::format("interrupted at {} images; go on with --resume", trainer_->images()));
+        return TrainingEnd::interrupted;
+      }
+    }
+    say(fmt::format("done: {} images", trainer_->images()));
+    return TrainingEnd::finished;
+  }
+
+ private:
+  bool done() const { return trainer_->images() >= recipe_.train.images; }
+
+  /// Whether the last step crossed a multiple of `every`.
+  bool due(std::int64_t every) const {
+    const std::int64_t images = trainer_->images();
+    return every > 0 && images / every > (images - recipe_.train.batch) / every;
+  }
+
+  std::int64_t columns() const {
+    const std::int64_t classes = trainer_->model().config().classes;
+    return classes > 1 && classes <= 20 ? classes : 0;
+  }
+
+  void say(const std::string& text) {
+    if (journal_) {
+      journal_->say(text);
+    } else {
+      before_journal_.push_back(text);
+    }
+    if (listener_.said) listener_.said(text);
+  }
+
+  void restore() {
+    std::vector<std::string> warnings;
+    const Json progress = load_newest_state(folder_, *trainer_, recipe_, warnings);
+    for (const std::string& warning : warnings) say("warning: passed over " + warning);
+    if (progress.is_null()) {
+      say("nothing to resume: starting from the first image");
+      return;
+    }
+    loss_sum_ = progress.value("loss_sum", 0.0);
+    norm_sum_ = progress.value("norm_sum", 0.0);
+    summed_steps_ = progress.value("summed_steps", std::int64_t{0});
+    seconds_before_ = progress.value("seconds", 0.0);
+    say(fmt::format("resumed at {} images: weights, averages, optimiser and data order", trainer_->images()));
+  }
+
+  void count(const StepResult& step) {
+    if (step.skipped) {
+      say(fmt::format("warning: step at {} images skipped: loss {}, gradient norm {}", trainer_->images(), step.loss,
+                      step.gradient_norm));
+    } else {
+      loss_sum_ += step.loss;
+      norm_sum_ += step.gradient_norm;
+      ++summed_steps_;
+    }
+    const double steps = static_cast<double>(std::max<std::int64_t>(summed_steps_, 1));
+    TrainingStatus status;
+    status.images = trainer_->images();
+    status.all_images = recipe_.train.images;
+    status.loss = loss_sum_ / steps;
+    status.gradient_norm = norm_sum_ / steps;
+    status.lr = step.lr;
+    status.seconds = seconds_before_ + step_seconds_;
+    status.images_per_second = static_cast<double>(steps_here_ * recipe_.train.batch) / step_seconds_;
+    status.seconds_left =
+        static_cast<double>(std::max<std::int64_t>(0, status.all_images - status.images)) / status.images_per_second;
+    status.skipped = trainer_->skipped_steps();
+    status.memory_bytes = resident_bytes();
+    if (listener_.stepped) listener_.stepped(status);
+    if ((recipe_.train.log_images == 0 || due(recipe_.train.log_images)) && summed_steps_ > 0) {
+      journal_->record(status);
+      loss_sum_ = norm_sum_ = 0;
+      summed_steps_ = 0;
+    }
+  }
+
+  void save() {
+    journal_->flush();
+    const Json progress = {{"loss_sum", loss_sum_},
+                           {"norm_sum", norm_sum_},
+                           {"summed_steps", summed_steps_},
+                           {"seconds", seconds_before_ + step_seconds_}};
+    save_state(folder_, *trainer_, recipe_, progress, recipe_.train.keep_states);
+  }
+
+  /// Weights, averages and pictures first, the state last: whoever finds the state finds them too.
+  void snapshot() {
+    const std::int64_t images = trainer_->images();
+    const ImageConfig& config = trainer_->model().config();
+    const auto extra = [&](double std) {
+      Metadata metadata{{"diffit.images", std::to_string(images)}};
+      if (std > 0) metadata["diffit.ema_std"] = fmt::format("{}", std);
+      return metadata;
+    };
+    save_model(folder_.snapshot(images, ""), trainer_->model().parameters(), config, extra(0));
+    ImageDiffiT averaged(config);
+    for (auto ema = trainer_->emas().rbegin(); ema != trainer_->emas().rend(); ++ema) {
+      ema->copy_to(averaged.parameters());
+      save_model(folder_.snapshot(images, ema->name()), averaged.parameters(), config, extra(ema->power_std()));
+    }
+    // The last one copied is the half-life average.
+    if (recipe_.sample.pictures > 0) write_samples(averaged);
+    save();
+    say(fmt::format("snapshot at {} images", images));
+  }
+
+  void write_samples(const ImageDiffiT& model) {
+    ImageRequest wanted;
+    wanted.steps = recipe_.sample.steps;
+    wanted.dtype = request_.dtype;
+    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
+    const std::int64_t classes = model.config().classes;
+    for (std::size_t i = 0; classes > 0 && i < wanted.seeds.size(); ++i) {
+      wanted.labels.push_back(static_cast<std::int64_t>(i) % classes);
+    }
+    std::vector<Picture> pictures;
+    try {
+      generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) {
+        for (Picture& picture : to_pictures(samples)) pictures.push_back(std::move(picture));
+      });
+    } catch (const Error& error) {
+      say(fmt::format("warning: no sample grid: {}", error.what()));
+      return;
+    }
+    const Picture all = grid(pictures, columns());
+    write_png(folder_.samples(trainer_->images()), all);
+    journal_->record_picture("samples", all, trainer_->images());
+  }
+
+  [[noreturn]] void stop_for_nonfinite() {
+    const std::vector<std::int64_t> states = folder_.states();
+    const std::string text =
+        fmt::format("training stopped: {} steps in a row had a loss or gradient that is not finite, at {} images; {}. "
+                    "Try a lower optimiser.lr, a smaller optimiser.clip, or train.dtype = f32",
+                    trainer_->skipped_in_a_row(), trainer_->images(),
+                    states.empty() ? std::string("no state was saved yet")
+                                   : fmt::format("the last good state is {}", folder_.state(states.front()).string()));
+    journal_->say(text);
+    journal_->flush();
+    fail("{}", text);
+  }
+
+  const TrainingRequest& request_;
+  const TrainingListener& listener_;
+  Recipe recipe_;
+  RunFolder folder_;
+  std::unique_ptr<FolderLock> lock_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Journal> journal_;
+  std::vector<std::string> before_journal_;
+  double loss_sum_ = 0, norm_sum_ = 0;
+  std::int64_t summed_steps_ = 0, steps_here_ = 0;
+  double seconds_before_ = 0, step_seconds_ = 0;
+};
+
+}  // namespace
+
+TrainingEnd run_training(const TrainingRequest& request, const TrainingListener& listener) {
+  return Run(request, listener)();
+}
+
+}  // namespace diffit

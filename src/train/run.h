@@ -1,0 +1,35 @@
+// A training from start to end, with its folder.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "train/journal.h"
+
+namespace diffit {
+
+struct TrainingRequest {
+  Recipe recipe;  // resolved against the data
+  std::shared_ptr<const Dataset> dataset;
+  fs::path folder;
+  bool resume = false;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+  const std::atomic<bool>* stop = nullptr;  // when true: save and return
+};
+
+/// What the caller hears while it runs. Called between steps, from the training's own thread.
+struct TrainingListener {
+  std::function<void(const TrainingStatus&)> stepped;
+  std::function<void(const std::string&)> said;
+};
+
+enum class TrainingEnd { finished, nothing_left, interrupted };
+
+/// Trains to recipe.train.images. Error(invalid) where the folder holds a run and `resume` is not set, where another
+/// process trains in it, or where the state does not fit the recipe; Error(failed) where nonfinite_limit steps in a
+/// row were skipped: the last good state stays.
+TrainingEnd run_training(const TrainingRequest& request, const TrainingListener& listener);
+
+}  // namespace diffit

@@ -1,0 +1,165 @@
+#include "train/run_folder.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "train/model_file.h"
+
+namespace diffit {
+
+namespace {
+
+constexpr const char* kStateKey = "diffit.state";
+
+/// Of names and bytes, by name, whatever their order in the file.
+std::uint32_t checksum(std::vector<TensorView> tensors) {
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  uLong crc = crc32_z(0, nullptr, 0);
+  for (const TensorView& view : tensors) {
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(view.name.data()), view.name.size());
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(view.bytes.data()), view.bytes.size());
+  }
+  return static_cast<std::uint32_t>(crc);
+}
+
+/// Number in "state-000012800.safetensors", or -1.
+std::int64_t images_of_state(const std::string& name) {
+  constexpr std::string_view prefix = "state-", suffix = ".safetensors";
+  if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size()) return -1;
+  const std::string digits = name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
+  const bool number = digits.size() <= 18 && std::all_of(digits.begin(), digits.end(), [](char c) {
+                        return c >= '0' && c <= '9';
+                      });
+  return number ? std::stoll(digits) : -1;
+}
+
+void flatten(const Json& value, const std::string& path, std::map<std::string, std::string>& out) {
+  if (!value.is_object()) {
+    out[path] = value.dump();
+    return;
+  }
+  for (const auto& [key, inner] : value.items()) flatten(inner, path.empty() ? key : path + "." + key, out);
+}
+
+void check_same_recipe(const Json& then, const Json& now, const std::string& where) {
+  std::map<std::string, std::string> before, after;
+  flatten(then, "", before);
+  flatten(now, "", after);
+  for (const auto& [key, value] : after) {
+    if (may_change_on_resume(key)) continue;
+    const auto found = before.find(key);
+    DIFFIT_CHECK(found != before.end() && found->second == value,
+                 "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another by --out",
+                 where, key, found == before.end() ? "(none)" : found->second, value);
+  }
+}
+
+struct State {
+  Json progress;
+  Json recipe, counters;
+  SafetensorsFile file;
+};
+
+/// Opens a state and proves it whole. Error(invalid) otherwise.
+State open_state(const fs::path& path) {
+  SafetensorsFile file(path);
+  const std::string where = path.string();
+  const auto found = file.metadata().find(kStateKey);
+  DIFFIT_CHECK(found != file.metadata().end(), "{}: no training state (no metadata key {})", where, kStateKey);
+  Json state = parse_json(found->second, where + ": " + kStateKey);
+  for (const char* key : {"recipe", "counters", "progress", "crc32"}) {
+    DIFFIT_CHECK(state.is_object() && state.contains(key), "{}: the state lacks '{}'", where, key);
+  }
+  const std::uint32_t crc = checksum(file.tensors());
+  DIFFIT_CHECK(state["crc32"] == crc, "{}: damaged, its checksum is {}, wanted {}", where, crc, state["crc32"].dump());
+  return {state["progress"], state["recipe"], state["counters"], std::move(file)};
+}
+
+void restore(const State& state, Trainer& trainer) {
+  const at::NoGradGuard no_grad;
+  const std::string where = state.file.path().string();
+  for (const auto& [name, tensor] : trainer.tensors()) {
+    const TensorView& view = state.file.at(name);
+    DIFFIT_CHECK(at::IntArrayRef(view.shape) == tensor.sizes() && scalar_type(view.dtype) == tensor.scalar_type(),
+                 "{}: {} has shape [{}], wanted [{}]", where, name, fmt::join(view.shape, ", "),
+                 fmt::join(tensor.sizes(), ", "));
+    at::Tensor target = tensor;
+    target.copy_(to_tensor(view));
+  }
+  trainer.restore_counters(state.counters, where);
+}
+
+}  // namespace
+
+fs::path RunFolder::samples(std::int64_t images) const { return path_ / fmt::format("samples-{:09}.png", images); }
+
+fs::path RunFolder::snapshot(std::int64_t images, const std::string& average) const {
+  return path_ / fmt::format("snapshot-{:09}{}{}.safetensors", images, average.empty() ? "" : "-", average);
+}
+
+fs::path RunFolder::state(std::int64_t images) const { return path_ / fmt::format("state-{:09}.safetensors", images); }
+
+std::vector<std::int64_t> RunFolder::states() const {
+  std::vector<std::int64_t> counts;
+  std::error_code gone;
+  for (const auto& entry : fs::directory_iterator(path_, gone)) {
+    const std::int64_t images = images_of_state(entry.path().filename().string());
+    if (images >= 0) counts.push_back(images);
+  }
+  std::sort(counts.rbegin(), counts.rend());
+  return counts;
+}
+
+bool RunFolder::used() const {
+  std::error_code none;
+  return fs::exists(config(), none) || !states().empty();
+}
+
+void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& recipe, const Json& progress,
+                std::int64_t keep) {
+  const fs::path path = folder.state(trainer.images());
+  std::vector<std::pair<std::string, at::Tensor>> tensors = trainer.tensors();
+  std::vector<TensorView> views;
+  for (auto& [name, tensor] : tensors) {
+    tensor = tensor.to(at::kCPU).contiguous();
+    if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) {
+      fail("{}: not written, {} holds numbers that are not finite", path.string(), name);
+    }
+    views.push_back(view_of(name, tensor));
+  }
+  const Json state = {{"recipe", write_recipe(recipe)},
+                      {"counters", trainer.counters()},
+                      {"progress", progress},
+                      {"crc32", checksum(views)}};
+  write_safetensors(path, views, {{kStateKey, state.dump()}, {kConfigKey, recipe.model.dump()}});
+  const std::vector<std::int64_t> all = folder.states();
+  for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
+    std::error_code gone;
+    fs::remove(folder.state(all[i]), gone);
+  }
+}
+
+Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& recipe,
+                       std::vector<std::string>& warnings) {
+  const std::vector<std::int64_t> counts = folder.states();
+  for (const std::int64_t images : counts) {
+    std::optional<State> state;
+    try {
+      state.emplace(open_state(folder.state(images)));
+    } catch (const Error& error) {
+      warnings.emplace_back(error.what());
+      continue;
+    }
+    check_same_recipe(state->recipe, write_recipe(recipe), folder.state(images).string());
+    restore(*state, trainer);
+    return state->progress;
+  }
+  DIFFIT_CHECK(counts.empty(), "{}: wanted a whole state to resume from, all {} are damaged: {}",
+               folder.path().string(), counts.size(), warnings.front());
+  return {};
+}
+
+}  // namespace diffit

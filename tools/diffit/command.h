@@ -1,0 +1,37 @@
+// The commands: one file each. A command adds its options to the program and runs as the callback of its subcommand.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "io/fields.h"
+
+namespace diffit {
+
+/// Options that every command has.
+struct CommonOptions {
+  std::string device = "auto", dtype = "auto";
+  int threads = 0;
+  bool json = false, quiet = false;
+};
+
+/// A subcommand with the common options.
+CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name, const std::string& help);
+
+/// Prints the result: `object` as one JSON line with --json, else `text`.
+void print_result(const CommonOptions& common, const Json& object, const std::string& text);
+/// A line on stderr, unless --quiet.
+void print_note(const CommonOptions& common, const std::string& text);
+
+/// What `diffit data info` prints.
+void print_data_info(const CommonOptions& common, const std::string& path);
+
+void add_sample_command(CLI::App& app, CommonOptions& common);
+void add_denoise_command(CLI::App& app, CommonOptions& common);
+void add_train_command(CLI::App& app, CommonOptions& common);
+void add_data_command(CLI::App& app, CommonOptions& common);
+void add_ema_command(CLI::App& app, CommonOptions& common);
+void add_info_command(CLI::App& app, CommonOptions& common);
+void add_bench_command(CLI::App& app, CommonOptions& common);
+
+}  // namespace diffit

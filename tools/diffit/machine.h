@@ -1,0 +1,31 @@
+// What a command runs on: device, threads, where presets and bundled models lie.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "tools/diffit/command.h"
+
+namespace diffit {
+
+struct Machine {
+  at::Device device;
+  at::ScalarType dtype;
+};
+
+/// Applies --threads, opens --device and --dtype (auto: bfloat16 only where `prefer_bf16`).
+Machine open_machine(const CommonOptions& common, bool prefer_bf16);
+
+/// The folder that holds presets/ and models/: DIFFIT_HOME, else the nearest above the program itself.
+fs::path home();
+/// Names of the presets, and of the bundled models.
+std::vector<std::string> preset_names();
+std::vector<std::string> bundled_models();
+/// A path as it is, or the file of a bundled model or preset of that name. Error(invalid) names the nearest.
+fs::path model_path(const std::string& model);
+fs::path preset_path(const std::string& config);
+
+}  // namespace diffit
