@@ -1,0 +1,15 @@
+#include <span>
+
+#include "fuzz/input.h"
+#include "io/npz.h"
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace diffit;
+  return refuse_or_read([&] {
+    const NpyHeader header = parse_npy_header(std::as_bytes(std::span(data, size)), "input");
+    // What was understood is understood again.
+    const std::vector<std::byte> again = format_npy_header(header.dtype, header.shape);
+    const NpyHeader second = parse_npy_header(again, "again");
+    if (second.shape != header.shape || second.dtype != header.dtype) std::abort();
+  });
+}

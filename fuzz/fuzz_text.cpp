@@ -1,0 +1,25 @@
+#include "fuzz/input.h"
+#include "io/fields.h"
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace diffit;
+  if (size == 0) return 0;
+  const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  return refuse_or_read([&] {
+    switch (data[0] % 3) {
+      case 0:
+        parse_json(text, "input");
+        break;
+      case 1: {
+        // What TOML was read is written and read as the same.
+        const Json value = parse_toml(text, "input");
+        if (parse_toml(format_toml(value), "again") != value) std::abort();
+        break;
+      }
+      default: {
+        Json value = Json::object();
+        set_by_path(value, text);
+      }
+    }
+  });
+}

@@ -1,0 +1,47 @@
+// A fuzzer's bytes as a file, for readers that take a path; and errors of bad input, which are what is
+// wanted.
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "base/error.h"
+
+namespace diffit {
+
+class MemoryFile {
+ public:
+  MemoryFile(const std::uint8_t* data, std::size_t size) : fd_(memfd_create("input", MFD_CLOEXEC)) {
+    if (fd_ < 0 || write(fd_, data, size) != static_cast<ssize_t>(size)) std::abort();
+  }
+  ~MemoryFile() { close(fd_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+
+ private:
+  int fd_;
+};
+
+/// Runs `read`; a refusal must say something, in one line, of the kind that a bad file is.
+template <class Read>
+int refuse_or_read(Read&& read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    if (error.kind() != ErrorKind::invalid || text.empty() || text.find('\n') != std::string::npos)
+      std::abort();
+  }
+  return 0;
+}
+
+}  // namespace diffit
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
