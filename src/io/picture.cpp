@@ -14,6 +14,13 @@ namespace {
 
 constexpr std::uint64_t kLargestFile = 1ull << 30;
 
+/// Of what grid and enlarged are about to make.
+void check_result(const Picture& picture) {
+  DIFFIT_CHECK(std::max(picture.width, picture.height) <= kLargestSide,
+               "wanted a picture with sides up to {}, got {}x{}; try fewer pictures or a smaller scale",
+               kLargestSide, picture.width, picture.height);
+}
+
 }  // namespace
 
 namespace detail {
@@ -77,6 +84,7 @@ Picture grid(std::span<const Picture> pictures, std::int64_t columns, std::int64
   }
   out.width = columns * (width + gap) - gap;
   out.height = rows * (height + gap) - gap;
+  check_result(out);
   out.pixels.assign(static_cast<std::size_t>(out.width * out.height * out.channels), background);
   for (std::int64_t i = 0; i < count; ++i) {
     const Picture& picture = pictures[static_cast<std::size_t>(i)];
@@ -97,6 +105,7 @@ Picture grid(std::span<const Picture> pictures, std::int64_t columns, std::int64
 Picture enlarged(const Picture& picture, std::int64_t factor) {
   DIFFIT_CHECK(factor >= 1, "a picture can be enlarged 1 time or more, not {}", factor);
   Picture out{picture.width * factor, picture.height * factor, picture.channels, {}};
+  check_result(out);
   out.pixels.resize(static_cast<std::size_t>(out.width * out.height * out.channels));
   for (std::int64_t y = 0; y < out.height; ++y) {
     const std::uint8_t* from = picture.row(y / factor);

@@ -288,6 +288,10 @@ TEST(Grid, LaysPicturesOutRowByRow) {
                                                    30,  30,  30,  255, 255, 255, 255, 255, 255}));
   EXPECT_EQ(grid(all, 0, 0).width, 2);
   EXPECT_EQ(grid(all, 9, 0).width, 3);
+  const Picture wide{20000, 1, 1, std::vector<std::uint8_t>(20000)};
+  const Picture twice[] = {wide, wide};
+  expect_rejected([&] { grid(twice, 2); }, {"40002x1"});
+  expect_rejected([&] { enlarged(wide, 2); }, {"40000x2"});
   const Picture mixed[] = {a, Picture{2, 1, 1, {1, 2}}};
   expect_rejected([&] { grid(mixed, 0); }, {"1x1", "2x1"});
 }
