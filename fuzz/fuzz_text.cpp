@@ -10,12 +10,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       case 0:
         parse_json(text, "input");
         break;
-      case 1: {
-        // What TOML was read is written and read as the same.
-        const Json value = parse_toml(text, "input");
-        if (parse_toml(format_toml(value), "again") != value) std::abort();
+      case 1:
+        parse_toml(text, "input");
         break;
-      }
       default: {
         Json value = Json::object();
         set_by_path(value, text);
