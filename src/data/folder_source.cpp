@@ -34,10 +34,11 @@ class FolderSource : public PictureSource {
                  "{}: wanted a folder of pictures (.png, .jpg, .jpeg, .webp), CIFAR binary or IDX, "
                  "got none of these in it",
                  folder.string());
-    std::optional<std::string> json;
+    std::string text;
+    std::optional<std::string_view> json;
     std::error_code ignored;
     if (fs::is_regular_file(folder / "dataset.json", ignored)) {
-      json = read_text(folder / "dataset.json", detail::kLargestJson);
+      json = text = read_text(folder / "dataset.json", detail::largest_json(names_.size()));
     }
     labels_ = detail::labels_of(names_, json, folder.string());
   }

@@ -9,7 +9,7 @@
 namespace diffit::detail {
 namespace {
 
-Labels from_json(const std::vector<std::string>& names, const std::string& text, const std::string& where) {
+Labels from_json(const std::vector<std::string>& names, std::string_view text, const std::string& where) {
   const Json json = parse_json(text, where);
   DIFFIT_CHECK(json.is_object() && json.contains("labels"), "{}: wanted an object with the key \"labels\"",
                where);
@@ -44,7 +44,7 @@ Labels from_json(const std::vector<std::string>& names, const std::string& text,
 
 }  // namespace
 
-Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string>& json,
+Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string_view>& json,
                  const std::string& where) {
   if (json) return from_json(names, *json, where + ": dataset.json");
   const auto top = [](const std::string& name) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/source.h"
@@ -26,10 +27,13 @@ struct Labels {
 
 /// The labels that `json` (a dataset.json: {"labels": null or [[name, class], ...]}) gives to `names`;
 /// without one, top-level folders are the classes, in order of name, where there is more than one.
-Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string>& json,
+Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string_view>& json,
                  const std::string& where);
 
-inline constexpr std::uint64_t kLargestJson = 1ull << 30;
+/// The most that labels of so many pictures may take.
+constexpr std::uint64_t largest_json(std::size_t pictures) {
+  return (1ull << 20) + 1024ull * pictures;
+}
 inline constexpr std::uint64_t kLargestPictureFile = 256ull << 20;
 inline constexpr std::int64_t kMostClasses = 1'000'000;
 
