@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Speed of diffit against the same networks in eager PyTorch: one run, both programs in turn, ratio with spread.
+
+    ./dev bench                                   everything: about ten minutes on two cores
+    ./dev bench --configs fashion-mnist --rounds 9
+    ./dev bench --markdown docs/speed.md          the table with machine and commit, for the docs
+
+A round runs both programs for a few seconds, one after the other; the ratio is taken within the round, so that a machine
+that slows down slows both. Above 1: diffit is faster.
+"""
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = {"smoke": 32, "fashion-mnist": 64, "cifar10": 16}  # and the images a pass
+MODEL_KEYS = ["resolution", "channels", "depth", "window", "head_dim", "mlp_ratio", "classes", "in_channels"]
+OPEN = {"resolution": 32, "classes": 0, "in_channels": 3, "window": 4, "head_dim": 32, "mlp_ratio": 4.0}
+
+
+def run(command, env=None):
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=900)
+    if done.returncode != 0:
+        sys.exit(f"error: {' '.join(map(str, command))}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def rates(args, config, what, dtype):
+    """Pairs (ours, theirs), one a round."""
+    model = tomllib.loads((ROOT / "presets" / f"{config}.toml").read_text())["model"]
+    model = {key: model.get(key, OPEN.get(key)) for key in MODEL_KEYS}
+    batch = str(args.batch or CONFIGS[config])
+    common = ["--what", what, "--dtype", dtype, "--batch", batch, "--seconds", str(args.seconds)]
+    sets = [f"--set=model.{key}={model[key]}" for key in ("resolution", "in_channels", "classes")]
+    threads = ["--threads", str(args.threads)]
+    ours = [str(args.diffit), "bench", config, *sets, *common, *threads, "--rounds", "1", "--json"]
+    theirs = [str(args.python), str(ROOT / "bench/rivals/measure.py"), "--config", json.dumps(model), *common, *threads]
+    theirs += ["--channels-last"] * args.channels_last + ["--compile"] * args.compile
+    pairs = []
+    for _ in range(args.rounds):
+        pairs.append((run(ours)["median"], run(theirs)["images_per_second"]))
+    return pairs
+
+
+def machine():
+    model = "unknown CPU"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; commit {commit.stdout.strip()}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configs", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
+    parser.add_argument("--what", nargs="+", default=["train", "forward"], choices=["train", "forward"])
+    parser.add_argument("--dtypes", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--batch", type=int, default=0, help="images a pass; default: that of the configuration")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--channels-last", action="store_true", help="the rival in channels-last")
+    parser.add_argument("--compile", action="store_true", help="the rival by torch.compile")
+    parser.add_argument("--diffit", type=Path, default=ROOT / "bin/diffit")
+    parser.add_argument("--python", type=Path, default=ROOT / ".deps/bench/bin/python")
+    parser.add_argument("--json", type=Path, help="writes every figure there")
+    parser.add_argument("--markdown", type=Path, help="writes the table there")
+    args = parser.parse_args()
+    rival = "torch.compile" if args.compile else "eager PyTorch"
+
+    head = ["config", "what", "dtype", "diffit img/s", f"{rival} img/s", "ratio", "lowest", "highest"]
+    print(f"{machine()}; {args.threads} threads, {args.rounds} rounds", flush=True)
+    print("{:<15}{:<9}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}".format(*head), flush=True)
+    rows, figures = [], []
+    for config in args.configs:
+        for what in args.what:
+            for dtype in args.dtypes:
+                pairs = rates(args, config, what, dtype)
+                ratios = [ours / theirs for ours, theirs in pairs]
+                row = [config, what, dtype, statistics.median(p[0] for p in pairs),
+                       statistics.median(p[1] for p in pairs), statistics.median(ratios), min(ratios), max(ratios)]
+                rows.append(row)
+                figures.append({"config": config, "what": what, "dtype": dtype, "pairs": pairs})
+                print("{:<15}{:<9}{:<6}{:>13.1f}{:>22.1f}{:>8.2f}{:>9.2f}{:>9.2f}".format(*row), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps({"machine": machine(), "rival": rival, "figures": figures}, indent=1) + "\n")
+    if args.markdown:
+        lines = ["# Speed", "", f"`./dev bench`, {args.rounds} rounds, {args.threads} threads. {machine()}.", "",
+                 "| " + " | ".join(head) + " |", "|---|---|---|--:|--:|--:|--:|--:|"]
+        lines += ["| {} | {} | {} | {:.1f} | {:.1f} | **{:.2f}** | {:.2f} | {:.2f} |".format(*row) for row in rows]
+        args.markdown.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
