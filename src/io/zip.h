@@ -16,8 +16,9 @@ namespace diffit {
 
 /// Reads entries of an archive; safe for concurrent reads (a pool of handles inside, opened as needed).
 /// Throws Error(invalid) with archive and entry for anything malformed: bad CRC, truncated data, duplicate
-/// names, encryption. The declared size of an entry is checked against the caller's limit, and against what
-/// its compressed size can hold, before memory is taken.
+/// names, absolute names or names with "..", encryption, packing other than stored and deflated. The declared
+/// size of an entry is checked against the caller's limit, and against what its packed size can hold, before
+/// memory is taken.
 class ZipReader {
  public:
   struct Entry {
@@ -37,6 +38,8 @@ class ZipReader {
   std::int64_t find(std::string_view name) const;
   /// The content of entry `index`, at most `limit` bytes.
   std::vector<std::byte> read(std::size_t index, std::uint64_t limit) const;
+  /// The first `count` bytes of the content, or all of it where it is shorter; the checksum is not looked at.
+  std::vector<std::byte> read_start(std::size_t index, std::uint64_t count) const;
   /// The content in pieces, for entries larger than memory: `sink` is called in order.
   void stream(std::size_t index, const std::function<void(std::span<const std::byte>)>& sink) const;
 
@@ -47,7 +50,7 @@ class ZipReader {
 
 /// Writes a stored (uncompressed) archive, entry by entry, with constant memory for the data; zip64 where
 /// needed; the same bytes for the same entries (fixed dates). The archive appears whole at finish(), or not
-/// at all.
+/// at all. A name that a ZipReader would refuse is Error(invalid).
 class ZipWriter {
  public:
   explicit ZipWriter(const fs::path& path);
