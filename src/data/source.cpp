@@ -38,7 +38,7 @@ std::unique_ptr<PictureSource> open_source(const fs::path& path) {
   DIFFIT_CHECK(fs::is_regular_file(status), "{}: wanted a data set as a file or folder, got neither",
                path.string());
   const std::string start = first_bytes(path);
-  if (start.starts_with("PK")) reject("{}: zips cannot be read yet", path.string());
+  if (start.starts_with("PK")) return detail::open_zip(path);
   if (is_cifar(path)) return detail::open_cifar(path);
   if (start.starts_with(std::string("\0\0", 2)) || start.starts_with("\x1f\x8b"))
     return detail::open_idx(path);

@@ -1,10 +1,12 @@
-// diffit data info | preview: looks into data sets.
-#include <array>
-#include <map>
+// diffit data convert | info | preview.
+#include <algorithm>
+#include <csignal>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "data/convert.h"
 #include "data/fit.h"
 #include "data/source.h"
 #include "io/picture.h"
@@ -13,6 +15,50 @@
 
 namespace diffit {
 namespace {
+
+constexpr const char* kDataHelp = "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures";
+
+volatile std::sig_atomic_t interrupted = 0;
+extern "C" void interrupt(int) {
+  interrupted = 1;
+}
+
+struct ConvertCommand {
+  std::string source, destination, crop = "none";
+  std::int64_t size = 0;
+};
+
+void run_convert(const CommonOptions& common, const ConvertCommand& command) {
+  const Crop crop = parse_crop(command.crop);
+  const auto source = open_source(command.source);
+  std::optional<ProgressLine> progress(common);
+  std::signal(SIGINT, interrupt);  // so that no unfinished file stays behind
+  std::signal(SIGTERM, interrupt);
+  const Converted result = convert(
+      *source, command.destination, {command.size, crop, common.threads},
+      [&](std::int64_t done, std::int64_t all) {
+        if (interrupted) {
+          fail("{}: interrupted after {} of {} pictures; nothing was kept", command.destination, done, all);
+        }
+        progress->show_count(static_cast<double>(done), static_cast<double>(all), "pictures");
+      });
+  if ((result.resolution & (result.resolution - 1)) != 0) {
+    progress->say(
+        fmt::format("note: EDM's own tools want a side that is a power of two, this is {}; see --size",
+                    result.resolution));
+  }
+  progress.reset();
+  Json object;
+  object["out"] = command.destination;
+  object["pictures"] = result.pictures;
+  object["resolution"] = result.resolution;
+  object["channels"] = result.channels;
+  object["classes"] = result.classes;
+  print_result(common, object,
+               fmt::format("{}: {} pictures, {}x{}, {}, {}", command.destination, result.pictures,
+                           result.resolution, result.resolution, result.channels == 1 ? "grey" : "RGB",
+                           result.classes > 0 ? fmt::format("{} classes", result.classes) : "no labels"));
+}
 
 struct InfoOptions {
   std::string data;
@@ -23,7 +69,7 @@ void run_info(const CommonOptions& common, const InfoOptions& options) {
   const auto source = open_source(options.data);
   const Picture first = source->read(0);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(source->classes()));
-  ProgressLine progress(common);
+  std::optional<ProgressLine> progress(common);
   for (std::int64_t i = 0; i < source->size(); ++i) {
     if (source->classes() > 0) ++counts[static_cast<std::size_t>(source->label(i))];
     if (!options.check) continue;
@@ -34,8 +80,9 @@ void run_info(const CommonOptions& common, const InfoOptions& options) {
         "size by diffit data convert",
         source->describe(), source->name(i), first.width, first.height, first.channels, picture.width,
         picture.height, picture.channels);
-    progress.show_count(static_cast<double>(i + 1), static_cast<double>(source->size()), "pictures");
+    progress->show_count(static_cast<double>(i + 1), static_cast<double>(source->size()), "pictures");
   }
+  progress.reset();
   Json object;
   object["data"] = options.data;
   object["kind"] = source->describe();
@@ -131,26 +178,42 @@ void add_data_command(CLI::App& app, CommonOptions& common) {
   CLI::App* data = app.add_subcommand("data", "Converts data sets and looks into them.");
   data->require_subcommand(1);
 
+  CLI::App* convert = add_command(
+      *data, common, "convert", "Writes a data set in EDM's layout: a stored zip of PNGs with dataset.json.");
+  const auto convert_options = std::make_shared<ConvertCommand>();
+  convert->add_option("SRC", convert_options->source, kDataHelp)->required();
+  convert->add_option("DEST", convert_options->destination, "the .zip to write")->required();
+  convert
+      ->add_option(
+          "--size", convert_options->size,
+          "side in pixels; smaller pictures are framed with zeros, larger ones reduced; without it they "
+          "keep theirs")
+      ->check(CLI::Range(std::int64_t{1}, kLargestSide));
+  convert
+      ->add_option(
+          "--crop", convert_options->crop,
+          "none; center: largest square, then Lanczos; adm: box and bicubic, then the centred square")
+      ->capture_default_str();
+  convert->callback([&common, convert_options] { run_convert(common, *convert_options); });
+
   CLI::App* info = add_command(*data, common, "info", "What a data set holds.");
   const auto info_options = std::make_shared<InfoOptions>();
-  info->add_option("DATA", info_options->data,
-                   "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures")
-      ->required();
+  info->add_option("DATA", info_options->data, kDataHelp)->required();
   info->add_flag("--check", info_options->check, "reads every picture, not only the first");
   info->callback([&common, info_options] { run_info(common, *info_options); });
 
   CLI::App* preview = add_command(*data, common, "preview", "A grid of pictures drawn at random, as PNG.");
   const auto options = std::make_shared<PreviewOptions>();
-  preview
-      ->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures")
-      ->required();
+  preview->add_option("DATA", options->data, kDataHelp)->required();
   preview->add_option("-o,--out", options->out, "the PNG to write")->required();
-  preview->add_option("-n", options->count, "pictures")->check(CLI::Range(1, 65536))->capture_default_str();
+  preview->add_option("-n", options->count, "pictures")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{65536}))
+      ->capture_default_str();
   preview->add_option("--columns", options->columns, "pictures a row; 0 is as square as can be")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4096}))
       ->capture_default_str();
   preview->add_option("--scale", options->scale, "pixels that one pixel becomes, in each direction")
-      ->check(CLI::Range(1, 64))
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{64}))
       ->capture_default_str();
   preview->add_option("--seed", options->seed, "which pictures are drawn")
       ->check(CLI::NonNegativeNumber)

@@ -1,0 +1,120 @@
+#include "data/convert.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "io/testing.h"
+#include "io/zip.h"
+
+namespace diffit {
+namespace {
+
+using testing::expect_rejected;
+using testing::TemporaryFolder;
+
+/// Pictures as given; labels i mod 2 where asked for.
+class Listed : public PictureSource {
+ public:
+  explicit Listed(std::vector<Picture> pictures, bool labelled = true)
+      : pictures_(std::move(pictures)), labelled_(labelled) {}
+  std::int64_t size() const override { return static_cast<std::int64_t>(pictures_.size()); }
+  Picture read(std::int64_t index) const override { return pictures_[static_cast<std::size_t>(index)]; }
+  std::int64_t classes() const override { return labelled_ ? 2 : 0; }
+  std::int64_t label(std::int64_t index) const override { return index % 2; }
+  std::string describe() const override { return "list"; }
+  std::string name(std::int64_t index) const override { return std::to_string(index); }
+
+ private:
+  std::vector<Picture> pictures_;
+  bool labelled_;
+};
+
+std::vector<Picture> squares(std::int64_t count, std::int64_t side, std::int64_t channels) {
+  std::vector<Picture> pictures;
+  for (std::int64_t i = 0; i < count; ++i) {
+    pictures.push_back({side, side, channels, {}});
+    for (std::int64_t k = 0; k < side * side * channels; ++k) {
+      pictures.back().pixels.push_back(static_cast<std::uint8_t>(i + 3 * k));
+    }
+  }
+  return pictures;
+}
+
+std::string content(const ZipReader& zip, const std::string& name) {
+  const auto bytes = zip.read(static_cast<std::size_t>(zip.find(name)), 1 << 20);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(Convert, KeepsPicturesOrderAndLabels) {
+  const TemporaryFolder folder;
+  for (const std::int64_t channels : {1, 3}) {
+    const auto pictures = squares(1003, 3, channels);
+    const fs::path path = folder / "set.zip";
+    std::int64_t told = 0;
+    const Converted result = convert(Listed(pictures), path, {}, [&](std::int64_t done, std::int64_t all) {
+      EXPECT_GT(done, told);
+      EXPECT_EQ(all, 1003);
+      told = done;
+    });
+    EXPECT_EQ(told, 1003);
+    EXPECT_EQ(result.pictures, 1003);
+    EXPECT_EQ(result.resolution, 3);
+    EXPECT_EQ(result.channels, channels);
+    EXPECT_EQ(result.classes, 2);
+    const auto back = open_source(path);
+    ASSERT_EQ(back->size(), 1003);
+    EXPECT_EQ(back->name(1002), "00001/img00001002.png");
+    for (std::int64_t i = 0; i < 1003; ++i) {
+      ASSERT_EQ(back->read(i).pixels, pictures[static_cast<std::size_t>(i)].pixels);
+      ASSERT_EQ(back->label(i), i % 2);
+    }
+  }
+}
+
+TEST(Convert, WritesTheLayoutThatOtherToolsRead) {
+  const TemporaryFolder folder;
+  convert(Listed(squares(2, 2, 1)), folder / "labelled.zip", {});
+  convert(Listed(squares(2, 2, 1), false), folder / "plain.zip", {});
+  const ZipReader labelled(folder / "labelled.zip"), plain(folder / "plain.zip");
+  EXPECT_EQ(content(labelled, "dataset.json"),
+            R"({"labels": [["00000/img00000000.png", 0], ["00000/img00000001.png", 1]]})");
+  EXPECT_EQ(content(plain, "dataset.json"), R"({"labels": null})");
+  for (const auto& entry : labelled.entries()) EXPECT_EQ(entry.size, entry.packed) << entry.name;
+}
+
+TEST(Convert, GivesTheSameBytesForAnyThreads) {
+  const TemporaryFolder folder;
+  const Listed source(squares(600, 5, 3));
+  convert(source, folder / "one.zip", {8, Crop::none, 1});
+  convert(source, folder / "three.zip", {8, Crop::none, 3});
+  EXPECT_EQ(read_file(folder / "one.zip", 1 << 24), read_file(folder / "three.zip", 1 << 24));
+  EXPECT_EQ(open_source(folder / "one.zip")->read(5).width, 8);
+}
+
+TEST(Convert, MakesAllRgbWhereOneIs) {
+  const TemporaryFolder folder;
+  auto pictures = squares(5, 2, 1);
+  pictures[3] = squares(1, 2, 3)[0];
+  EXPECT_EQ(convert(Listed(pictures), folder / "set.zip", {}).channels, 3);
+  const auto back = open_source(folder / "set.zip");
+  EXPECT_EQ(back->read(3).pixels, pictures[3].pixels);
+  EXPECT_EQ(back->read(1).pixels, (std::vector<std::uint8_t>{1, 1, 1, 4, 4, 4, 7, 7, 7, 10, 10, 10}));
+}
+
+TEST(Convert, RefusesPicturesThatDoNotMatchAndLeavesNothing) {
+  const TemporaryFolder folder;
+  auto pictures = squares(5, 2, 1);
+  pictures[3] = squares(1, 4, 1)[0];
+  expect_rejected([&] { convert(Listed(pictures), folder / "set.zip", {}); }, {"list: 3", "4x4", "--size 2"});
+  expect_rejected(
+      [&] {
+        convert(Listed({{2, 1, 1, {1, 2}}}), folder / "set.zip", {});
+      },
+      {"list: 0", "2x1", "--crop"});
+  expect_rejected([&] { convert(Listed(pictures), folder / "set.npz", {}); }, {".zip", "set.npz"});
+  expect_rejected([&] { convert(Listed(pictures), folder / "set.zip", {0, Crop::center, 1}); }, {"--size"});
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace diffit

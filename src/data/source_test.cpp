@@ -1,0 +1,155 @@
+#include "data/source.h"
+
+#include <gtest/gtest.h>
+
+#include "data/sources.h"
+#include "io/testing.h"
+#include "io/zip.h"
+
+namespace diffit {
+namespace {
+
+using testing::expect_rejected;
+using testing::TemporaryFolder;
+
+std::vector<std::byte> png(std::uint8_t value) {
+  return encode_png({2, 1, 1, {value, 7}}, 6);
+}
+
+std::vector<std::string> names_of(const PictureSource& source) {
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < source.size(); ++i) names.push_back(source.name(i));
+  return names;
+}
+
+std::vector<std::int64_t> labels_of(const PictureSource& source) {
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < source.size(); ++i) labels.push_back(source.label(i));
+  return labels;
+}
+
+void expect_first_values(const PictureSource& source, const std::vector<int>& values) {
+  ASSERT_EQ(source.size(), static_cast<std::int64_t>(values.size()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_EQ(source.read(static_cast<std::int64_t>(i)).pixels[0], values[i]) << i;
+  }
+}
+
+/// The same files as a folder and as a zip.
+class Files {
+ public:
+  void add(const std::string& name, std::span<const std::byte> bytes) {
+    folder_.write("set/" + name, bytes);
+    zip_->add(name, bytes);
+  }
+  void add(const std::string& name, const std::string& text) {
+    add(name, std::as_bytes(std::span(text.data(), text.size())));
+  }
+  std::vector<fs::path> paths() {
+    zip_->finish();
+    return {folder_ / "set", folder_ / "set.zip"};
+  }
+
+ private:
+  TemporaryFolder folder_;
+  std::unique_ptr<ZipWriter> zip_ = std::make_unique<ZipWriter>(folder_ / "set.zip");
+};
+
+TEST(Source, TopFoldersInOrderOfNameAreTheClasses) {
+  Files files;
+  files.add("b/2.png", png(2));
+  files.add("a/deep/er/1.PNG", png(1));
+  files.add("b/10.png", png(10));
+  files.add("c/notes.txt", "no picture");
+  files.add("c/3.png", png(3));
+  for (const fs::path& path : files.paths()) {
+    const auto source = open_source(path);
+    EXPECT_EQ(names_of(*source),
+              (std::vector<std::string>{"a/deep/er/1.PNG", "b/10.png", "b/2.png", "c/3.png"}));
+    EXPECT_EQ(source->classes(), 3);
+    EXPECT_EQ(labels_of(*source), (std::vector<std::int64_t>{0, 1, 1, 2}));
+    expect_first_values(*source, {1, 10, 2, 3});
+  }
+}
+
+TEST(Source, OneFolderIsNoClass) {
+  Files files;
+  files.add("all/2.png", png(2));
+  files.add("all/1.png", png(1));
+  for (const fs::path& path : files.paths()) {
+    const auto source = open_source(path);
+    EXPECT_EQ(source->classes(), 0);
+    expect_first_values(*source, {1, 2});
+  }
+}
+
+TEST(Source, DatasetJsonGivesTheLabels) {
+  Files files;
+  files.add("00000/img00000001.png", png(1));
+  files.add("00000/img00000000.png", png(5));
+  files.add("dataset.json",
+            R"({"labels": [["00000/img00000001.png", 7], ["gone.png", 9], ["00000/img00000000.png", 2]]})");
+  for (const fs::path& path : files.paths()) {
+    const auto source = open_source(path);
+    EXPECT_EQ(source->classes(), 8);
+    EXPECT_EQ(labels_of(*source), (std::vector<std::int64_t>{2, 7}));
+    expect_first_values(*source, {5, 1});
+  }
+}
+
+TEST(Source, BadDatasetJsonIsRefusedByName) {
+  const std::vector<std::string> names{"a.png", "b/c.png"};
+  const auto labels = [&](const std::string& json) { return detail::labels_of(names, json, "set.zip"); };
+  EXPECT_EQ(labels(R"({"labels": null})").classes, 0);
+  EXPECT_TRUE(labels(R"({"labels": null})").values.empty());
+  EXPECT_EQ(labels(R"({"labels": [["a.png", 0], ["b/c.png", 3]]})").values,
+            (std::vector<std::int64_t>{0, 3}));
+  for (const auto& [json, part] : std::vector<std::pair<std::string, std::string>>{
+           {"", "set.zip"},
+           {"[]", "\"labels\""},
+           {R"({"labels": 3})", "list or null"},
+           {R"({"labels": [["a.png", 0]]})", "none for b/c.png"},
+           {R"({"labels": [["a.png", 0], ["a.png", 1]]})", "two labels"},
+           {R"({"labels": [["a.png", -1], ["b/c.png", 1]]})", "got -1"},
+           {R"({"labels": [["a.png", 1.5], ["b/c.png", 1]]})", "got 1.5"},
+           {R"({"labels": [["a.png", 99999999999999999999], ["b/c.png", 1]]})", "a.png"},
+           {R"({"labels": [["a.png", [0, 1]], ["b/c.png", [1, 0]]]})", "vector"},
+           {R"({"labels": [[1, 2]]})", "[1,2]"},
+           {R"({"labels": [["a.png", 0, 1]]})", "[name, class]"},
+       }) {
+    expect_rejected([&, &json = json] { labels(json); }, {"dataset.json", part});
+  }
+}
+
+TEST(Source, FoldersOfKnownSetsAreThoseSets) {
+  const TemporaryFolder folder;
+  folder.write("mnist/train-images-idx3-ubyte",
+               std::string("\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01!", 17));
+  EXPECT_EQ(open_source(folder / "mnist")->read(0).pixels, (std::vector<std::uint8_t>{'!'}));
+  folder.write("cifar/train.bin", "\x03\x09" + std::string(3072, 'x'));
+  const auto cifar = open_source(folder / "cifar");
+  EXPECT_EQ(cifar->classes(), 100);
+  EXPECT_EQ(cifar->label(0), 9);
+  EXPECT_EQ(open_source(folder / "cifar/train.bin")->size(), 1);
+}
+
+TEST(Source, OthersAreRefusedByName) {
+  const TemporaryFolder folder;
+  expect_rejected([&] { open_source(folder / "absent"); }, {"absent", "nothing there"});
+  expect_rejected([&] { open_source(folder.path()); }, {"folder of pictures"});
+  expect_rejected([&] { open_source(folder.write("a.txt", "hello")); }, {"a.txt", "got something else"});
+  expect_rejected([&] { open_source(folder.write("a.zip", "hello")); }, {"a.zip", "no zip"});
+  expect_rejected([&] { open_source(folder.write("b.zip", "PK\x03\x04 and no more")); }, {"b.zip"});
+  expect_rejected([&] { open_source(folder.write("empty", "")); }, {"empty"});
+  folder.write("set/bad.png", "not a picture");
+  expect_rejected([&] { open_source(folder / "set")->read(0); }, {"bad.png", "PNG, JPEG or WebP"});
+  fs::create_directory_symlink(folder / "set", folder / "set/again");
+  expect_rejected([&] { open_source(folder / "set"); }, {"circle"});
+  ZipWriter zip(folder / "texts.zip");
+  zip.add("a.npy", {});
+  zip.finish();
+  expect_rejected([&] { open_source(folder / "texts.zip"); }, {"texts.zip", "among 1 entries"});
+}
+
+}  // namespace
+}  // namespace diffit
