@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -91,7 +92,8 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int report(ErrorKind kind, const std::string& message) {
-  std::string line = message.substr(0, message.find('\n'));
+  std::string line = message;
+  std::replace_if(line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
   fmt::print(stderr, "error: {}\n", line);
   return static_cast<int>(kind);
 }

@@ -1,0 +1,71 @@
+#include "train/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+
+namespace diffit {
+namespace {
+
+std::string refusal(const std::string& toml) {
+  try {
+    Recipe recipe = read_recipe(parse_toml(toml, "r.toml"), "r.toml");
+    resolve_model(recipe, 32, 3, 10, "r.toml");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::invalid);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Recipe, EveryPresetReadsAndWritesBackTheSame) {
+  int presets = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(DIFFIT_SOURCE_DIR) / "presets")) {
+    if (entry.path().extension() != ".toml") continue;
+    ++presets;
+    const std::string where = entry.path().filename().string();
+    const Recipe recipe = read_recipe(parse_toml(read_text(entry.path(), 1 << 20), where), where);
+    const Json written = write_recipe(recipe);
+    EXPECT_EQ(write_recipe(read_recipe(parse_toml(format_toml(written), where), where)).dump(), written.dump()) << where;
+  }
+  EXPECT_GE(presets, 4);
+}
+
+TEST(Recipe, PresetsAimAtThePublishedFids) {
+  const auto fid = [](const char* name) {
+    const fs::path path = fs::path(DIFFIT_SOURCE_DIR) / "presets" / name;
+    return read_recipe(parse_toml(read_text(path, 1 << 20), name), name).published.fid;
+  };
+  EXPECT_EQ(fid("cifar10.toml"), 1.95);
+  EXPECT_EQ(fid("ffhq64.toml"), 2.22);
+}
+
+TEST(Recipe, UnknownKeysNameTheNearestRealOne) {
+  EXPECT_NE(refusal("[train]\nimagse = 5").find("'images'"), std::string::npos) << refusal("[train]\nimagse = 5");
+  EXPECT_NE(refusal("[trian]\nimages = 5").find("'train'"), std::string::npos);
+  EXPECT_NE(refusal("[model]\nchanels = [8]").find("'channels'"), std::string::npos);
+}
+
+TEST(Recipe, ContradictionsAreRefused) {
+  EXPECT_NE(refusal("[train]\nimages = 'many'").find("train.images"), std::string::npos);
+  EXPECT_NE(refusal("[train]\nbatch = 10\nmicrobatch = 3").find("microbatch"), std::string::npos);
+  EXPECT_NE(refusal("[optimiser]\nname = 'sgd'").find("adamw"), std::string::npos);
+  EXPECT_NE(refusal("[optimiser]\nweight_decay = 0.1").find("adamw"), std::string::npos);
+  EXPECT_NE(refusal("[model]\nresolution = 64").find("32 x 32"), std::string::npos);
+  EXPECT_NE(refusal("[model]\nin_channels = 1").find("in_channels"), std::string::npos);
+  EXPECT_NE(refusal("[model]\nclasses = 3").find("classes"), std::string::npos);
+  EXPECT_NE(refusal("[model]\nclasses = 0\n[train]\nlabel_dropout = 0.1").find("label_dropout"), std::string::npos);
+  EXPECT_EQ(refusal(""), "");
+}
+
+TEST(Recipe, TheDataFillsWhatTheModelLeavesOpen) {
+  Recipe recipe = read_recipe(parse_toml("[data]\naugment = 0.1", "r"), "r");
+  const ImageConfig config = resolve_model(recipe, 64, 1, 7, "r");
+  EXPECT_EQ(config.resolution, 64);
+  EXPECT_EQ(config.in_channels, 1);
+  EXPECT_EQ(config.classes, 7);
+  EXPECT_EQ(config.augment_labels, 9);
+}
+
+}  // namespace
+}  // namespace diffit

@@ -1,0 +1,194 @@
+// Whole trainings, in a second each: resuming bit for bit, bad numbers, bad states.
+#include "train/run.h"
+
+#include <map>
+#include <numeric>
+
+#include "base/error.h"
+#include "train/model_file.h"
+#include "train/testing.h"
+
+namespace diffit {
+namespace {
+
+using testing_tools::shades;
+using testing_tools::small_recipe;
+using testing_tools::TemporaryFolder;
+
+TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = false,
+                  const std::atomic<bool>* stop = nullptr, const TrainingListener& listener = {}) {
+  return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat, stop}, listener);
+}
+
+std::map<std::string, std::string> tensors_of(const fs::path& path) {
+  std::map<std::string, std::string> all;
+  const SafetensorsFile file(path);
+  for (const TensorView& view : file.tensors()) {
+    all[view.name] = std::string(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size());
+  }
+  return all;
+}
+
+std::string refusal(const std::function<void()>& call, ErrorKind kind) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "was not refused";
+  return "";
+}
+
+TEST(Run, StoppedAndResumedIsTheSameBitForBit) {
+  const TemporaryFolder whole, parts;
+  EXPECT_EQ(train(whole.path(), small_recipe(64)), TrainingEnd::finished);
+
+  std::atomic<bool> stop = false;
+  TrainingListener stopper;
+  stopper.stepped = [&](const TrainingStatus& status) { stop = status.images == 40; };
+  EXPECT_EQ(train(parts.path(), small_recipe(64), false, &stop, stopper), TrainingEnd::interrupted);
+  EXPECT_EQ(RunFolder(parts.path()).states().front(), 40);
+  EXPECT_EQ(train(parts.path(), small_recipe(64), true), TrainingEnd::finished);
+
+  const RunFolder a(whole.path()), b(parts.path());
+  EXPECT_EQ(tensors_of(a.state(64)), tensors_of(b.state(64)));
+  for (const char* name : {"", "ema", "ema-0.050", "ema-0.100"}) {
+    EXPECT_EQ(tensors_of(a.snapshot(64, name)), tensors_of(b.snapshot(64, name))) << name;
+  }
+  EXPECT_EQ(read_text(a.samples(64), 1 << 20), read_text(b.samples(64), 1 << 20));
+  EXPECT_EQ(train(parts.path(), small_recipe(64), true), TrainingEnd::nothing_left);
+}
+
+TEST(Run, ALongerTrainingGoesOnFromAShorterOne) {
+  const TemporaryFolder whole, parts;
+  train(whole.path(), small_recipe(48));
+  train(parts.path(), small_recipe(24));
+  EXPECT_EQ(train(parts.path(), small_recipe(48), true), TrainingEnd::finished);
+  EXPECT_EQ(tensors_of(RunFolder(whole.path()).state(48)), tensors_of(RunFolder(parts.path()).state(48)));
+}
+
+TEST(Run, AccumulationAndCheckpointingChangeNothingButRounding) {
+  const auto weights_after = [](const Recipe& recipe) {
+    Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
+    for (int i = 0; i < 3; ++i) trainer.step();
+    std::vector<at::Tensor> flat;
+    for (const Parameter& p : trainer.model().parameters().trained()) flat.push_back(p.tensor.detach().flatten());
+    return at::cat(flat).to(at::kDouble);
+  };
+  Recipe recipe = small_recipe(64);
+  recipe.optimiser.eps = 1e-3;  // without it Adam turns the rounding of a zero gradient into a whole step
+  const at::Tensor plain = weights_after(recipe);
+  recipe.train.microbatch = 2;
+  const at::Tensor accumulated = weights_after(recipe);
+  recipe.train.checkpointing = true;
+  const at::Tensor checkpointed = weights_after(recipe);
+  EXPECT_LT((plain - accumulated).abs().max().item<double>(), 1e-6);
+  EXPECT_TRUE(at::equal(accumulated, checkpointed));
+}
+
+TEST(Run, TheLossFalls) {
+  Recipe recipe = small_recipe(1600);
+  recipe.optimiser.lr = 5e-3;
+  Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
+  std::vector<double> losses;
+  for (int i = 0; i < 200; ++i) losses.push_back(trainer.step().loss);
+  const double first = std::accumulate(losses.begin(), losses.begin() + 20, 0.0);
+  const double last = std::accumulate(losses.end() - 20, losses.end(), 0.0);
+  EXPECT_LT(last, 0.5 * first);
+}
+
+TEST(Run, AStepThatIsNotFiniteIsSkippedAndSuchAStateIsNeverWritten) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder.path());
+  const Recipe recipe = small_recipe(160);
+  Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
+  for (const Parameter& p : trainer.model().parameters()) {
+    if (p.name == "tokenizer.bias") p.tensor.detach().fill_(INFINITY);
+  }
+  EXPECT_TRUE(trainer.step().skipped);
+  EXPECT_EQ(trainer.skipped_in_a_row(), 1);
+  EXPECT_EQ(trainer.images(), 8);
+  EXPECT_EQ(trainer.counters()["optimiser_steps"], 0);
+  const RunFolder run(folder.path());
+  EXPECT_NE(refusal([&] { save_state(run, trainer, recipe, {}, 2); }, ErrorKind::failed).find("not written"),
+            std::string::npos);
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Run, ARunOfSkippedStepsStopsWithTheLastGoodStateKept) {
+  const TemporaryFolder folder;
+  Recipe recipe = small_recipe(160);
+  recipe.train.nonfinite_limit = 3;
+  recipe.optimiser.clip = 0;
+  recipe.optimiser.lr = 10;  // diverges
+  recipe.optimiser.warmup_images = 0;
+  recipe.loss.noise_mean = 18;
+  recipe.loss.noise_deviation = 20;
+  const std::string message = refusal([&] { train(folder.path(), recipe); }, ErrorKind::failed);
+  EXPECT_NE(message.find("not finite"), std::string::npos) << message;
+  EXPECT_NE(read_text(RunFolder(folder.path()).log(), 1 << 20).find("skipped"), std::string::npos);
+}
+
+TEST(Run, ADamagedStateIsPassedOverForTheOneBefore) {
+  const TemporaryFolder folder, other;
+  train(folder.path(), small_recipe(32));
+  const RunFolder run(folder.path());
+  ASSERT_EQ(run.states(), (std::vector<std::int64_t>{32, 16}));
+  std::string bytes = read_text(run.state(32), 1 << 24);
+  bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 4);
+  write_file(run.state(32), bytes);
+  std::string said;
+  TrainingListener listener;
+  listener.said = [&](const std::string& text) { said += text + "\n"; };
+  EXPECT_EQ(train(folder.path(), small_recipe(32), true, nullptr, listener), TrainingEnd::finished);
+  EXPECT_NE(said.find("damaged"), std::string::npos) << said;
+  EXPECT_NE(said.find("resumed at 16"), std::string::npos) << said;
+  train(other.path(), small_recipe(32));
+  EXPECT_EQ(tensors_of(run.state(32)), tensors_of(RunFolder(other.path()).state(32)));
+
+  for (const std::int64_t images : run.states()) write_file(run.state(images), "{}");
+  refusal([&] { train(folder.path(), small_recipe(32), true); }, ErrorKind::invalid);
+}
+
+TEST(Run, AnotherRecipeIsNotResumed) {
+  const TemporaryFolder folder;
+  train(folder.path(), small_recipe(16));
+  EXPECT_NE(refusal([&] { train(folder.path(), small_recipe(16)); }, ErrorKind::invalid).find("--resume"),
+            std::string::npos);
+  Recipe changed = small_recipe(32);
+  changed.optimiser.lr = 1e-4;
+  EXPECT_NE(refusal([&] { train(folder.path(), changed, true); }, ErrorKind::invalid).find("optimiser.lr"),
+            std::string::npos);
+  Recipe wider = small_recipe(32);
+  wider.model["channels"] = {16, 16};
+  EXPECT_NE(refusal([&] { train(folder.path(), wider, true); }, ErrorKind::invalid).find("model.channels"),
+            std::string::npos);
+}
+
+TEST(Run, StatsHoldEachStepOnceAfterAKilledRun) {
+  const TemporaryFolder folder;
+  train(folder.path(), small_recipe(32));
+  const RunFolder run(folder.path());
+  fs::remove(run.state(32));  // as if killed before the last state: 24 and 32 are written again
+  write_file(run.stats(), read_text(run.stats(), 1 << 20) + "{\"images\": 40, \"lo");
+  train(folder.path(), small_recipe(32), true);
+  std::vector<std::int64_t> images;
+  for (const std::string& line : split(read_text(run.stats(), 1 << 20), '\n')) {
+    if (!line.empty()) images.push_back(parse_json(line, "stats")["images"].get<std::int64_t>());
+  }
+  EXPECT_EQ(images, (std::vector<std::int64_t>{8, 16, 24, 32}));
+}
+
+TEST(Run, SnapshotsDescribeThemselves) {
+  const TemporaryFolder folder;
+  train(folder.path(), small_recipe(16));
+  const RunFolder run(folder.path());
+  for (const char* name : {"", "ema", "ema-0.050", "ema-0.100"}) {
+    const Model model = load_model(SafetensorsFile(run.snapshot(16, name)), at::kCPU);
+    EXPECT_EQ(std::get<ImageDiffiT>(model).config().classes, 4);
+  }
+}
+
+}  // namespace
+}  // namespace diffit
