@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "kernels/cpu/info.h"
+#include "kernels/cpu/memory.h"
 #include "kernels/ops.h"
 #include "kernels/pch.h"
 
@@ -15,7 +16,9 @@ namespace {
 std::atomic<bool>& fast_kernels_switch() {
   static std::atomic<bool> on = [] {
     const char* wanted = std::getenv("DIFFIT_KERNELS");
-    return wanted == nullptr || std::string_view(wanted) != "definition";
+    const bool fast = wanted == nullptr || std::string_view(wanted) != "definition";
+    if (fast) cpu::reuse_tensor_memory();
+    return fast;
   }();
   return on;
 }
