@@ -152,10 +152,9 @@ EventWriter::EventWriter(const fs::path& folder, std::int64_t first_step)
   state_->fd = ::open(state_->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (state_->fd < 0) fail("cannot write {}: {}", state_->path.string(), std::strerror(errno));
   state_->append(Message().real(1, now()).text(3, "brain.Event:2"));
-  if (first_step > 0) {
-    constexpr int kStart = 1;  // SessionLog.START
-    state_->append(event_at(first_step).message(7, Message().number(1, kStart)));
-  }
+  // TensorBoard takes the first of these in a folder for the beginning, each later one for a restart.
+  constexpr int kStart = 1;  // SessionLog.START
+  state_->append(event_at(first_step).message(7, Message().number(1, kStart)));
   flush();
 }
 

@@ -20,8 +20,8 @@ std::uint32_t crc32c(std::span<const std::byte> bytes);
 /// once. Throws Error(failed) where it cannot be written.
 class EventWriter {
  public:
-  /// With first_step > 0 the run is taken up again: TensorBoard forgets what earlier files of the folder hold
-  /// at that step and after it.
+  /// first_step > 0 takes a run up again: TensorBoard forgets what earlier files of the folder hold at that
+  /// step and after it.
   explicit EventWriter(const fs::path& folder, std::int64_t first_step = 0);
   ~EventWriter();
   EventWriter(const EventWriter&) = delete;

@@ -124,6 +124,8 @@ void FieldReader::refuse_unknown(std::span<const std::string> also_known) const 
 }
 
 Json parse_json(std::string_view text, const std::string& where) {
+  // The library takes a NUL for the end, and would let pass whatever follows it.
+  DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: not valid JSON: holds a NUL", where);
   try {
     return Json::parse(text, within_depth);
   } catch (const Json::exception& error) {

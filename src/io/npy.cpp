@@ -119,10 +119,10 @@ class Parser {
       if (text_.starts_with('L')) text_.remove_prefix(1);  // written by Python 2
       shape.push_back(side);
       if (shape.size() > kMostAxes) wrong("too many axes");
-      if (!accept(',')) {
-        expect(')');
-        break;
-      }
+      if (accept(',')) continue;
+      if (shape.size() == 1) wrong("shape is a number, wanted a tuple");
+      expect(')');
+      break;
     }
     return shape;
   }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/printable.h"
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and mapped as they are");
 
@@ -20,10 +21,10 @@ namespace {
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the format's own limit
 
 constexpr std::array kNames{
-    std::pair{Dtype::f64, "F64"},  std::pair{Dtype::f32, "F32"}, std::pair{Dtype::f16, "F16"},
-    std::pair{Dtype::bf16, "BF16"}, std::pair{Dtype::i64, "I64"}, std::pair{Dtype::i32, "I32"},
-    std::pair{Dtype::i16, "I16"},  std::pair{Dtype::i8, "I8"},   std::pair{Dtype::u64, "U64"},
-    std::pair{Dtype::u32, "U32"},  std::pair{Dtype::u16, "U16"}, std::pair{Dtype::u8, "U8"},
+    std::pair{Dtype::f64, "F64"},     std::pair{Dtype::f32, "F32"}, std::pair{Dtype::f16, "F16"},
+    std::pair{Dtype::bf16, "BF16"},   std::pair{Dtype::i64, "I64"}, std::pair{Dtype::i32, "I32"},
+    std::pair{Dtype::i16, "I16"},     std::pair{Dtype::i8, "I8"},   std::pair{Dtype::u64, "U64"},
+    std::pair{Dtype::u32, "U32"},     std::pair{Dtype::u16, "U16"}, std::pair{Dtype::u8, "U8"},
     std::pair{Dtype::boolean, "BOOL"}};
 
 using Header = nlohmann::json;
@@ -37,10 +38,13 @@ Header parse_header(std::string_view text, const std::string& where) {
     if (event == Header::parse_event_t::object_end) open_objects.pop_back();
     if (event == Header::parse_event_t::key) {
       const bool fresh = open_objects.back().insert(value.get<std::string>()).second;
-      DIFFIT_CHECK(fresh, "{}: header: the name '{}' appears twice", where, value.get<std::string>());
+      DIFFIT_CHECK(fresh, "{}: header: the name '{}' appears twice", where,
+                   printable(value.get<std::string>()));
     }
     return true;
   };
+  // The JSON library takes a NUL for the end, and would let pass whatever follows it.
+  DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: header: not valid JSON, holds a NUL", where);
   try {
     Header header = Header::parse(text, watch);
     DIFFIT_CHECK(header.is_object(), "{}: header: wanted a JSON object, got {}", where, header.type_name());
@@ -51,23 +55,26 @@ Header parse_header(std::string_view text, const std::string& where) {
 }
 
 Metadata read_metadata(const Header& value, const std::string& where) {
-  DIFFIT_CHECK(value.is_object(), "{}: __metadata__: wanted an object of strings, got {}", where, value.type_name());
+  DIFFIT_CHECK(value.is_object(), "{}: __metadata__: wanted an object of strings, got {}", where,
+               value.type_name());
   Metadata metadata;
   for (const auto& [key, text] : value.items()) {
-    DIFFIT_CHECK(text.is_string(), "{}: __metadata__.{}: wanted a string, got {}", where, key, text.type_name());
+    DIFFIT_CHECK(text.is_string(), "{}: __metadata__.{}: wanted a string, got {}", where, printable(key),
+                 text.type_name());
     metadata[key] = text.get<std::string>();
   }
   return metadata;
 }
 
 std::uint64_t read_size(const Header& value, const std::string& what) {
-  DIFFIT_CHECK(value.is_number_unsigned(), "{}: wanted a whole number of at least 0, got {}", what, value.dump());
+  DIFFIT_CHECK(value.is_number_unsigned(), "{}: wanted a whole number of at least 0, got {}", what,
+               value.dump());
   return value.get<std::uint64_t>();
 }
 
 TensorView read_tensor(const std::string& name, const Header& value, std::span<const std::byte> data,
                        const std::string& where) {
-  const std::string place = fmt::format("{}: tensor '{}'", where, name);
+  const std::string place = fmt::format("{}: tensor '{}'", where, printable(name));
   DIFFIT_CHECK(value.is_object() && value.size() == 3 && value.contains("dtype") && value.contains("shape") &&
                    value.contains("data_offsets"),
                "{}: wanted dtype, shape and data_offsets", place);
@@ -77,8 +84,10 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
 
   TensorView view;
   view.name = name;
-  const auto known = std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return dtype == n.second; });
-  DIFFIT_CHECK(known != kNames.end(), "{}: dtype {} is not known", place, dtype.dump());
+  const auto known =
+      std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return dtype == n.second; });
+  DIFFIT_CHECK(known != kNames.end(), "{}: dtype '{}' is not known", place,
+               printable(dtype.get<std::string>()));
   view.dtype = known->first;
   DIFFIT_CHECK(shape.size() <= 32, "{}: {} axes, wanted at most 32", place, shape.size());
   std::uint64_t bytes = element_size(view.dtype);
@@ -91,21 +100,23 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
   }
   const std::uint64_t begin = read_size(offsets[0], place + ": data_offsets");
   const std::uint64_t end = read_size(offsets[1], place + ": data_offsets");
-  DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data", place, begin,
-               end, data.size());
-  DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place, shape.dump(),
-               known->second, bytes, end - begin);
+  DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data",
+               place, begin, end, data.size());
+  DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place,
+               shape.dump(), known->second, bytes, end - begin);
   view.bytes = data.subspan(begin, bytes);
   return view;
 }
 
 /// Every byte belongs to exactly one tensor.
-void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::byte> data, const std::string& where) {
+void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::byte> data,
+                  const std::string& where) {
   const std::byte* next = data.data();
   for (const TensorView& view : tensors) {
-    DIFFIT_CHECK(view.bytes.data() >= next, "{}: tensor '{}' overlaps the one before it", where, view.name);
+    DIFFIT_CHECK(view.bytes.data() >= next, "{}: tensor '{}' overlaps the one before it", where,
+                 printable(view.name));
     DIFFIT_CHECK(view.bytes.data() == next, "{}: {} bytes before tensor '{}' belong to none", where,
-                 view.bytes.data() - next, view.name);
+                 view.bytes.data() - next, printable(view.name));
     next += view.bytes.size();
   }
   DIFFIT_CHECK(next == data.data() + data.size(), "{}: the last {} bytes belong to no tensor", where,
@@ -114,10 +125,13 @@ void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::b
 
 }  // namespace
 
-std::int64_t TensorView::count() const { return static_cast<std::int64_t>(bytes.size() / element_size(dtype)); }
+std::int64_t TensorView::count() const {
+  return static_cast<std::int64_t>(bytes.size() / element_size(dtype));
+}
 
 std::string_view safetensors_name(Dtype dtype) {
-  const auto found = std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.first == dtype; });
+  const auto found =
+      std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.first == dtype; });
   return found == kNames.end() ? std::string_view() : found->second;
 }
 
@@ -131,7 +145,8 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(path) {
                "{}: wanted a safetensors file, its header claims {} bytes and the file has {}", where, length,
                all.size());
   const std::string_view text(reinterpret_cast<const char*>(all.data()) + 8, length);
-  DIFFIT_CHECK(text.starts_with('{'), "{}: wanted a safetensors file, its header does not begin with '{{'", where);
+  DIFFIT_CHECK(text.starts_with('{'), "{}: wanted a safetensors file, its header does not begin with '{{'",
+               where);
   const Header header = parse_header(text, where);
   const std::span<const std::byte> data = all.subspan(8 + length);
   for (const auto& [name, value] : header.items()) {
@@ -157,9 +172,9 @@ const TensorView& SafetensorsFile::at(const std::string& name) const {
   if (const TensorView* found = find(name)) return *found;
   std::vector<std::string> names;
   for (const TensorView& view : tensors_) {
-    if (names.size() < 12) names.push_back(view.name);
+    if (names.size() < 12) names.push_back(printable(view.name));
   }
-  reject("{}: wanted a tensor '{}'; there are {}{}", path().string(), name,
+  reject("{}: wanted a tensor '{}'; there are {}{}", path().string(), printable(name),
          names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")),
          tensors_.size() > names.size() ? ", ..." : "");
 }
