@@ -52,6 +52,19 @@ TEST(Fields, WrittenFieldsReadBackThroughToml) {
   EXPECT_EQ(write_fields(again), write_fields(toy));
 }
 
+TEST(Fields, LettersOutsideOfQuotesAreRefused) {
+  // toml++ alone goes astray at these (found by fuzz_text).
+  for (const char* text : {"a = 9\xc7\xbf", "a = 1 \xc3\xa4", "\xc3\xa4 = 1", "a = \xd2\x90", "a\xc2\xa1 = 1"}) {
+    EXPECT_THROW(parse_toml(text, "t"), Error) << text;
+  }
+  EXPECT_EQ(parse_toml("a = '\xc3\xa4' # \xc3\xa4", "t")["a"], "\xc3\xa4");
+}
+
+TEST(Fields, ANulDoesNotEndJson) {
+  EXPECT_THROW(parse_json(std::string_view("{}\0{", 4), "t"), Error);
+  EXPECT_THROW(parse_json(std::string_view("{}\0", 3), "t"), Error);
+}
+
 TEST(Fields, ErrorsNameTheKeyAndTheNearestRealOne) {
   EXPECT_EQ(error_of("cuont = 1"), "toy.toml: unknown key 'cuont'; did you mean 'count'?");
   EXPECT_EQ(error_of("count = 1.5"), "toy.toml.count: wanted a whole number, got 1.5");

@@ -19,6 +19,7 @@ namespace diffit {
 namespace {
 
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the format's own limit
+constexpr std::size_t kLongestList = 64;
 
 constexpr std::array kNames{
     std::pair{Dtype::f64, "F64"},     std::pair{Dtype::f32, "F32"}, std::pair{Dtype::f16, "F16"},
@@ -29,14 +30,23 @@ constexpr std::array kNames{
 
 using Header = nlohmann::json;
 
-/// The header, with duplicate keys and deep nesting refused; nlohmann alone keeps the last of two.
+/// The header, with duplicate keys, deep nesting and long lists refused as they are met: nlohmann alone keeps
+/// the last of two names, and spends many bytes on each of the file's.
 Header parse_header(std::string_view text, const std::string& where) {
+  using Event = Header::parse_event_t;
   std::vector<std::set<std::string>> open_objects;
-  const auto watch = [&](int depth, Header::parse_event_t event, Header& value) {
-    DIFFIT_CHECK(depth < 8, "{}: header: nested too deeply", where);
-    if (event == Header::parse_event_t::object_start) open_objects.emplace_back();
-    if (event == Header::parse_event_t::object_end) open_objects.pop_back();
-    if (event == Header::parse_event_t::key) {
+  std::size_t values = 0;  // since the last key: what a list holds
+  const auto watch = [&](int depth, Event event, Header& value) {
+    const int deepest = event == Event::object_start ? 1 : event == Event::array_start ? 2 : 3;
+    DIFFIT_CHECK(depth <= deepest, "{}: header: nested too deeply", where);
+    if (event == Event::object_start) open_objects.emplace_back();
+    if (event == Event::object_end) open_objects.pop_back();
+    if (event == Event::value) {
+      DIFFIT_CHECK(++values <= kLongestList, "{}: header: a list of more than {} values", where,
+                   kLongestList);
+    }
+    if (event == Event::key) {
+      values = 0;
       const bool fresh = open_objects.back().insert(value.get<std::string>()).second;
       DIFFIT_CHECK(fresh, "{}: header: the name '{}' appears twice", where,
                    printable(value.get<std::string>()));

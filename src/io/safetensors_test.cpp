@@ -27,6 +27,12 @@ std::string tensor(std::string_view dtype, std::string_view shape, std::string_v
   return fmt::format(R"({{"dtype":"{}","shape":[{}],"data_offsets":[{}]}})", dtype, shape, offsets);
 }
 
+std::string repeated(std::string_view text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
 struct Case {
   const char* what;
   std::string file;
@@ -58,6 +64,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"not_utf8", file_of("{\"\xff\":1}", ""), "JSON"},
         Case{"nul", file_of(std::string_view("{}\0", 3), ""), "JSON"},
         Case{"deep", file_of("{\"a\":" + std::string(100000, '['), ""), "deep"},
+        Case{"lists_in_a_list", file_of(R"({"a":{"shape":[[1]]}})", ""), "deep"},
+        Case{"objects_in_a_tensor", file_of(R"({"a":{"shape":{}}})", ""), "deep"},
+        Case{"long_list", file_of("{\"a\":{\"shape\":[1" + repeated(",1", 1000), ""), "list of more than"},
         Case{"name_twice", file_of(fmt::format(R"({{"a":{},"a":{}}})", kPair, kPair), kEight),
              "'a' appears twice"},
         Case{"key_twice",
