@@ -12,6 +12,9 @@
 #include <toml++/toml.h>
 
 #include <cmath>
+#include <set>
+
+#include "io/printable.h"
 
 namespace diffit {
 
@@ -72,11 +75,27 @@ std::string toml_value(const Json& value) {
   return value.dump();  // strings, integers and booleans are written alike in both
 }
 
-/// Counts nesting while parsing, so that hostile JSON cannot exhaust the stack.
-bool within_depth(int depth, Json::parse_event_t, Json&) {
-  if (depth > kDeepest) reject("nested deeper than {} levels", kDeepest);
-  return true;
-}
+/// Refuses, while it is parsed, JSON that nests deeply (it would exhaust the stack), names a key twice (the
+/// library keeps one of the two), or has objects of very many keys (an ordered object finds each by looking
+/// at all).
+class JsonWatch {
+ public:
+  bool operator()(int depth, Json::parse_event_t event, const Json& value) {
+    if (depth > kDeepest) reject("nested deeper than {} levels", kDeepest);
+    if (event == Json::parse_event_t::object_start) keys_.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys_.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const auto& key = value.get_ref<const std::string&>();
+      if (!keys_.back().insert(key).second) reject("the key '{}' appears twice", printable(key));
+      if (keys_.back().size() > kMostKeys) reject("an object of more than {} keys", kMostKeys);
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kMostKeys = 10000;
+  std::vector<std::set<std::string>> keys_;
+};
 
 }  // namespace
 
@@ -126,7 +145,7 @@ void FieldReader::refuse_unknown(std::span<const std::string> also_known) const 
   known.insert(known.end(), also_known.begin(), also_known.end());
   for (const auto& [key, value] : object_.items()) {
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      reject("{}: unknown key '{}'{}", where_, key, did_you_mean(key, known));
+      reject("{}: unknown key '{}'{}", where_, printable(key), did_you_mean(key, known));
     }
   }
 }
@@ -135,7 +154,7 @@ Json parse_json(std::string_view text, const std::string& where) {
   // The library takes a NUL for the end, and would let pass whatever follows it.
   DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: not valid JSON: holds a NUL", where);
   try {
-    return Json::parse(text, within_depth);
+    return Json::parse(text, JsonWatch());
   } catch (const Json::exception& error) {
     reject("{}: not valid JSON: {}", where, error.what());
   } catch (const Error& error) {

@@ -60,12 +60,21 @@ TEST(Fields, LettersOutsideOfQuotesAreRefused) {
   EXPECT_EQ(parse_toml("a = '\xc3\xa4' # \xc3\xa4", "t")["a"], "\xc3\xa4");
 }
 
+TEST(Fields, JsonNamesEachKeyOnceAndNotTooMany) {
+  EXPECT_THROW(parse_json(R"({"a": 1, "b": {"c": 1, "c": 2}})", "t"), Error);
+  EXPECT_EQ(parse_json(R"({"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]})", "t")["b"][1]["a"], 2);
+  std::string many = "{";
+  for (int i = 0; i < 200000; ++i) many += fmt::format("\"{}\":0,", i);
+  EXPECT_THROW(parse_json(many + "\"x\":0}", "t"), Error);
+}
+
 TEST(Fields, ANulDoesNotEndJson) {
   EXPECT_THROW(parse_json(std::string_view("{}\0{", 4), "t"), Error);
   EXPECT_THROW(parse_json(std::string_view("{}\0", 3), "t"), Error);
 }
 
 TEST(Fields, ErrorsNameTheKeyAndTheNearestRealOne) {
+  EXPECT_EQ(error_of("\"a\\nb\" = 1"), "toy.toml: unknown key 'a\\x0ab'");
   EXPECT_EQ(error_of("cuont = 1"), "toy.toml: unknown key 'cuont'; did you mean 'count'?");
   EXPECT_EQ(error_of("count = 1.5"), "toy.toml.count: wanted a whole number, got 1.5");
   EXPECT_EQ(error_of("count = 11"), "toy.toml.count: wanted 1 to 10, got 11");
