@@ -100,8 +100,6 @@ std::string file_name() {
                      ::getpid(), count++);
 }
 
-constexpr std::size_t kBuffer = 1 << 16;
-
 }  // namespace
 
 std::uint32_t crc32c(std::span<const std::byte> bytes) {
@@ -113,7 +111,6 @@ std::uint32_t crc32c(std::span<const std::byte> bytes) {
 struct EventWriter::State {
   fs::path path;
   int fd = -1;
-  std::string buffer;
 
   ~State() {
     if (fd >= 0) ::close(fd);
@@ -123,26 +120,26 @@ struct EventWriter::State {
     const std::string& body = event.bytes();
     const std::uint64_t length = body.size();
     const std::uint32_t length_crc = masked_crc(raw(length)), body_crc = masked_crc(body);
-    buffer += raw(length);
-    buffer += raw(length_crc);
-    buffer += body;
-    buffer += raw(body_crc);
-    if (buffer.size() >= kBuffer) write();
+    std::string record;
+    record.reserve(body.size() + 16);
+    record += raw(length);
+    record += raw(length_crc);
+    record += body;
+    record += raw(body_crc);
+    write(record);
   }
 
   void add_value(std::int64_t step, const Message& value) {
     append(event_at(step).message(5, Message().message(1, value)));
   }
 
-  void write() {
-    std::size_t done = 0;
-    while (done < buffer.size()) {
-      const ssize_t n = ::write(fd, buffer.data() + done, buffer.size() - done);
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd, bytes.data(), bytes.size());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-      done += static_cast<std::size_t>(n);
+      bytes.remove_prefix(static_cast<std::size_t>(n));
     }
-    buffer.clear();
   }
 };
 
@@ -158,12 +155,7 @@ EventWriter::EventWriter(const fs::path& folder, std::int64_t first_step)
   flush();
 }
 
-EventWriter::~EventWriter() {
-  try {
-    state_->write();
-  } catch (const Error&) {  // flush() is where this is reported
-  }
-}
+EventWriter::~EventWriter() = default;
 
 const fs::path& EventWriter::path() const {
   return state_->path;
@@ -190,7 +182,6 @@ void EventWriter::text(std::string_view tag, std::string_view markdown, std::int
 }
 
 void EventWriter::flush() {
-  state_->write();
   if (::fdatasync(state_->fd) != 0) fail("cannot write {}: {}", state_->path.string(), std::strerror(errno));
 }
 
