@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "data/sources.h"
+#include "io/printable.h"
 
 namespace diffit {
 namespace {
@@ -46,7 +47,7 @@ class FolderSource : public PictureSource {
   std::int64_t size() const override { return static_cast<std::int64_t>(names_.size()); }
   Picture read(std::int64_t index) const override {
     const fs::path path = folder_ / name(index);
-    return decode_picture(read_file(path, detail::kLargestPictureFile), path.string());
+    return decode_picture(read_file(path, detail::kLargestPictureFile), printable(path.string()));
   }
   std::int64_t classes() const override { return labels_.classes; }
   std::int64_t label(std::int64_t index) const override {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "data/sources.h"
 #include "io/fields.h"
+#include "io/printable.h"
 
 namespace diffit::detail {
 namespace {
@@ -20,22 +21,24 @@ Labels from_json(const std::vector<std::string>& names, std::string_view text, c
   by_name.reserve(list.size());
   for (const Json& pair : list) {
     DIFFIT_CHECK(pair.is_array() && pair.size() == 2 && pair[0].is_string(),
-                 "{}: wanted each label as [name, class], got {}", where, pair.dump().substr(0, 80));
+                 "{}: wanted each label as [name, class], got {}", where,
+                 printable(pair.dump()).substr(0, 80));
     const auto& name = pair[0].get_ref<const std::string&>();
     DIFFIT_CHECK(!pair[1].is_array(),
                  "{}: wanted classes as labels, got a vector for {}; such sets are not supported", where,
-                 name);
+                 printable(name));
     DIFFIT_CHECK(pair[1].is_number_integer() && !(pair[1] < 0) && pair[1] < kMostClasses,
-                 "{}: wanted a class of 0 to {} for {}, got {}", where, kMostClasses - 1, name,
-                 pair[1].dump().substr(0, 80));
+                 "{}: wanted a class of 0 to {} for {}, got {}", where, kMostClasses - 1, printable(name),
+                 printable(pair[1].dump()).substr(0, 80));
     DIFFIT_CHECK(by_name.emplace(name, pair[1].get<std::int64_t>()).second, "{}: {} has two labels", where,
-                 name);
+                 printable(name));
   }
   Labels labels;
   labels.values.reserve(names.size());
   for (const std::string& name : names) {
     const auto found = by_name.find(name);
-    DIFFIT_CHECK(found != by_name.end(), "{}: wanted a label for each picture, got none for {}", where, name);
+    DIFFIT_CHECK(found != by_name.end(), "{}: wanted a label for each picture, got none for {}", where,
+                 printable(name));
     labels.values.push_back(found->second);
     labels.classes = std::max(labels.classes, found->second + 1);
   }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "data/sources.h"
+#include "io/printable.h"
 #include "io/zip.h"
 
 namespace diffit {
@@ -37,7 +38,7 @@ class ZipSource : public PictureSource {
   std::int64_t size() const override { return static_cast<std::int64_t>(order_.size()); }
   Picture read(std::int64_t index) const override {
     return decode_picture(zip_.read(order_[static_cast<std::size_t>(index)], detail::kLargestPictureFile),
-                          zip_.path().string() + ": " + name(index));
+                          zip_.path().string() + ": " + printable(name(index)));
   }
   std::int64_t classes() const override { return labels_.classes; }
   std::int64_t label(std::int64_t index) const override {

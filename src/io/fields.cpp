@@ -32,7 +32,7 @@ void check_range(double value, const std::string& where, double low, double high
 
 template <class T>
 void read_list(const Json& value, std::vector<T>& out, const std::string& where, double low, double high) {
-  DIFFIT_CHECK(value.is_array(), "{}: wanted a list of numbers, got {}", where, value.dump());
+  DIFFIT_CHECK(value.is_array(), "{}: wanted a list of numbers, got {}", where, printable(value.dump()));
   std::vector<T> list(value.size());
   for (std::size_t i = 0; i < list.size(); ++i) {
     detail::read_field(value[i], list[i], fmt::format("{}[{}]", where, i), low, high);
@@ -102,29 +102,30 @@ class JsonWatch {
 namespace detail {
 
 void read_field(const Json& value, bool& out, const std::string& where, double, double) {
-  DIFFIT_CHECK(value.is_boolean(), "{}: wanted true or false, got {}", where, value.dump());
+  DIFFIT_CHECK(value.is_boolean(), "{}: wanted true or false, got {}", where, printable(value.dump()));
   out = value.get<bool>();
 }
 
 void read_field(const Json& value, std::int64_t& out, const std::string& where, double low, double high) {
-  DIFFIT_CHECK(value.is_number_integer(), "{}: wanted a whole number, got {}", where, value.dump());
+  DIFFIT_CHECK(value.is_number_integer(), "{}: wanted a whole number, got {}", where,
+               printable(value.dump()));
   DIFFIT_CHECK(!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX,
-               "{}: wanted a whole number below 2^63, got {}", where, value.dump());
+               "{}: wanted a whole number below 2^63, got {}", where, printable(value.dump()));
   const auto number = value.get<std::int64_t>();
   check_range(static_cast<double>(number), where, low, high);
   out = number;
 }
 
 void read_field(const Json& value, double& out, const std::string& where, double low, double high) {
-  DIFFIT_CHECK(value.is_number(), "{}: wanted a number, got {}", where, value.dump());
+  DIFFIT_CHECK(value.is_number(), "{}: wanted a number, got {}", where, printable(value.dump()));
   const double number = value.get<double>();
-  DIFFIT_CHECK(std::isfinite(number), "{}: wanted a finite number, got {}", where, value.dump());
+  DIFFIT_CHECK(std::isfinite(number), "{}: wanted a finite number, got {}", where, printable(value.dump()));
   check_range(number, where, low, high);
   out = number;
 }
 
 void read_field(const Json& value, std::string& out, const std::string& where, double, double) {
-  DIFFIT_CHECK(value.is_string(), "{}: wanted text in quotes, got {}", where, value.dump());
+  DIFFIT_CHECK(value.is_string(), "{}: wanted text in quotes, got {}", where, printable(value.dump()));
   out = value.get<std::string>();
 }
 
@@ -186,18 +187,20 @@ std::string format_toml(const Json& object) {
 
 void set_by_path(Json& object, std::string_view assignment) {
   const std::size_t equals = assignment.find('=');
-  DIFFIT_CHECK(equals != std::string_view::npos && equals > 0, "--set wants key=value, got '{}'", assignment);
+  DIFFIT_CHECK(equals != std::string_view::npos && equals > 0, "--set wants key=value, got '{}'",
+               printable(assignment));
   const std::string path(trim(assignment.substr(0, equals)));
   const std::string text(trim(assignment.substr(equals + 1)));
   Json value;
   try {
-    value = parse_toml("value = " + text, "--set " + path)["value"];
+    value = parse_toml("value = " + text, "--set " + printable(path))["value"];
   } catch (const Error&) {
     value = text;
   }
   Json* node = &object;
   for (const std::string& key : split(path, '.')) {
-    DIFFIT_CHECK(node->is_object() || node->is_null(), "--set {}: '{}' is not a table", path, key);
+    DIFFIT_CHECK(node->is_object() || node->is_null(), "--set {}: '{}' is not a table", printable(path),
+                 printable(key));
     node = &(*node)[key];
   }
   *node = std::move(value);

@@ -78,7 +78,7 @@ Metadata read_metadata(const Header& value, const std::string& where) {
 
 std::uint64_t read_size(const Header& value, const std::string& what) {
   DIFFIT_CHECK(value.is_number_unsigned(), "{}: wanted a whole number of at least 0, got {}", what,
-               value.dump());
+               printable(value.dump()));
   return value.get<std::uint64_t>();
 }
 
@@ -105,7 +105,7 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
     const std::uint64_t side = read_size(axis, place + ": shape");
     DIFFIT_CHECK(side <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) &&
                      !__builtin_mul_overflow(bytes, side, &bytes),
-                 "{}: shape {} overflows", place, shape.dump());
+                 "{}: shape {} overflows", place, printable(shape.dump()));
     view.shape.push_back(static_cast<std::int64_t>(side));
   }
   const std::uint64_t begin = read_size(offsets[0], place + ": data_offsets");
@@ -113,7 +113,7 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
   DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data",
                place, begin, end, data.size());
   DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place,
-               shape.dump(), known->second, bytes, end - begin);
+               printable(shape.dump()), known->second, bytes, end - begin);
   view.bytes = data.subspan(begin, bytes);
   return view;
 }

@@ -129,6 +129,10 @@ ZipReader::ZipReader(const fs::path& path) : state_(std::make_unique<State>()) {
                  "{}: entry {} of {}: damaged", path.string(), i, count);
     const std::string_view name = stat.name;
     detail::check_zip_name(name, path.string());
+    // libzip reads no data where there is none, and so compares no CRC.
+    DIFFIT_CHECK(stat.size > 0 || (stat.valid & ZIP_STAT_CRC) == 0 || stat.crc == 0,
+                 "{}: {}: damaged: the CRC of nothing is 0, got {:08x}", path.string(), printable(name),
+                 stat.crc);
     if (name.ends_with('/')) continue;
     state_->entries.push_back({std::string(name), stat.size, stat.comp_size});
     state_->places.push_back(i);
