@@ -1,6 +1,7 @@
 #include "io/fields.h"
 
 #define TOML_EXCEPTIONS 1
+#define TOML_MAX_NESTED_VALUES 32
 // toml++ 3.3 promises the compiler that some letters do not occur where a file can have them (U+00A1 to
 // U+0499 outside of quotes). They occur, and are no white space: false is the answer.
 #include <toml++/impl/preprocessor.h>
@@ -11,6 +12,7 @@
 #pragma pop_macro("TOML_UNREACHABLE")
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -97,6 +99,19 @@ class JsonWatch {
   std::vector<std::set<std::string>> keys_;
 };
 
+/// toml++ bounds nested values, not the tables that a dotted key opens, and walks them by recursion. Each
+/// lies behind a dot, and a key does not go over lines.
+void check_dots(std::string_view text, const std::string& where) {
+  constexpr std::ptrdiff_t kMostDots = 100;
+  for (std::size_t begin = 0, line = 1; begin < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view content = text.substr(begin, end - begin);
+    DIFFIT_CHECK(std::count(content.begin(), content.end(), '.') <= kMostDots,
+                 "{}:{}: more than {} dots in one line; break the line", where, line, kMostDots);
+    begin = end + 1;
+  }
+}
+
 }  // namespace
 
 namespace detail {
@@ -164,6 +179,7 @@ Json parse_json(std::string_view text, const std::string& where) {
 }
 
 Json parse_toml(std::string_view text, const std::string& where) {
+  check_dots(text, where);
   try {
     return from_toml(toml::parse(text), where, 0);
   } catch (const toml::parse_error& error) {

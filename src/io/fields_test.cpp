@@ -54,7 +54,8 @@ TEST(Fields, WrittenFieldsReadBackThroughToml) {
 
 TEST(Fields, LettersOutsideOfQuotesAreRefused) {
   // toml++ alone goes astray at these (found by fuzz_text).
-  for (const char* text : {"a = 9\xc7\xbf", "a = 1 \xc3\xa4", "\xc3\xa4 = 1", "a = \xd2\x90", "a\xc2\xa1 = 1"}) {
+  for (const char* text :
+       {"a = 9\xc7\xbf", "a = 1 \xc3\xa4", "\xc3\xa4 = 1", "a = \xd2\x90", "a\xc2\xa1 = 1"}) {
     EXPECT_THROW(parse_toml(text, "t"), Error) << text;
   }
   EXPECT_EQ(parse_toml("a = '\xc3\xa4' # \xc3\xa4", "t")["a"], "\xc3\xa4");
@@ -66,6 +67,17 @@ TEST(Fields, JsonNamesEachKeyOnceAndNotTooMany) {
   std::string many = "{";
   for (int i = 0; i < 200000; ++i) many += fmt::format("\"{}\":0,", i);
   EXPECT_THROW(parse_json(many + "\"x\":0}", "t"), Error);
+}
+
+TEST(Fields, TablesOfTablesAreBounded) {
+  for (const std::size_t depth : {40u, 100'000u}) {
+    std::string path = "a";
+    for (std::size_t i = 0; i < depth; ++i) path += i % 2 ? ".a" : " . \"a\"";
+    for (const std::string& text :
+         {path + " = 1", "[" + path + "]", "[[" + path + "]]", "x = {" + path + " = 1}"}) {
+      EXPECT_THROW(parse_toml(text, "t"), Error) << depth;
+    }
+  }
 }
 
 TEST(Fields, ANulDoesNotEndJson) {
