@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "kernels/cpu/linear.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
 #include "kernels/pch.h"
@@ -94,6 +95,14 @@ Tensor multiply(const Tensor& x, const Tensor& weight, const std::optional<Tenso
 Gradients parameter_gradients(const Tensor& x, const Tensor& d_y, bool with_bias) {
   constexpr std::int64_t images = 16;  // from there on LibTorch hands it to oneDNN for any thread count
   const std::int64_t rows = x.size(0), in = x.size(1), out = d_y.size(1);
+  if (takes_cpu_kernel(x) && x.scalar_type() == at::kFloat && cpu::takes_linear_gradients(in, out)) {
+    const Gradients d = {at::empty({out, in}, x.options()),
+                         with_bias ? at::empty({out}, x.options()) : Tensor()};
+    cpu::linear_parameter_gradients(rows, in, out, x.const_data_ptr<float>(), d_y.const_data_ptr<float>(),
+                                    d.weight.mutable_data_ptr<float>(),
+                                    with_bias ? d.bias.mutable_data_ptr<float>() : nullptr);
+    return d;
+  }
   if (rows % images != 0) return {d_y.t().mm(x), with_bias ? d_y.sum(0) : Tensor()};
   const Tensor like_weight = at::empty({out, in, 1, 1}, x.options());
   const auto as_map = [&](const Tensor& t) {
@@ -132,7 +141,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!takes_onednn(x, weight)) return definition::linear(x, weight, bias);
   const at::ScalarType type = product_type(x);
   const Tensor w = cast(type, weight).contiguous(), b = cast(type, bias);
-  const Tensor rows = cast(type, x).reshape({-1, x.size(-1)});
+  const Tensor rows = cast(type, x).reshape({-1, x.size(-1)}).contiguous();
   const Tensor y =
       needs_grad({rows, w, b}) ? Linear::apply(rows, w, optional(b)) : multiply(rows, w, optional(b));
   std::vector<std::int64_t> shape = x.sizes().vec();

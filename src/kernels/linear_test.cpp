@@ -28,9 +28,9 @@ struct Layer {
   std::int64_t rows, in, out;
   bool bias;
 };
-constexpr Layer layers[] = {{1, 7, 1, true},     {2, 1, 7, true},     {3, 5, 7, false},
-                            {64, 32, 96, true},  {50, 144, 33, true}, {17, 128, 64, false},
-                            {256, 256, 16, true}};
+constexpr Layer layers[] = {{1, 7, 1, true},      {2, 1, 7, true},     {3, 5, 7, false},
+                            {64, 32, 96, true},   {50, 144, 33, true}, {17, 128, 64, false},
+                            {256, 256, 16, true}, {700, 48, 20, true}};
 
 TEST(Linear, AgreesWithDefinitionInFloat64) {
   for (const Layer& c : layers) {
