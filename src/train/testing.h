@@ -15,7 +15,8 @@ class Shades : public PictureSource {
   Picture read(std::int64_t index) const override {
     Picture p{8, 8, 1, std::vector<std::uint8_t>(64)};
     Random random(5, stream_of(Purpose::test, static_cast<std::uint64_t>(index)));
-    for (std::uint8_t& pixel : p.pixels) pixel = static_cast<std::uint8_t>(60 * label(index) + random.below(40));
+    for (std::uint8_t& pixel : p.pixels)
+      pixel = static_cast<std::uint8_t>(60 * label(index) + random.below(40));
     return p;
   }
   std::int64_t classes() const override { return 4; }
@@ -24,17 +25,20 @@ class Shades : public PictureSource {
   std::string name(std::int64_t index) const override { return std::to_string(index); }
 };
 
-inline std::shared_ptr<const Dataset> shades() { return std::make_shared<const Dataset>(std::make_unique<Shades>()); }
+inline std::shared_ptr<const Dataset> shades() {
+  return std::make_shared<const Dataset>(std::make_unique<Shades>());
+}
 
 /// Resolved against shades().
 inline Recipe small_recipe(std::int64_t images) {
-  Json toml = {{"model", {{"channels", {8, 16}}, {"depth", {1, 1}}, {"head_dim", 8}, {"mlp_ratio", 1.0}}},
-               {"train", {{"images", images}, {"batch", 8}, {"snapshot_images", 16}, {"dtype", "f32"},
-                          {"label_dropout", 0.2}}},
-               {"data", {{"flip", 0.5}}},
-               {"optimiser", {{"name", "adamw"}, {"lr", 3e-3}, {"warmup_images", 16}, {"weight_decay", 0.01}}},
-               {"ema", {{"half_life_images", 40}}},
-               {"sample", {{"pictures", 4}, {"steps", 2}}}};
+  Json toml = {
+      {"model", {{"channels", {8, 16}}, {"depth", {1, 1}}, {"head_dim", 8}, {"mlp_ratio", 1.0}}},
+      {"train",
+       {{"images", images}, {"batch", 8}, {"snapshot_images", 16}, {"dtype", "f32"}, {"label_dropout", 0.2}}},
+      {"data", {{"flip", 0.5}}},
+      {"optimiser", {{"name", "adamw"}, {"lr", 3e-3}, {"warmup_images", 16}, {"weight_decay", 0.01}}},
+      {"ema", {{"half_life_images", 40}}},
+      {"sample", {{"pictures", 4}, {"steps", 2}}}};
   Recipe recipe = read_recipe(toml, "small");
   resolve_model(recipe, 8, 1, 4, "small");
   return recipe;
@@ -44,7 +48,9 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ = fs::temp_directory_path() / fmt::format("diffit-{}-{}-{}", test->test_suite_name(), test->name(), getpid());
+    static int made = 0;
+    path_ = fs::temp_directory_path() /
+            fmt::format("diffit-{}-{}-{}-{}", test->test_suite_name(), test->name(), getpid(), ++made);
     fs::remove_all(path_);
   }
   ~TemporaryFolder() { fs::remove_all(path_); }

@@ -151,11 +151,9 @@ def test_wrong_values_are_refused_by_name(options, mentions, image_model, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["x.gif", "x", "nowhere/x.png"])
+@pytest.mark.parametrize("name", ["x.gif", "nowhere/x.png"])
 def test_an_output_that_cannot_be_is_refused_before_the_work(name, image_model, tmp_path):
-    process = run("sample", "-m", image_model, "-o", name, "-n", "1", "--classes", "0", "--quiet", cwd=tmp_path,
-                  code=1 if "nowhere" in name else 2)
-    assert process.err.startswith("error:") and name.split("/")[0] in process.err
+    refused("sample", "-m", image_model, "-o", name, "-n", "1", "--classes", "0", cwd=tmp_path, mentions=[name])
     assert list(tmp_path.iterdir()) == []
 
 
