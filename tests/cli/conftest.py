@@ -14,6 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("DIFFIT_BINARY", ROOT / "bin/diffit")).resolve()
 GOLDEN = ROOT / "tests/golden"
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the machine may be busy with other tests
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
