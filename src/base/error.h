@@ -41,9 +41,9 @@ template <class... A>
 }  // namespace diffit
 
 /// Rejects (exit code 2) unless `condition` holds; the arguments are a fmt format and its values.
-#define DIFFIT_CHECK(condition, ...)       \
-  do {                                     \
-    if (!(condition)) [[unlikely]] {       \
-      ::diffit::reject(__VA_ARGS__);       \
-    }                                      \
+#define DIFFIT_CHECK(condition, ...) \
+  do {                               \
+    if (!(condition)) [[unlikely]] { \
+      ::diffit::reject(__VA_ARGS__); \
+    }                                \
   } while (false)

@@ -29,7 +29,9 @@ std::uint32_t Random::bits() {
   return words_[static_cast<std::size_t>(4 - left_--)];
 }
 
-double Random::uniform() { return (bits() + 0.5) * 0x1p-32; }
+double Random::uniform() {
+  return (bits() + 0.5) * 0x1p-32;
+}
 
 double Random::normal() {
   if (has_spare_) {
@@ -68,9 +70,9 @@ std::uint64_t permuted(std::uint64_t index, std::uint64_t size, std::uint64_t se
     std::uint32_t left = static_cast<std::uint32_t>(value >> half_bits) & mask;
     std::uint32_t right = static_cast<std::uint32_t>(value) & mask;
     for (std::uint32_t round = 0; round < 4; ++round) {
-      const std::uint32_t mixed = philox({right, round, static_cast<std::uint32_t>(stream),
-                                          static_cast<std::uint32_t>(stream >> 32)},
-                                         key)[0];
+      const std::uint32_t mixed =
+          philox({right, round, static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)},
+                 key)[0];
       left ^= mixed & mask;
       std::swap(left, right);
     }

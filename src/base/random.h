@@ -41,14 +41,14 @@ class Random {
 /// What a stream number is made of: a purpose in the high 16 bits and a counter below 2^48
 /// (an image's running number while training, a step while sampling).
 enum class Purpose : std::uint16_t {
-  initial_noise = 1,   // the start of a picture; counter 0, seed = the picture's own
-  step_noise = 2,      // noise added by sampling step `counter`, seed = the picture's own
-  data_order = 3,      // permutation of epoch `counter`
-  training_noise = 4,  // sigma and noise of training image `counter`
-  augmentation = 5,    // flips and the like of training image `counter`
-  label_dropout = 6,   // of training image `counter`
-  initial_weights = 7, // of parameter `counter`
-  classes = 8,         // random class of a sampled picture, seed = the picture's own
+  initial_noise = 1,    // the start of a picture; counter 0, seed = the picture's own
+  step_noise = 2,       // noise added by sampling step `counter`, seed = the picture's own
+  data_order = 3,       // permutation of epoch `counter`
+  training_noise = 4,   // sigma and noise of training image `counter`
+  augmentation = 5,     // flips and the like of training image `counter`
+  label_dropout = 6,    // of training image `counter`
+  initial_weights = 7,  // of parameter `counter`
+  classes = 8,          // random class of a sampled picture, seed = the picture's own
   test = 9,
 };
 

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
-#include <cctype>
 #include <numeric>
 
 #include "base/error.h"
@@ -102,8 +102,8 @@ T parse_number(std::string_view text, std::string_view what, const char* wanted)
   text = trim(text);
   T value{};
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DIFFIT_CHECK(code == std::errc{} && end == text.data() + text.size(), "{}: wanted {}, got '{}'", what, wanted,
-               text);
+  DIFFIT_CHECK(code == std::errc{} && end == text.data() + text.size(), "{}: wanted {}, got '{}'", what,
+               wanted, text);
   return value;
 }
 

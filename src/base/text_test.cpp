@@ -25,7 +25,8 @@ TEST(Text, NumbersForPeople) {
 TEST(Text, NumbersAreParsedWholeOrRefused) {
   EXPECT_EQ(parse_int(" 12 ", "n"), 12);
   EXPECT_EQ(parse_double("1e-3", "lr"), 1e-3);
-  for (const char* bad : {"", "1x", "x", "1 2", "99999999999999999999"}) EXPECT_THROW(parse_int(bad, "n"), Error);
+  for (const char* bad : {"", "1x", "x", "1 2", "99999999999999999999"})
+    EXPECT_THROW(parse_int(bad, "n"), Error);
   for (const char* bad : {"", "nan", "inf", "1e999", "1,5"}) EXPECT_THROW(parse_double(bad, "x"), Error);
 }
 

@@ -24,7 +24,9 @@ at::Tensor Preconditioning::c_out(const at::Tensor& sigma) const {
 at::Tensor Preconditioning::c_in(const at::Tensor& sigma) const {
   return 1 / (sigma.square() + sigma_data * sigma_data).sqrt();
 }
-at::Tensor Preconditioning::c_noise(const at::Tensor& sigma) { return sigma.log() / 4; }
+at::Tensor Preconditioning::c_noise(const at::Tensor& sigma) {
+  return sigma.log() / 4;
+}
 
 at::Tensor denoised(const RawNetwork& network, const Preconditioning& p, const at::Tensor& x,
                     const at::Tensor& sigma) {
@@ -32,10 +34,12 @@ at::Tensor denoised(const RawNetwork& network, const Preconditioning& p, const a
   return at::addcmul(per_picture(p.c_skip(sigma), x) * x, per_picture(p.c_out(sigma), x), f);
 }
 
-double NoiseDistribution::sigma(Random& random) const { return std::exp(random.normal() * deviation + mean); }
+double NoiseDistribution::sigma(Random& random) const {
+  return std::exp(random.normal() * deviation + mean);
+}
 
-at::Tensor edm_loss(const RawNetwork& network, const Preconditioning& p, const at::Tensor& y, const at::Tensor& n,
-                    const at::Tensor& sigma) {
+at::Tensor edm_loss(const RawNetwork& network, const Preconditioning& p, const at::Tensor& y,
+                    const at::Tensor& n, const at::Tensor& sigma) {
   const at::Tensor d = denoised(network, p, y + n, sigma);
   const at::Tensor lambda = p.c_out(sigma).square().reciprocal();
   return (per_picture(lambda, y) * (d - y).square()).mean();

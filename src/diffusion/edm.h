@@ -1,5 +1,5 @@
-// EDM (Karras, Aittala, Aila, Laine 2022, "Elucidating the design space of diffusion-based generative models"):
-// preconditioning, training noise and loss. Symbols and order are the paper's.
+// EDM (Karras, Aittala, Aila, Laine 2022, "Elucidating the design space of diffusion-based generative
+// models"): preconditioning, training noise and loss. Symbols and order are the paper's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -25,7 +25,8 @@ struct Preconditioning {
 using RawNetwork = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& c_noise)>;
 
 /// D(x; sigma), float32: x [B, ...] float32, sigma [B] float32.
-at::Tensor denoised(const RawNetwork& network, const Preconditioning& p, const at::Tensor& x, const at::Tensor& sigma);
+at::Tensor denoised(const RawNetwork& network, const Preconditioning& p, const at::Tensor& x,
+                    const at::Tensor& sigma);
 
 /// ln sigma ~ N(mean, deviation^2) (EDM table 1, "noise distribution").
 struct NoiseDistribution {
@@ -39,7 +40,7 @@ struct NoiseDistribution {
 /// every noise level weighs the same at the start.
 ///   y [B, ...] clean pictures, n [B, ...] noise of deviation sigma [B]; all float32
 /// Returns the mean over the batch and the numbers of a picture, a float32 scalar.
-at::Tensor edm_loss(const RawNetwork& network, const Preconditioning& p, const at::Tensor& y, const at::Tensor& n,
-                    const at::Tensor& sigma);
+at::Tensor edm_loss(const RawNetwork& network, const Preconditioning& p, const at::Tensor& y,
+                    const at::Tensor& n, const at::Tensor& sigma);
 
 }  // namespace diffit

@@ -7,7 +7,9 @@
 namespace diffit {
 namespace {
 
-at::Tensor noise_levels() { return at::logspace(-3, 2, 11, 10.0, at::kDouble); }
+at::Tensor noise_levels() {
+  return at::logspace(-3, 2, 11, 10.0, at::kDouble);
+}
 
 // EDM appendix B.6: inputs and targets of F have unit variance, and c_out is as small as can be.
 TEST(Preconditioning, GivesUnitVarianceInputsAndTargets) {
@@ -16,7 +18,8 @@ TEST(Preconditioning, GivesUnitVarianceInputsAndTargets) {
   EXPECT_TRUE(at::allclose(p.c_in(sigma).square() * total, at::ones_like(sigma), 1e-12));
   // Var of the target (y - c_skip (y + n)) / c_out for y of deviation sigma_data.
   const at::Tensor skip = p.c_skip(sigma);
-  const at::Tensor target = ((1 - skip).square() * 0.25 + skip.square() * sigma.square()) / p.c_out(sigma).square();
+  const at::Tensor target =
+      ((1 - skip).square() * 0.25 + skip.square() * sigma.square()) / p.c_out(sigma).square();
   EXPECT_TRUE(at::allclose(target, at::ones_like(sigma), 1e-9));
   EXPECT_TRUE(at::allclose(Preconditioning::c_noise(sigma) * 4, sigma.log(), 1e-12));
 }

@@ -46,13 +46,15 @@ void check_request(const ImageConfig& config, const ImageRequest& request) {
   }
   DIFFIT_CHECK(!request.guidance.on() || config.classes > 0,
                "--guidance: the model is unconditional, there is no condition to follow; leave it at 1");
-  DIFFIT_CHECK(!request.guidance.power_cosine,
-               "--guidance-schedule power-cosine is defined on the 1000 timesteps of latent models; image models take "
-               "constant, and --guidance-interval");
+  DIFFIT_CHECK(
+      !request.guidance.power_cosine,
+      "--guidance-schedule power-cosine is defined on the 1000 timesteps of latent models; image models take "
+      "constant, and --guidance-interval");
   const auto check_noise = [&](const at::Tensor& noise, std::vector<std::int64_t> wanted, const char* what) {
     if (!noise.defined()) return;
-    const bool fits = noise.dim() == static_cast<std::int64_t>(wanted.size()) &&
-                      noise.sizes().slice(noise.dim() - 4) == at::IntArrayRef(wanted).slice(wanted.size() - 4);
+    const bool fits =
+        noise.dim() == static_cast<std::int64_t>(wanted.size()) &&
+        noise.sizes().slice(noise.dim() - 4) == at::IntArrayRef(wanted).slice(wanted.size() - 4);
     DIFFIT_CHECK(fits, "{}: wanted `noise` [{}], got [{}]", what, fmt::join(wanted, ", "),
                  fmt::join(noise.sizes(), ", "));
   };
@@ -65,7 +67,11 @@ void check_request(const ImageConfig& config, const ImageRequest& request) {
 class BatchSampler {
  public:
   BatchSampler(const ImageDiffiT& model, const ImageRequest& request, std::int64_t first, std::int64_t size)
-      : model_(model), request_(request), first_(first), size_(size), device_(model.parameters().items()[0].tensor.device()) {
+      : model_(model),
+        request_(request),
+        first_(first),
+        size_(size),
+        device_(model.parameters().items()[0].tensor.device()) {
     const ImageConfig& config = model.config();
     shape_ = {config.in_channels, config.resolution, config.resolution};
     if (config.classes > 0) {
@@ -85,8 +91,8 @@ class BatchSampler {
     if (!request_.step_noise.defined()) {
       return stack([this, k](std::uint64_t seed) { return step_noise(seed, k, shape_); });
     }
-    DIFFIT_CHECK(k < request_.step_noise.size(0), "--step-noise: {} rows, and step {} adds noise", request_.step_noise.size(0),
-                 k + 1);
+    DIFFIT_CHECK(k < request_.step_noise.size(0), "--step-noise: {} rows, and step {} adds noise",
+                 request_.step_noise.size(0), k + 1);
     return request_.step_noise[k].narrow(0, first_, size_).to(device_);
   }
 
@@ -146,12 +152,11 @@ void generate(const ImageDiffiT& model, const ImageRequest& request,
       if (progress) progress(evaluations, evaluations_a_picture * count);
       return d;
     };
-    const at::Tensor samples =
-        sampler(denoiser, batch.start(), sigmas, request.churn,
-                [&](std::int64_t k) { return batch.noise_of_step(k); }, {})
-            .to(at::kFloat)
-            .to(at::kCPU)
-            .contiguous();
+    const at::Tensor samples = sampler(denoiser, batch.start(), sigmas, request.churn,
+                                       [&](std::int64_t k) { return batch.noise_of_step(k); }, {})
+                                   .to(at::kFloat)
+                                   .to(at::kCPU)
+                                   .contiguous();
     if (!at::isfinite(samples).all().item<bool>()) {
       fail("the samples of seeds from {} on are not finite numbers: the model or --dtype does not hold",
            request.seeds[static_cast<std::size_t>(first)]);

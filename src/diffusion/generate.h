@@ -40,8 +40,8 @@ at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const
 at::Tensor initial_noise(std::uint64_t seed, at::IntArrayRef shape);
 at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape);
 
-/// Makes the pictures batch by batch: sink(first, samples [b, C, R, R] float32, on the CPU). Non-finite samples are
-/// Error(failed). `progress` counts evaluations of the network, done and in all.
+/// Makes the pictures batch by batch: sink(first, samples [b, C, R, R] float32, on the CPU). Non-finite
+/// samples are Error(failed). `progress` counts evaluations of the network, done and in all.
 void generate(const ImageDiffiT& model, const ImageRequest& request,
               const std::function<void(std::int64_t first, const at::Tensor& samples)>& sink,
               const std::function<void(std::int64_t done, std::int64_t all)>& progress = {});

@@ -9,11 +9,11 @@ namespace diffit {
 
 /// How strongly, on what, and when the condition is followed.
 struct Guidance {
-  double scale = 1;                // 1: none
-  bool power_cosine = false;       // else constant
-  double power = 4;                // of the schedule
-  std::int64_t channels = 0;       // the first so many channels are guided; 0: all (released code: 3 of 4)
-  double low = 0;                  // only for low < sigma <= high (Kynkaanniemi et al. 2024)
+  double scale = 1;           // 1: none
+  bool power_cosine = false;  // else constant
+  double power = 4;           // of the schedule
+  std::int64_t channels = 0;  // the first so many channels are guided; 0: all (released code: 3 of 4)
+  double low = 0;             // only for low < sigma <= high (Kynkaanniemi et al. 2024)
   double high = std::numeric_limits<double>::infinity();
 
   bool on() const { return scale != 1; }

@@ -9,8 +9,8 @@
 
 namespace diffit {
 
-/// samples [N, C, R, R] float32 on the CPU in [-1, 1], C 1 or 3 -> N pictures: floor(127.5 x + 128), clamped to
-/// 0..255 (EDM's rounding; x = p / 127.5 - 1 comes back as p).
+/// samples [N, C, R, R] float32 on the CPU in [-1, 1], C 1 or 3 -> N pictures: floor(127.5 x + 128), clamped
+/// to 0..255 (EDM's rounding; x = p / 127.5 - 1 comes back as p).
 std::vector<Picture> to_pictures(const at::Tensor& samples);
 
 }  // namespace diffit

@@ -9,13 +9,14 @@ namespace diffit {
 
 std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min, double sigma_max, double rho) {
   DIFFIT_CHECK(steps >= 1, "steps: wanted at least 1, got {}", steps);
-  DIFFIT_CHECK(sigma_min > 0 && sigma_max > sigma_min, "wanted 0 < sigma-min < sigma-max, got {} and {}", sigma_min,
-               sigma_max);
+  DIFFIT_CHECK(sigma_min > 0 && sigma_max > sigma_min, "wanted 0 < sigma-min < sigma-max, got {} and {}",
+               sigma_min, sigma_max);
   DIFFIT_CHECK(rho > 0, "rho: wanted above 0, got {}", rho);
   const double from = std::pow(sigma_max, 1 / rho), to = std::pow(sigma_min, 1 / rho);
   std::vector<double> sigmas{sigma_max};
   for (std::int64_t i = 1; i < steps; ++i) {
-    sigmas.push_back(std::pow(from + static_cast<double>(i) / static_cast<double>(steps - 1) * (to - from), rho));
+    sigmas.push_back(
+        std::pow(from + static_cast<double>(i) / static_cast<double>(steps - 1) * (to - from), rho));
   }
   sigmas.push_back(0);
   return sigmas;
@@ -30,7 +31,8 @@ namespace {
 
 /// Algorithm 2 of EDM; without `correct` it is Euler's method.
 at::Tensor edm_sampler(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& t,
-                       const Churn& churn, const StepNoise& step_noise, const StepProgress& progress, bool correct) {
+                       const Churn& churn, const StepNoise& step_noise, const StepProgress& progress,
+                       bool correct) {
   const auto steps = static_cast<std::int64_t>(t.size()) - 1;
   std::int64_t noisy_steps = 0;
   at::Tensor x_next = unit_noise.to(at::kDouble) * t[0];

@@ -18,7 +18,8 @@ using StepNoise = std::function<at::Tensor(std::int64_t k)>;
 /// Called after each step: done steps, all steps. May throw to stop.
 using StepProgress = std::function<void(std::int64_t done, std::int64_t steps)>;
 
-/// sigma_i = (sigma_max^(1/rho) + i/(N-1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho, i < N, then 0 (EDM eq. 5).
+/// sigma_i = (sigma_max^(1/rho) + i/(N-1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho, i < N, then 0 (EDM
+/// eq. 5).
 std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min = 0.002, double sigma_max = 80,
                                   double rho = 7);
 

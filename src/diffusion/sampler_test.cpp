@@ -9,8 +9,8 @@
 namespace diffit {
 namespace {
 
-/// The exact denoiser of a Gaussian of deviation s: D(x; sigma) = s^2 / (s^2 + sigma^2) x. Its probability-flow
-/// trajectories are x(sigma) = x(sigma_0) sqrt((s^2 + sigma^2) / (s^2 + sigma_0^2)).
+/// The exact denoiser of a Gaussian of deviation s: D(x; sigma) = s^2 / (s^2 + sigma^2) x. Its
+/// probability-flow trajectories are x(sigma) = x(sigma_0) sqrt((s^2 + sigma^2) / (s^2 + sigma_0^2)).
 constexpr double kDeviation = 0.5;
 at::Tensor gaussian(const at::Tensor& x, double sigma) {
   return x * (kDeviation * kDeviation / (kDeviation * kDeviation + sigma * sigma));
@@ -48,14 +48,17 @@ TEST(Samplers, ConvergeAtTheirOrder) {
 TEST(Churn, KeepsTheDistribution) {
   constexpr std::int64_t kCount = 20000;
   at::Generator generator = at::detail::createCPUGenerator(3);
-  const auto normals = [&](std::int64_t) { return at::randn({kCount}, generator, at::TensorOptions(at::kDouble)); };
+  const auto normals = [&](std::int64_t) {
+    return at::randn({kCount}, generator, at::TensorOptions(at::kDouble));
+  };
   std::int64_t noisy = 0;
-  const at::Tensor x = heun(gaussian, normals(0), karras_sigmas(64), {.s_churn = 30, .s_min = 0.01, .s_max = 40},
-                            [&](std::int64_t k) {
-                              EXPECT_EQ(k, noisy++);
-                              return normals(k);
-                            },
-                            {});
+  const at::Tensor x =
+      heun(gaussian, normals(0), karras_sigmas(64), {.s_churn = 30, .s_min = 0.01, .s_max = 40},
+           [&](std::int64_t k) {
+             EXPECT_EQ(k, noisy++);
+             return normals(k);
+           },
+           {});
   EXPECT_GT(noisy, 30);
   // Five standard errors, and one percent for the steps' own error.
   EXPECT_NEAR(x.std().item<double>(), kDeviation, kDeviation * (5 / std::sqrt(2.0 * kCount) + 0.01));

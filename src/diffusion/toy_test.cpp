@@ -32,7 +32,8 @@ at::Tensor exact_denoiser(const at::Tensor& x, double sigma) {
 
 at::Tensor draw(std::int64_t count, at::Generator& g) {
   const at::Tensor mode = at::randint(kModes, {count}, g, at::TensorOptions(at::kLong));
-  return (centres().index_select(0, mode) + kSpread * at::randn({count, 2}, g, at::TensorOptions(at::kDouble)))
+  return (centres().index_select(0, mode) +
+          kSpread * at::randn({count, 2}, g, at::TensorOptions(at::kDouble)))
       .to(at::kFloat);
 }
 
@@ -40,7 +41,9 @@ at::Tensor draw(std::int64_t count, at::Generator& g) {
 double sliced_distance(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor angle = at::arange(64, at::kDouble) * (M_PI / 64);
   const at::Tensor direction = at::stack({angle.cos(), angle.sin()});
-  const auto project = [&](const at::Tensor& x) { return std::get<0>(x.to(at::kDouble).mm(direction).sort(0)); };
+  const auto project = [&](const at::Tensor& x) {
+    return std::get<0>(x.to(at::kDouble).mm(direction).sort(0));
+  };
   return (project(a) - project(b)).abs().mean().item<double>();
 }
 
@@ -70,8 +73,8 @@ at::Tensor sample(const Denoiser& denoiser, at::Generator& g) {
   return heun(denoiser, noise, karras_sigmas(18), {}, {}, {});
 }
 
-// Two independent draws of 4096 from the truth are 0.01 apart by this distance, samples of the exact denoiser the
-// same; a model that does nothing (a Gaussian of the same deviation) is 0.09 away.
+// Two independent draws of 4096 from the truth are 0.01 apart by this distance, samples of the exact denoiser
+// the same; a model that does nothing (a Gaussian of the same deviation) is 0.09 away.
 TEST(Toy, TheExactScoreSamplesTheMixture) {
   at::Generator g = at::detail::createCPUGenerator(1);
   const at::Tensor truth = draw(kSamples, g);
@@ -115,7 +118,8 @@ TEST(Toy, TrainingFindsTheMixture) {
   EXPECT_LT(sliced_distance(sample(trained, g), draw(kSamples, g)), 0.04);
   // Where the loss looks most, the denoiser is the exact one.
   const at::Tensor x = draw(kSamples, g) + 0.3 * at::randn({kSamples, 2}, g, at::TensorOptions(at::kFloat));
-  const double error = (trained(x, 0.3) - exact_denoiser(x.to(at::kDouble), 0.3)).square().mean().sqrt().item<double>();
+  const double error =
+      (trained(x, 0.3) - exact_denoiser(x.to(at::kDouble), 0.3)).square().mean().sqrt().item<double>();
   EXPECT_LT(error, 0.05);
 }
 

@@ -12,10 +12,23 @@ enum class Dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u64, u
 /// Bytes of one element.
 constexpr std::size_t element_size(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f64: case Dtype::i64: case Dtype::u64: return 8;
-    case Dtype::f32: case Dtype::i32: case Dtype::u32: return 4;
-    case Dtype::f16: case Dtype::bf16: case Dtype::i16: case Dtype::u16: return 2;
-    case Dtype::i8: case Dtype::u8: case Dtype::boolean: return 1;
+    case Dtype::f64:
+    case Dtype::i64:
+    case Dtype::u64:
+      return 8;
+    case Dtype::f32:
+    case Dtype::i32:
+    case Dtype::u32:
+      return 4;
+    case Dtype::f16:
+    case Dtype::bf16:
+    case Dtype::i16:
+    case Dtype::u16:
+      return 2;
+    case Dtype::i8:
+    case Dtype::u8:
+    case Dtype::boolean:
+      return 1;
   }
   return 0;
 }

@@ -1,8 +1,9 @@
-// Configuration as data: a struct lists its fields once, and that list reads, checks, writes and documents it.
+// Configuration as data: a struct lists its fields once, and that list reads, checks, writes and documents
+// it.
 //
 // A struct S takes part by a function `template <class V> void visit_fields(V& v, S& s)` that calls
-// v(name, member, help) or v(name, member, help, smallest, largest) for each field. Members are bool, std::int64_t,
-// double, std::string, or vectors of these numbers.
+// v(name, member, help) or v(name, member, help, smallest, largest) for each field. Members are bool,
+// std::int64_t, double, std::string, or vectors of these numbers.
 #pragma once
 
 #include <limits>
@@ -23,8 +24,10 @@ void read_field(const Json& value, bool& out, const std::string& where, double l
 void read_field(const Json& value, std::int64_t& out, const std::string& where, double low, double high);
 void read_field(const Json& value, double& out, const std::string& where, double low, double high);
 void read_field(const Json& value, std::string& out, const std::string& where, double low, double high);
-void read_field(const Json& value, std::vector<std::int64_t>& out, const std::string& where, double low, double high);
-void read_field(const Json& value, std::vector<double>& out, const std::string& where, double low, double high);
+void read_field(const Json& value, std::vector<std::int64_t>& out, const std::string& where, double low,
+                double high);
+void read_field(const Json& value, std::vector<double>& out, const std::string& where, double low,
+                double high);
 }  // namespace detail
 
 /// Reads the fields of a struct out of a JSON object; what the object lacks keeps its value.

@@ -24,10 +24,10 @@ struct Picture {
 /// The largest side that is decoded.
 inline constexpr std::int64_t kLargestSide = 32768;
 
-/// Decodes PNG, JPEG or WebP, told apart by content. Grey stays grey; palettes become RGB (or grey where every
-/// entry is grey); alpha is composited over white; 16-bit
-/// is reduced to 8 by rounding; CMYK JPEGs become RGB. `where` names the file in errors; anything malformed,
-/// truncated, animated or larger than kLargestSide is Error(invalid), before memory is taken.
+/// Decodes PNG, JPEG or WebP, told apart by content. Grey stays grey; palettes become RGB (or grey where
+/// every entry is grey); alpha is composited over white; 16-bit is reduced to 8 by rounding; CMYK JPEGs
+/// become RGB. `where` names the file in errors; anything malformed, truncated, animated or larger than
+/// kLargestSide is Error(invalid), before memory is taken.
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& where);
 Picture read_picture(const fs::path& path);
 
@@ -42,8 +42,8 @@ std::vector<std::byte> encode_png(const Picture& picture, int level, const PngTe
 void write_png(const fs::path& path, const Picture& picture, const PngText& text = {});
 PngText read_png_text(const fs::path& path);
 
-/// Pictures of equal size side by side, row by row, `columns` a row (0: as square as can be), `gap` pixels apart
-/// on `background`; grey and RGB may be mixed (then RGB).
+/// Pictures of equal size side by side, row by row, `columns` a row (0: as square as can be), `gap` pixels
+/// apart on `background`; grey and RGB may be mixed (then RGB).
 Picture grid(std::span<const Picture> pictures, std::int64_t columns, std::int64_t gap = 2,
              std::uint8_t background = 255);
 /// Each pixel repeated `factor` times in both directions.

@@ -43,16 +43,20 @@ void Tmsa::add_to(ParameterList& list, const std::string& prefix) const {
 }
 
 Mlp::Mlp(std::int64_t width, double ratio)
-    : fc1(width, static_cast<std::int64_t>(static_cast<double>(width) * ratio)), fc2(fc1.weight.size(0), width) {}
+    : fc1(width, static_cast<std::int64_t>(static_cast<double>(width) * ratio)),
+      fc2(fc1.weight.size(0), width) {}
 
-at::Tensor Mlp::operator()(const at::Tensor& x) const { return fc2(gelu_tanh(fc1(x))); }
+at::Tensor Mlp::operator()(const at::Tensor& x) const {
+  return fc2(gelu_tanh(fc1(x)));
+}
 
 void Mlp::add_to(ParameterList& list, const std::string& prefix) const {
   fc1.add_to(list, prefix + ".fc1");
   fc2.add_to(list, prefix + ".fc2");
 }
 
-Block::Block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window, double mlp_ratio)
+Block::Block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
+             double mlp_ratio)
     : attn(width, time_width, heads, window), mlp(width, mlp_ratio) {}
 
 at::Tensor Block::operator()(const at::Tensor& x, const at::Tensor& time) const {
@@ -67,8 +71,8 @@ void Block::add_to(ParameterList& list, const std::string& prefix) const {
 
 at::Tensor timestep_features(const at::Tensor& t) {
   constexpr std::int64_t kHalf = 128;
-  const at::Tensor frequency =
-      at::exp(at::arange(kHalf, at::TensorOptions(at::kFloat).device(t.device())) * (-std::log(10000.0) / kHalf));
+  const at::Tensor frequency = at::exp(at::arange(kHalf, at::TensorOptions(at::kFloat).device(t.device())) *
+                                       (-std::log(10000.0) / kHalf));
   const at::Tensor angle = t.to(at::kFloat).unsqueeze(1) * frequency;
   return at::cat({angle.cos(), angle.sin()}, 1);
 }
@@ -87,7 +91,9 @@ void TimeEmbedder::add_to(ParameterList& list, const std::string& prefix) const 
 LabelEmbedder::LabelEmbedder(std::int64_t classes, std::int64_t width)
     : table(at::empty({classes + 1, width}, at::kFloat)) {}
 
-at::Tensor LabelEmbedder::operator()(const at::Tensor& y) const { return at::embedding(table, y); }
+at::Tensor LabelEmbedder::operator()(const at::Tensor& y) const {
+  return at::embedding(table, y);
+}
 
 void LabelEmbedder::add_to(ParameterList& list, const std::string& prefix) const {
   list.add(prefix + ".embedding_table.weight", table, Start::normal_002);

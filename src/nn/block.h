@@ -5,8 +5,8 @@
 
 namespace diffit {
 
-/// Time-dependent multihead self-attention (DiffiT eq. 3 to 6). The time token is one vector per sample, so its
-/// projection is one 3C vector per sample, never a token-sized tensor.
+/// Time-dependent multihead self-attention (DiffiT eq. 3 to 6). The time token is one vector per sample, so
+/// its projection is one 3C vector per sample, never a token-sized tensor.
 struct Tmsa {
   Linear qkv_temb, qkv, proj;
   at::Tensor table;  // relative_position_bias_table [(2w-1)^2, heads]
@@ -30,13 +30,15 @@ struct Mlp {
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// x += TMSA(LN(x), time); x += MLP(LN(x)) (DiffiT eq. 7 and 8); LayerNorm eps 1e-6 without affine, as released.
+/// x += TMSA(LN(x), time); x += MLP(LN(x)) (DiffiT eq. 7 and 8); LayerNorm eps 1e-6 without affine, as
+/// released.
 struct Block {
   Tmsa attn;
   Mlp mlp;
 
   Block() = default;
-  Block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window, double mlp_ratio);
+  Block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
+        double mlp_ratio);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };

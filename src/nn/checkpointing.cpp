@@ -28,7 +28,8 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const auto recompute = c10::static_intrusive_pointer_cast<Recompute>(ctx->saved_data["recompute"].toCapsule());
+    const auto recompute =
+        c10::static_intrusive_pointer_cast<Recompute>(ctx->saved_data["recompute"].toCapsule());
     const variable_list saved = ctx->get_saved_variables();
     const at::AutoGradMode with_grad(true);
     const at::Tensor x = saved[0].detach().requires_grad_(), time = saved[1].detach().requires_grad_();

@@ -7,10 +7,10 @@
 
 namespace diffit {
 
-/// part(x, time) without keeping its inner activations: the backward pass runs `part` once more. Gradients reach x,
-/// time, and every parameter that `part` uses. `part` must be a pure function and outlive the backward pass;
-/// autocast is restored as it was.
-at::Tensor checkpoint(std::function<at::Tensor(const at::Tensor&, const at::Tensor&)> part, const at::Tensor& x,
-                      const at::Tensor& time);
+/// part(x, time) without keeping its inner activations: the backward pass runs `part` once more. Gradients
+/// reach x, time, and every parameter that `part` uses. `part` must be a pure function and outlive the
+/// backward pass; autocast is restored as it was.
+at::Tensor checkpoint(std::function<at::Tensor(const at::Tensor&, const at::Tensor&)> part,
+                      const at::Tensor& x, const at::Tensor& time);
 
 }  // namespace diffit

@@ -37,31 +37,34 @@ Json write_model_config(const ModelConfig& config) {
 }
 
 void check_config(const ImageConfig& c, const std::string& where) {
-  DIFFIT_CHECK(!c.channels.empty() && c.channels.size() <= 12, "{}: channels: wanted 1 to 12 stages, got {}", where,
-               c.channels.size());
-  DIFFIT_CHECK(c.depth.size() == c.channels.size(), "{}: depth has {} stages, channels has {}", where, c.depth.size(),
-               c.channels.size());
+  DIFFIT_CHECK(!c.channels.empty() && c.channels.size() <= 12, "{}: channels: wanted 1 to 12 stages, got {}",
+               where, c.channels.size());
+  DIFFIT_CHECK(c.depth.size() == c.channels.size(), "{}: depth has {} stages, channels has {}", where,
+               c.depth.size(), c.channels.size());
   const std::int64_t halvings = std::int64_t{1} << (c.stages() - 1);
-  DIFFIT_CHECK(c.resolution % halvings == 0, "{}: resolution {} cannot be halved {} times", where, c.resolution,
-               c.stages() - 1);
+  DIFFIT_CHECK(c.resolution % halvings == 0, "{}: resolution {} cannot be halved {} times", where,
+               c.resolution, c.stages() - 1);
   for (std::int64_t i = 0; i < c.stages(); ++i) {
     const std::int64_t width = c.channels[static_cast<std::size_t>(i)];
-    DIFFIT_CHECK(width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}", where, i, width,
-                 c.head_dim);
+    DIFFIT_CHECK(width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}", where, i,
+                 width, c.head_dim);
     const std::int64_t groups = std::min<std::int64_t>(32, width / 4);
     DIFFIT_CHECK(groups >= 1 && width % groups == 0,
-                 "{}: channels[{}] = {} cannot be split into {} groups for GroupNorm; take a multiple of 4 up to 128, of 32 "
+                 "{}: channels[{}] = {} cannot be split into {} groups for GroupNorm; take a multiple of 4 "
+                 "up to 128, of 32 "
                  "above",
                  where, i, width, groups);
-    DIFFIT_CHECK(c.resolution_of(i) % c.window_of(i) == 0, "{}: window {} does not divide stage {}'s side {}", where,
-                 c.window_of(i), i, c.resolution_of(i));
+    DIFFIT_CHECK(c.resolution_of(i) % c.window_of(i) == 0, "{}: window {} does not divide stage {}'s side {}",
+                 where, c.window_of(i), i, c.resolution_of(i));
   }
 }
 
 void check_config(const LatentConfig& c, const std::string& where) {
-  DIFFIT_CHECK(c.input_size % c.patch == 0, "{}: patch {} does not divide input_size {}", where, c.patch, c.input_size);
+  DIFFIT_CHECK(c.input_size % c.patch == 0, "{}: patch {} does not divide input_size {}", where, c.patch,
+               c.input_size);
   DIFFIT_CHECK(c.hidden % c.heads == 0, "{}: heads {} does not divide hidden {}", where, c.heads, c.hidden);
-  DIFFIT_CHECK(c.hidden % 4 == 0, "{}: hidden {} is no multiple of 4, which the position table needs", where, c.hidden);
+  DIFFIT_CHECK(c.hidden % 4 == 0, "{}: hidden {} is no multiple of 4, which the position table needs", where,
+               c.hidden);
 }
 
 }  // namespace diffit

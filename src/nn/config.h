@@ -12,21 +12,23 @@ namespace diffit {
 
 /// The image-space model (DiffiT section 3.2): a U-shape of DiffiT ResBlocks, used under EDM preconditioning.
 struct ImageConfig {
-  std::int64_t resolution = 32;                      // R, side of the picture in pixels
+  std::int64_t resolution = 32;                       // R, side of the picture in pixels
   std::vector<std::int64_t> channels{128, 256, 256};  // of each stage; stage i works at R / 2^i
-  std::vector<std::int64_t> depth{2, 2, 2};          // ResBlocks of each stage, on either side
-  std::int64_t window = 4;                           // of attention, in pixels; the last stage attends to all
+  std::vector<std::int64_t> depth{2, 2, 2};           // ResBlocks of each stage, on either side
+  std::int64_t window = 4;  // of attention, in pixels; the last stage attends to all
   std::int64_t head_dim = 32;
   double mlp_ratio = 4.0;
-  std::int64_t classes = 0;                          // 0: unconditional
+  std::int64_t classes = 0;  // 0: unconditional
   std::int64_t in_channels = 3;
-  std::int64_t augment_labels = 0;                   // width of the augmentation label, 0 or 9
-  double sigma_data = 0.5;                           // of EDM's preconditioning
+  std::int64_t augment_labels = 0;  // width of the augmentation label, 0 or 9
+  double sigma_data = 0.5;          // of EDM's preconditioning
 
   std::int64_t stages() const { return static_cast<std::int64_t>(channels.size()); }
   std::int64_t resolution_of(std::int64_t stage) const { return resolution >> stage; }
   std::int64_t window_of(std::int64_t stage) const;
-  std::int64_t heads_of(std::int64_t stage) const { return channels[static_cast<std::size_t>(stage)] / head_dim; }
+  std::int64_t heads_of(std::int64_t stage) const {
+    return channels[static_cast<std::size_t>(stage)] / head_dim;
+  }
   /// Width of the time token: 4 x channels[0].
   std::int64_t time_width() const { return 4 * channels.front(); }
 };
@@ -53,7 +55,8 @@ void visit_fields(V& v, ImageConfig& c) {
   v("resolution", c.resolution, "side of the picture in pixels", 1, 4096);
   v("channels", c.channels, "width of each stage, from full resolution down", 1, 65536);
   v("depth", c.depth, "DiffiT ResBlocks in each stage, on either side of the U", 0, 1024);
-  v("window", c.window, "side of an attention window in pixels; the last stage attends to its whole map", 1, 256);
+  v("window", c.window, "side of an attention window in pixels; the last stage attends to its whole map", 1,
+    256);
   v("head_dim", c.head_dim, "width of an attention head", 1, 1024);
   v("mlp_ratio", c.mlp_ratio, "width of the MLP over the width of the stage", 0.01, 64);
   v("classes", c.classes, "number of classes; 0 is unconditional", 0, 1e6);

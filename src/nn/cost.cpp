@@ -24,8 +24,8 @@ struct Counter {
     cost.parameters += 2 * width;
     cost.activations += static_cast<double>(width) * pixels;
   }
-  void block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window, double mlp_ratio,
-             double tokens) {
+  void block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
+             double mlp_ratio, double tokens) {
     const auto inner = static_cast<std::int64_t>(static_cast<double>(width) * mlp_ratio);
     linear(width, 3 * width, tokens);
     linear(time_width, 3 * width, 1);

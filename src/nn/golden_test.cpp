@@ -1,7 +1,8 @@
 // The networks against states of the plain PyTorch reference: outputs and every gradient.
 //
-// Tolerance: the reference's own rounding. Both float32 results are compared with the same network in float64; ours may
-// be at most kFactor times as far from it as the reference is (worst element over the tensor's own scale).
+// Tolerance: the reference's own rounding. Both float32 results are compared with the same network in
+// float64; ours may be at most kFactor times as far from it as the reference is (worst element over the
+// tensor's own scale).
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -13,7 +14,9 @@ namespace {
 
 constexpr double kFactor = 8;
 
-at::Tensor input(const SafetensorsFile& file, const std::string& name) { return to_tensor(file.at(name)); }
+at::Tensor input(const SafetensorsFile& file, const std::string& name) {
+  return to_tensor(file.at(name));
+}
 
 void make_double(const ParameterList& parameters) {
   for (const Parameter& p : parameters) {
@@ -26,7 +29,8 @@ void require_gradients(const ParameterList& parameters) {
 }
 
 /// Our float32 `got` against the file's `want`, both measured from the float64 `exact`.
-void expect_as_exact(const at::Tensor& got, const at::Tensor& want, const at::Tensor& exact, const std::string& name) {
+void expect_as_exact(const at::Tensor& got, const at::Tensor& want, const at::Tensor& exact,
+                     const std::string& name) {
   ASSERT_EQ(got.sizes(), want.sizes()) << name;
   const auto truth = exact.detach().to(at::kDouble);
   const double scale = truth.abs().max().item<double>();
@@ -51,7 +55,8 @@ class Golden : public testing::TestWithParam<const char*> {
 
 template <class Model, class Evaluate>
 void compare(const SafetensorsFile& file, const Model& model, const Model& exact, const Evaluate& evaluate) {
-  for (const auto* m : {&model, &exact}) load_parameters(m->parameters(), file.tensors(), "weights.", "golden");
+  for (const auto* m : {&model, &exact})
+    load_parameters(m->parameters(), file.tensors(), "weights.", "golden");
   make_double(exact.parameters());
   for (const auto* m : {&model, &exact}) require_gradients(m->parameters());
   const at::Tensor got = evaluate(model, at::kFloat), truth = evaluate(exact, at::kDouble);

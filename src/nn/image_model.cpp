@@ -10,7 +10,9 @@ namespace {
 
 constexpr double kGroupNormEps = 1e-5;
 
-std::int64_t groups_of(std::int64_t width) { return std::min<std::int64_t>(32, width / 4); }
+std::int64_t groups_of(std::int64_t width) {
+  return std::min<std::int64_t>(32, width / 4);
+}
 
 }  // namespace
 
@@ -47,7 +49,8 @@ ImageDiffiT::ImageDiffiT(const ImageConfig& config) : config_(config) {
     Stage stage;
     const auto s = static_cast<std::size_t>(i);
     for (std::int64_t k = 0; k < config_.depth[s]; ++k) {
-      stage.blocks.emplace_back(width[s], time_width, config_.heads_of(i), config_.window_of(i), config_.mlp_ratio);
+      stage.blocks.emplace_back(width[s], time_width, config_.heads_of(i), config_.window_of(i),
+                                config_.mlp_ratio);
     }
     return stage;
   };
@@ -93,7 +96,8 @@ at::Tensor ImageDiffiT::run(const ResBlock& block, const at::Tensor& x, const at
   return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, x, time);
 }
 
-at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise, const Condition& condition) const {
+at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise,
+                                   const Condition& condition) const {
   at::Tensor time = t_embedder_(c_noise);
   if (condition.labels.defined()) time = time + y_embedder_(condition.labels);
   if (condition.augment_labels.defined()) time = time + augment_embedder_(condition.augment_labels);

@@ -15,7 +15,8 @@ struct ResBlock {
   Block block;
   std::int64_t groups = 1;
 
-  ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window, double mlp_ratio);
+  ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
+           double mlp_ratio);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
@@ -29,7 +30,7 @@ struct Stage {
 
 /// What conditions the network beside the noise level. Undefined tensors: none.
 struct Condition {
-  at::Tensor labels;          // [B] int64, 0..classes (classes: the null label); undefined for unconditional models
+  at::Tensor labels;  // [B] int64, 0..classes (classes: the null label); undefined for unconditional models
   at::Tensor augment_labels;  // [B, augment_labels] float32; undefined means all zero
 };
 

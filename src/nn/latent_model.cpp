@@ -37,12 +37,14 @@ LatentDiffiT::LatentDiffiT(const LatentConfig& config) : config_(config) {
   parameters_.add("x_embedder.proj.bias", patch_bias_, Start::zero);
   t_embedder_.add_to(parameters_, "t_embedder");
   y_embedder_.add_to(parameters_, "y_embedder");
-  for (std::size_t i = 0; i < blocks_.size(); ++i) blocks_[i].add_to(parameters_, fmt::format("blocks.{}", i));
+  for (std::size_t i = 0; i < blocks_.size(); ++i)
+    blocks_[i].add_to(parameters_, fmt::format("blocks.{}", i));
   final_.add_to(parameters_, "final_layer.linear", Start::zero);
 }
 
 at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const {
-  const std::int64_t batch = x.size(0), grid = config_.grid(), p = config_.patch, out = config_.out_channels();
+  const std::int64_t batch = x.size(0), grid = config_.grid(), p = config_.patch,
+                     out = config_.out_channels();
   // A patch is a row of p * p * C numbers, so that the embedding is one matrix product.
   const at::Tensor patches = x.reshape({batch, config_.in_channels, grid, p, grid, p})
                                  .permute({0, 2, 4, 1, 3, 5})

@@ -31,8 +31,9 @@ class LatentDiffiT {
   ParameterList parameters_;
 };
 
-/// The fixed two-dimensional sin-cos table [grid * grid, width]: the first half of the width encodes the column,
-/// the second the row; in each, sines then cosines of position / 10000^(i / (width / 4)). Float32 from float64.
+/// The fixed two-dimensional sin-cos table [grid * grid, width]: the first half of the width encodes the
+/// column, the second the row; in each, sines then cosines of position / 10000^(i / (width / 4)). Float32
+/// from float64.
 at::Tensor sincos_position(std::int64_t width, std::int64_t grid);
 
 }  // namespace diffit

@@ -72,8 +72,8 @@ TEST(ImageModel, AddsNothingForAbsentConditions) {
   EXPECT_FALSE(at::equal(model(x, noise, {labels, {}}), model(x, noise, {labels, at::ones({2, 9})})));
 }
 
-// bf16 keeps 8 bits: a unit roundoff of 2^-9 in each of the products on the path, about thirty of them, adding
-// up as a random walk; four of its deviations.
+// bf16 keeps 8 bits: a unit roundoff of 2^-9 in each of the products on the path, about thirty of them,
+// adding up as a random walk; four of its deviations.
 TEST(ImageModel, InBfloat16StaysWithinItsRounding) {
   const at::NoGradGuard no_grad;
   const ImageDiffiT model(small());

@@ -54,13 +54,19 @@ at::Tensor truncated_normal(at::IntArrayRef shape, Random& random, double deviat
 at::Tensor starting_value(const Parameter& p, Random& random) {
   const at::IntArrayRef shape = p.tensor.sizes();
   switch (p.start) {
-    case Start::zero: return at::zeros(shape);
-    case Start::one: return at::ones(shape);
-    case Start::xavier_uniform: return xavier_uniform(shape, random);
-    case Start::normal_002: return normal_tensor(shape, random) * 0.02;
-    case Start::truncated_002: return truncated_normal(shape, random, 0.02);
+    case Start::zero:
+      return at::zeros(shape);
+    case Start::one:
+      return at::ones(shape);
+    case Start::xavier_uniform:
+      return xavier_uniform(shape, random);
+    case Start::normal_002:
+      return normal_tensor(shape, random) * 0.02;
+    case Start::truncated_002:
+      return truncated_normal(shape, random, 0.02);
     case Start::fixed:
-    case Start::buffer: break;
+    case Start::buffer:
+      break;
   }
   fail("parameter {} has no starting value", p.name);
 }
@@ -77,9 +83,12 @@ void initialise(const ParameterList& parameters, std::uint64_t seed) {
 }
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool with_bias)
-    : weight(at::empty({out, in}, at::kFloat)), bias(with_bias ? at::empty({out}, at::kFloat) : at::Tensor()) {}
+    : weight(at::empty({out, in}, at::kFloat)),
+      bias(with_bias ? at::empty({out}, at::kFloat) : at::Tensor()) {}
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return linear(x, weight, bias); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return linear(x, weight, bias);
+}
 
 void Linear::add_to(ParameterList& list, const std::string& prefix, Start start) const {
   list.add(prefix + ".weight", weight, start);
@@ -91,7 +100,9 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int6
       bias(at::empty({out}, at::kFloat)),
       stride(step) {}
 
-at::Tensor Conv2d::operator()(const at::Tensor& x) const { return conv2d(x, weight, bias, stride); }
+at::Tensor Conv2d::operator()(const at::Tensor& x) const {
+  return conv2d(x, weight, bias, stride);
+}
 
 void Conv2d::add_to(ParameterList& list, const std::string& prefix, Start start) const {
   list.add(prefix + ".weight", weight, start);

@@ -16,11 +16,11 @@ namespace diffit {
 enum class Start {
   zero,
   one,
-  xavier_uniform,     // linear and convolution weights: bound sqrt(6 / (fan_in + fan_out))
-  normal_002,         // label table and time MLP: normal, deviation 0.02
-  truncated_002,      // bias table: normal, deviation 0.02, cut at two deviations
-  fixed,              // computed by its module, not trained (position table)
-  buffer,             // int64 index, written to files and checked, not trained
+  xavier_uniform,  // linear and convolution weights: bound sqrt(6 / (fan_in + fan_out))
+  normal_002,      // label table and time MLP: normal, deviation 0.02
+  truncated_002,   // bias table: normal, deviation 0.02, cut at two deviations
+  fixed,           // computed by its module, not trained (position table)
+  buffer,          // int64 index, written to files and checked, not trained
 };
 
 struct Parameter {

@@ -11,26 +11,40 @@ namespace diffit {
 
 at::ScalarType scalar_type(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f64: return at::kDouble;
-    case Dtype::f32: return at::kFloat;
-    case Dtype::f16: return at::kHalf;
-    case Dtype::bf16: return at::kBFloat16;
-    case Dtype::i64: return at::kLong;
-    case Dtype::i32: return at::kInt;
-    case Dtype::i16: return at::kShort;
-    case Dtype::i8: return at::kChar;
-    case Dtype::u64: return at::kUInt64;
-    case Dtype::u32: return at::kUInt32;
-    case Dtype::u16: return at::kUInt16;
-    case Dtype::u8: return at::kByte;
-    case Dtype::boolean: return at::kBool;
+    case Dtype::f64:
+      return at::kDouble;
+    case Dtype::f32:
+      return at::kFloat;
+    case Dtype::f16:
+      return at::kHalf;
+    case Dtype::bf16:
+      return at::kBFloat16;
+    case Dtype::i64:
+      return at::kLong;
+    case Dtype::i32:
+      return at::kInt;
+    case Dtype::i16:
+      return at::kShort;
+    case Dtype::i8:
+      return at::kChar;
+    case Dtype::u64:
+      return at::kUInt64;
+    case Dtype::u32:
+      return at::kUInt32;
+    case Dtype::u16:
+      return at::kUInt16;
+    case Dtype::u8:
+      return at::kByte;
+    case Dtype::boolean:
+      return at::kBool;
   }
   fail("unknown element type");
 }
 
 Dtype dtype_of(at::ScalarType type) {
-  for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::f16, Dtype::bf16, Dtype::i64, Dtype::i32, Dtype::i16,
-                            Dtype::i8, Dtype::u64, Dtype::u32, Dtype::u16, Dtype::u8, Dtype::boolean}) {
+  for (const Dtype dtype :
+       {Dtype::f64, Dtype::f32, Dtype::f16, Dtype::bf16, Dtype::i64, Dtype::i32, Dtype::i16, Dtype::i8,
+        Dtype::u64, Dtype::u32, Dtype::u16, Dtype::u8, Dtype::boolean}) {
     if (scalar_type(dtype) == type) return dtype;
   }
   fail("a tensor of type {} has no place in a file", at::toString(type));
@@ -43,7 +57,9 @@ at::Tensor to_tensor(const TensorView& view) {
 }
 
 TensorView view_of(std::string name, const at::Tensor& tensor) {
-  return {std::move(name), dtype_of(tensor.scalar_type()), tensor.sizes().vec(),
+  return {std::move(name),
+          dtype_of(tensor.scalar_type()),
+          tensor.sizes().vec(),
           {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
@@ -54,7 +70,8 @@ class Complaints {
  public:
   template <class... A>
   void add(fmt::format_string<A...> format, A&&... args) {
-    if (++count_ <= kShown) text_ += (text_.empty() ? "" : "; ") + fmt::format(format, std::forward<A>(args)...);
+    if (++count_ <= kShown)
+      text_ += (text_.empty() ? "" : "; ") + fmt::format(format, std::forward<A>(args)...);
   }
   void reject_if_any(const std::string& where) const {
     if (count_ == 0) return;
@@ -74,8 +91,8 @@ bool finite(const at::Tensor& tensor) {
 
 }  // namespace
 
-void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors, const std::string& prefix,
-                     const std::string& where) {
+void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
+                     const std::string& prefix, const std::string& where) {
   const at::NoGradGuard no_grad;
   std::map<std::string, const TensorView*> unclaimed;
   for (const TensorView& view : tensors) {
@@ -103,7 +120,8 @@ void load_parameters(const ParameterList& parameters, std::span<const TensorView
       complaints.add("{}: wanted {}, got {}", view.name, wants_index ? "whole numbers" : "floating point",
                      safetensors_name(view.dtype));
     } else if (wants_index) {
-      if (!at::equal(value.to(at::kLong), p.tensor)) complaints.add("{}: not the index of this window", view.name);
+      if (!at::equal(value.to(at::kLong), p.tensor))
+        complaints.add("{}: not the index of this window", view.name);
     } else if (!finite(value)) {
       complaints.add("{}: holds NaN or infinity", view.name);
     } else {
@@ -128,10 +146,11 @@ ModelConfig infer_config(std::span<const TensorView> tensors, const std::string&
   for (const TensorView& view : tensors) shape[view.name] = &view.shape;
   const auto axis = [&](const std::string& name, std::size_t rank, std::size_t i) {
     const auto found = shape.find(name);
-    DIFFIT_CHECK(found != shape.end() && found->second->size() == rank,
-                 "{}: no \"diffit.config\" in its metadata, and no {} of {} axes to infer one from (wanted a model "
-                 "that diffit wrote, or a released latent checkpoint)",
-                 where, name, rank);
+    DIFFIT_CHECK(
+        found != shape.end() && found->second->size() == rank,
+        "{}: no \"diffit.config\" in its metadata, and no {} of {} axes to infer one from (wanted a model "
+        "that diffit wrote, or a released latent checkpoint)",
+        where, name, rank);
     return (*found->second)[i];
   };
   LatentConfig c;
@@ -140,8 +159,10 @@ ModelConfig infer_config(std::span<const TensorView> tensors, const std::string&
   c.patch = axis("x_embedder.proj.weight", 4, 2);
   const std::int64_t tokens = axis("pos_embed", 3, 1);
   const auto grid = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(tokens))));
-  DIFFIT_CHECK(grid > 0 && grid * grid == tokens, "{}: pos_embed has {} tokens, wanted a square number", where, tokens);
-  DIFFIT_CHECK(c.patch > 0 && c.patch <= 64 && grid <= 4096, "{}: no latent model has patches of {}", where, c.patch);
+  DIFFIT_CHECK(grid > 0 && grid * grid == tokens, "{}: pos_embed has {} tokens, wanted a square number",
+               where, tokens);
+  DIFFIT_CHECK(c.patch > 0 && c.patch <= 64 && grid <= 4096, "{}: no latent model has patches of {}", where,
+               c.patch);
   c.input_size = grid * c.patch;
   c.classes = axis("y_embedder.embedding_table.weight", 2, 0) - 1;
   c.depth = 0;

@@ -20,12 +20,13 @@ at::Tensor to_tensor(const TensorView& view);
 TensorView view_of(std::string name, const at::Tensor& tensor);
 
 /// Copies the tensors named prefix + parameter name into the parameters, converted to each one's type.
-/// Buffers are compared, not taken. Missing, unexpected (of that prefix) and misshapen tensors, wrong buffers and
-/// non-finite values are all listed in one Error(invalid) that begins with `where`.
-void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors, const std::string& prefix,
-                     const std::string& where);
+/// Buffers are compared, not taken. Missing, unexpected (of that prefix) and misshapen tensors, wrong buffers
+/// and non-finite values are all listed in one Error(invalid) that begins with `where`.
+void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
+                     const std::string& prefix, const std::string& where);
 
-/// Contiguous CPU copies (or the tensors themselves where they are that already), named prefix + parameter name.
+/// Contiguous CPU copies (or the tensors themselves where they are that already), named prefix + parameter
+/// name.
 std::vector<std::pair<std::string, at::Tensor>> named_tensors(const ParameterList& parameters,
                                                               const std::string& prefix = "");
 

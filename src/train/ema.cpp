@@ -13,7 +13,9 @@ double half_life_beta(double images, double batch, double half_life, double ramp
   return half_life > 0 ? std::pow(0.5, batch / half_life) : 0;
 }
 
-double power_beta(double images, double batch, double gamma) { return std::pow(1 - batch / images, gamma + 1); }
+double power_beta(double images, double batch, double gamma) {
+  return std::pow(1 - batch / images, gamma + 1);
+}
 
 double power_gamma(double std) {
   DIFFIT_CHECK(std > 0 && std < 1 / std::sqrt(12.0), "EMA width: wanted 0 < std < 0.288, got {}", std);
@@ -79,7 +81,8 @@ double reconstruction_error(std::span<const PowerProfile> tracked, std::span<con
   double square = product(wanted, wanted);
   for (std::size_t i = 0; i < tracked.size(); ++i) {
     square -= 2 * weights[i] * product(tracked[i], wanted);
-    for (std::size_t j = 0; j < tracked.size(); ++j) square += weights[i] * weights[j] * product(tracked[i], tracked[j]);
+    for (std::size_t j = 0; j < tracked.size(); ++j)
+      square += weights[i] * weights[j] * product(tracked[i], tracked[j]);
   }
   return std::sqrt(std::max(0.0, square) / product(wanted, wanted));
 }
@@ -99,16 +102,17 @@ Ema::Ema(std::string name, const EmaSection& section, double power_std, const Pa
 
 void Ema::update(double images, double batch) {
   const at::NoGradGuard no_grad;
-  const double beta = power_std_ > 0
-                          ? power_beta(images, batch, gamma_)
-                          : half_life_beta(images, batch, static_cast<double>(section_.half_life_images),
-                                           section_.ramp_up);
+  const double beta =
+      power_std_ > 0
+          ? power_beta(images, batch, gamma_)
+          : half_life_beta(images, batch, static_cast<double>(section_.half_life_images), section_.ramp_up);
   at::_foreach_lerp_(averages_, weights_, 1 - beta);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Ema::state() const {
   std::vector<std::pair<std::string, at::Tensor>> state;
-  for (std::size_t i = 0; i < trained_.size(); ++i) state.emplace_back(name_ + "." + trained_[i].name, averages_[i]);
+  for (std::size_t i = 0; i < trained_.size(); ++i)
+    state.emplace_back(name_ + "." + trained_[i].name, averages_[i]);
   return state;
 }
 
@@ -123,7 +127,8 @@ void Ema::copy_to(const ParameterList& parameters) const {
 std::vector<Ema> make_emas(const EmaSection& section, const ParameterList& parameters) {
   std::vector<Ema> emas;
   emas.emplace_back("ema", section, 0.0, parameters);
-  for (const double std : section.power) emas.emplace_back(fmt::format("ema-{:.3f}", std), section, std, parameters);
+  for (const double std : section.power)
+    emas.emplace_back(fmt::format("ema-{:.3f}", std), section, std, parameters);
   return emas;
 }
 

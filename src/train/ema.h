@@ -1,5 +1,5 @@
-// Averages of the weights over training: EDM's half-life with ramp-up, and EDM2's power functions with post-hoc
-// reconstruction (Karras, Aittala, Lehtinen, Hellsten, Aila, Laine 2024, section 3).
+// Averages of the weights over training: EDM's half-life with ramp-up, and EDM2's power functions with
+// post-hoc reconstruction (Karras, Aittala, Lehtinen, Hellsten, Aila, Laine 2024, section 3).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,15 +19,16 @@ namespace diffit {
 double half_life_beta(double images, double batch, double half_life, double ramp_up);
 /// Power function of exponent gamma: (1 - batch / images)^(gamma + 1) (EDM2 section 3.1).
 double power_beta(double images, double batch, double gamma);
-/// gamma of a power function whose deviation is `std` of the training's length, 0 < std < 0.289 (EDM2 section 3.1).
+/// gamma of a power function whose deviation is `std` of the training's length, 0 < std < 0.289 (EDM2
+/// section 3.1).
 double power_gamma(double std);
 
 /// An average that training tracked: exponent and the image count at which it was kept.
 struct PowerProfile {
   double gamma, images;
 };
-/// The weights x with which averages sum up to the one of exponent `gamma` at `images`, least squares over the
-/// profiles (EDM2 section 3.2), normalised to a sum of 1. Error(invalid) where there is no average.
+/// The weights x with which averages sum up to the one of exponent `gamma` at `images`, least squares over
+/// the profiles (EDM2 section 3.2), normalised to a sum of 1. Error(invalid) where there is no average.
 std::vector<double> reconstruction(std::span<const PowerProfile> tracked, const PowerProfile& wanted);
 /// L2 distance of the profile that these weights sum up to from the wanted one, over the latter's norm.
 double reconstruction_error(std::span<const PowerProfile> tracked, std::span<const double> weights,
@@ -46,7 +47,8 @@ class Ema {
   void update(double images, double batch);
   /// "NAME.parameter", shared with the average; in the order of the parameters.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
-  /// Copies the average into another model's parameters; what is not trained is copied from the training's own.
+  /// Copies the average into another model's parameters; what is not trained is copied from the training's
+  /// own.
   void copy_to(const ParameterList& parameters) const;
 
  private:

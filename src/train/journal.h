@@ -18,8 +18,8 @@ struct TrainingStatus {
   std::uint64_t memory_bytes = 0;
 };
 
-/// Appends to a run folder's records. On a resumed run, lines of later images than the state's are cut first: they
-/// will be written again.
+/// Appends to a run folder's records. On a resumed run, lines of later images than the state's are cut first:
+/// they will be written again.
 class Journal {
  public:
   Journal(const RunFolder& folder, std::int64_t images);

@@ -21,8 +21,8 @@ void check_size(const SafetensorsFile& file, const ModelConfig& config) {
   std::int64_t held = 0;
   for (const TensorView& view : file.tensors()) held += view.count();
   const std::int64_t claimed = total(cost_of(config)).parameters;
-  DIFFIT_CHECK(claimed <= held, "{}: its configuration asks for {} parameters, the file holds {}", file.path().string(),
-               claimed, held);
+  DIFFIT_CHECK(claimed <= held, "{}: its configuration asks for {} parameters, the file holds {}",
+               file.path().string(), claimed, held);
 }
 
 }  // namespace

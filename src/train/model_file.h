@@ -10,7 +10,8 @@ namespace diffit {
 
 inline constexpr const char* kConfigKey = "diffit.config";
 
-/// The configuration that a file states; without one, that of a released latent checkpoint, from names and shapes.
+/// The configuration that a file states; without one, that of a released latent checkpoint, from names and
+/// shapes.
 ModelConfig config_of(const SafetensorsFile& file);
 
 using Model = std::variant<ImageDiffiT, LatentDiffiT>;

@@ -61,9 +61,9 @@ void Optimiser::clip(double norm) {
 
 void Optimiser::step(double lr) {
   const at::NoGradGuard no_grad;
-  using Fused = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
-                     double, double, double, double, double, bool, bool, const std::optional<at::Tensor>&,
-                     const std::optional<at::Tensor>&);
+  using Fused = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
+                     at::TensorList, double, double, double, double, double, bool, bool,
+                     const std::optional<at::Tensor>&, const std::optional<at::Tensor>&);
   Fused* const adam = at::_fused_adam_;
   Fused* const adamw = at::_fused_adamw_;
   Fused* const update = section_.name == "adamw" ? adamw : adam;

@@ -12,11 +12,12 @@
 
 namespace diffit {
 
-/// The rate for the step that begins at `images` of `all`: linear warm-up, then constant, then a fall to zero over
-/// the last decay_images.
+/// The rate for the step that begins at `images` of `all`: linear warm-up, then constant, then a fall to zero
+/// over the last decay_images.
 double learning_rate(const OptimiserSection& section, double images, double all);
 
-/// Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019). Moments are float32, laid out as the weights.
+/// Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019). Moments are float32, laid out as the
+/// weights.
 class Optimiser {
  public:
   Optimiser(const OptimiserSection& section, std::vector<Parameter> parameters);

@@ -29,8 +29,9 @@ std::vector<Snapshot> power_snapshots(const fs::path& run) {
     const std::string where = entry.path().string();
     const std::int64_t count = parse_int(images->second, where + ": diffit.images");
     DIFFIT_CHECK(count > 0, "{}: diffit.images is {}", where, count);
-    found.push_back({entry.path(), {power_gamma(parse_double(std->second, where + ": diffit.ema_std")),
-                                    static_cast<double>(count)}});
+    found.push_back(
+        {entry.path(),
+         {power_gamma(parse_double(std->second, where + ": diffit.ema_std")), static_cast<double>(count)}});
   }
   std::sort(found.begin(), found.end(), [](const Snapshot& a, const Snapshot& b) {
     return std::pair(a.profile.images, a.profile.gamma) < std::pair(b.profile.images, b.profile.gamma);
@@ -42,7 +43,8 @@ std::vector<Snapshot> power_snapshots(const fs::path& run) {
 
 PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t images, const fs::path& out) {
   std::vector<Snapshot> snapshots = power_snapshots(run);
-  DIFFIT_CHECK(!snapshots.empty(), "{}: wanted snapshots of power-function averages (ema.power in the config), got none",
+  DIFFIT_CHECK(!snapshots.empty(),
+               "{}: wanted snapshots of power-function averages (ema.power in the config), got none",
                run.string());
   if (images == 0) images = static_cast<std::int64_t>(snapshots.back().profile.images);
   std::erase_if(snapshots, [&](const Snapshot& s) { return s.profile.images > static_cast<double>(images); });
@@ -74,11 +76,13 @@ PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t imag
         for (const Parameter& p : model.parameters()) {
           if (p.trained()) p.tensor.copy_(exact[k++]);
         }
-        save_model(out, model.parameters(), model.config(),
-                   {{"diffit.images", std::to_string(images)}, {"diffit.post_hoc_std", fmt::format("{}", std)}});
+        save_model(
+            out, model.parameters(), model.config(),
+            {{"diffit.images", std::to_string(images)}, {"diffit.post_hoc_std", fmt::format("{}", std)}});
       },
       sum);
-  return {images, static_cast<std::int64_t>(snapshots.size()), reconstruction_error(tracked, weights, wanted)};
+  return {images, static_cast<std::int64_t>(snapshots.size()),
+          reconstruction_error(tracked, weights, wanted)};
 }
 
 }  // namespace diffit

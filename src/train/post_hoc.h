@@ -9,7 +9,8 @@ namespace diffit {
 
 struct PostHocResult {
   std::int64_t images = 0, snapshots = 0;
-  double profile_error = 0;  // L2 distance of the reconstructed profile from the wanted one, over the latter's norm
+  double profile_error =
+      0;  // L2 distance of the reconstructed profile from the wanted one, over the latter's norm
 };
 
 /// Sums the power-function averages in `run` up to the one of width `std` that ends at `images` (0: the last

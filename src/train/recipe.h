@@ -1,4 +1,5 @@
-// A training recipe: what a preset holds, as data. `diffit train` reads one, writes the resolved one beside the run.
+// A training recipe: what a preset holds, as data. `diffit train` reads one, writes the resolved one beside
+// the run.
 #pragma once
 
 #include <cstdint>
@@ -67,16 +68,18 @@ template <class V>
 void visit_fields(V& v, TrainSection& s) {
   v("images", s.images, "length of the training, in images shown", 0, 1e13);
   v("batch", s.batch, "images an optimiser step", 1, 1 << 20);
-  v("microbatch", s.microbatch, "images a pass; gradients accumulate to the batch; 0 is the batch", 0, 1 << 20);
-  v("snapshot_images", s.snapshot_images, "images between snapshots, sample grids and states; 0 is at the end only",
-    0, 1e13);
+  v("microbatch", s.microbatch, "images a pass; gradients accumulate to the batch; 0 is the batch", 0,
+    1 << 20);
+  v("snapshot_images", s.snapshot_images,
+    "images between snapshots, sample grids and states; 0 is at the end only", 0, 1e13);
   v("log_images", s.log_images, "images between lines of stats.jsonl; 0 is each step", 0, 1e13);
   v("seed", s.seed, "of weights, order, noise and augmentation", 0, 9e15);
   v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
   v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
   v("dtype", s.dtype, "of matrix products and convolutions: auto, f32, bf16");
   v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
-  v("checkpointing", s.checkpointing, "recompute activations in the backward pass: less memory, a third more work");
+  v("checkpointing", s.checkpointing,
+    "recompute activations in the backward pass: less memory, a third more work");
 }
 
 template <class V>
@@ -129,16 +132,17 @@ struct Recipe {
   PublishedSection published;
 };
 
-/// Reads and checks a recipe from TOML as JSON. Error(invalid), beginning with `where`, names the nearest key.
+/// Reads and checks a recipe from TOML as JSON. Error(invalid), beginning with `where`, names the nearest
+/// key.
 Recipe read_recipe(const Json& toml, const std::string& where);
 Json write_recipe(const Recipe& recipe);
 
 /// The keys whose change does not change what a training computes: length and cadence.
 bool may_change_on_resume(const std::string& key);
 
-/// Fills what the model leaves to the data. Error(invalid) where the recipe states another size or more classes than
-/// the data has, or fewer.
-ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels, std::int64_t classes,
-                          const std::string& where);
+/// Fills what the model leaves to the data. Error(invalid) where the recipe states another size or more
+/// classes than the data has, or fewer.
+ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                          std::int64_t classes, const std::string& where);
 
 }  // namespace diffit

@@ -22,16 +22,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// Holds the folder against a second training; the system lets go of it when the process ends.
 class FolderLock {
  public:
-  explicit FolderLock(const fs::path& folder) : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  explicit FolderLock(const fs::path& folder)
+      : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (fd_ < 0) fail("{}: cannot be opened: {}", folder.string(), std::strerror(errno));
     if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
       ::close(fd_);
-      reject("{}: another process is training in this folder; wait for it, or give another --out", folder.string());
+      reject("{}: another process is training in this folder; wait for it, or give another --out",
+             folder.string());
     }
   }
   ~FolderLock() { ::close(fd_); }
@@ -52,7 +56,8 @@ Picture reals(const Dataset& dataset, std::int64_t pictures, std::int64_t column
       std::int64_t tried = 0;
       while (tried < dataset.size() && dataset.label(next % dataset.size()) != i % classes) ++next, ++tried;
     }
-    Picture& p = shown.emplace_back(Picture{dataset.resolution(), dataset.resolution(), dataset.channels(), {}});
+    Picture& p =
+        shown.emplace_back(Picture{dataset.resolution(), dataset.resolution(), dataset.channels(), {}});
     p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
     dataset.read(next++ % dataset.size(), p.pixels);
   }
@@ -65,7 +70,8 @@ class Run {
   Run(const TrainingRequest& request, const TrainingListener& listener)
       : request_(request), listener_(listener), recipe_(request.recipe), folder_(request.folder) {
     const bool used = folder_.used();
-    DIFFIT_CHECK(!used || request_.resume, "{}: holds a run already; go on with --resume, or give another --out",
+    DIFFIT_CHECK(!used || request_.resume,
+                 "{}: holds a run already; go on with --resume, or give another --out",
                  folder_.path().string());
     std::error_code error;
     fs::create_directories(folder_.path(), error);
@@ -144,8 +150,8 @@ class Run {
 
   void count(const StepResult& step) {
     if (step.skipped) {
-      say(fmt::format("warning: step at {} images skipped: loss {}, gradient norm {}", trainer_->images(), step.loss,
-                      step.gradient_norm));
+      say(fmt::format("warning: step at {} images skipped: loss {}, gradient norm {}", trainer_->images(),
+                      step.loss, step.gradient_norm));
     } else {
       loss_sum_ += step.loss;
       norm_sum_ += step.gradient_norm;
@@ -160,8 +166,8 @@ class Run {
     status.lr = step.lr;
     status.seconds = seconds_before_ + step_seconds_;
     status.images_per_second = static_cast<double>(steps_here_ * recipe_.train.batch) / step_seconds_;
-    status.seconds_left =
-        static_cast<double>(std::max<std::int64_t>(0, status.all_images - status.images)) / status.images_per_second;
+    status.seconds_left = static_cast<double>(std::max<std::int64_t>(0, status.all_images - status.images)) /
+                          status.images_per_second;
     status.skipped = trainer_->skipped_steps();
     status.memory_bytes = resident_bytes();
     if (listener_.stepped) listener_.stepped(status);
@@ -194,7 +200,8 @@ class Run {
     ImageDiffiT averaged(config);
     for (auto ema = trainer_->emas().rbegin(); ema != trainer_->emas().rend(); ++ema) {
       ema->copy_to(averaged.parameters());
-      save_model(folder_.snapshot(images, ema->name()), averaged.parameters(), config, extra(ema->power_std()));
+      save_model(folder_.snapshot(images, ema->name()), averaged.parameters(), config,
+                 extra(ema->power_std()));
     }
     // The last one copied is the half-life average.
     if (recipe_.sample.pictures > 0) write_samples(averaged);
@@ -228,12 +235,12 @@ class Run {
 
   [[noreturn]] void stop_for_nonfinite() {
     const std::vector<std::int64_t> states = folder_.states();
-    const std::string text =
-        fmt::format("training stopped: {} steps in a row had a loss or gradient that is not finite, at {} images; {}. "
-                    "Try a lower optimiser.lr, a smaller optimiser.clip, or train.dtype = f32",
-                    trainer_->skipped_in_a_row(), trainer_->images(),
-                    states.empty() ? std::string("no state was saved yet")
-                                   : fmt::format("the last good state is {}", folder_.state(states.front()).string()));
+    const std::string text = fmt::format(
+        "training stopped: {} steps in a row had a loss or gradient that is not finite, at {} images; {}. "
+        "Try a lower optimiser.lr, a smaller optimiser.clip, or train.dtype = f32",
+        trainer_->skipped_in_a_row(), trainer_->images(),
+        states.empty() ? std::string("no state was saved yet")
+                       : fmt::format("the last good state is {}", folder_.state(states.front()).string()));
     journal_->say(text);
     journal_->flush();
     fail("{}", text);

@@ -27,9 +27,9 @@ struct TrainingListener {
 
 enum class TrainingEnd { finished, nothing_left, interrupted };
 
-/// Trains to recipe.train.images. Error(invalid) where the folder holds a run and `resume` is not set, where another
-/// process trains in it, or where the state does not fit the recipe; Error(failed) where nonfinite_limit steps in a
-/// row were skipped: the last good state stays.
+/// Trains to recipe.train.images. Error(invalid) where the folder holds a run and `resume` is not set, where
+/// another process trains in it, or where the state does not fit the recipe; Error(failed) where
+/// nonfinite_limit steps in a row were skipped: the last good state stays.
 TrainingEnd run_training(const TrainingRequest& request, const TrainingListener& listener);
 
 }  // namespace diffit

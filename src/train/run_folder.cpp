@@ -28,11 +28,11 @@ std::uint32_t checksum(std::vector<TensorView> tensors) {
 /// Number in "state-000012800.safetensors", or -1.
 std::int64_t images_of_state(const std::string& name) {
   constexpr std::string_view prefix = "state-", suffix = ".safetensors";
-  if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size()) return -1;
+  if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size())
+    return -1;
   const std::string digits = name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
-  const bool number = digits.size() <= 18 && std::all_of(digits.begin(), digits.end(), [](char c) {
-                        return c >= '0' && c <= '9';
-                      });
+  const bool number = digits.size() <= 18 &&
+                      std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
   return number ? std::stoll(digits) : -1;
 }
 
@@ -51,9 +51,10 @@ void check_same_recipe(const Json& then, const Json& now, const std::string& whe
   for (const auto& [key, value] : after) {
     if (may_change_on_resume(key)) continue;
     const auto found = before.find(key);
-    DIFFIT_CHECK(found != before.end() && found->second == value,
-                 "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another by --out",
-                 where, key, found == before.end() ? "(none)" : found->second, value);
+    DIFFIT_CHECK(
+        found != before.end() && found->second == value,
+        "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another by --out",
+        where, key, found == before.end() ? "(none)" : found->second, value);
   }
 }
 
@@ -68,13 +69,15 @@ State open_state(const fs::path& path) {
   SafetensorsFile file(path);
   const std::string where = path.string();
   const auto found = file.metadata().find(kStateKey);
-  DIFFIT_CHECK(found != file.metadata().end(), "{}: no training state (no metadata key {})", where, kStateKey);
+  DIFFIT_CHECK(found != file.metadata().end(), "{}: no training state (no metadata key {})", where,
+               kStateKey);
   Json state = parse_json(found->second, where + ": " + kStateKey);
   for (const char* key : {"recipe", "counters", "progress", "crc32"}) {
     DIFFIT_CHECK(state.is_object() && state.contains(key), "{}: the state lacks '{}'", where, key);
   }
   const std::uint32_t crc = checksum(file.tensors());
-  DIFFIT_CHECK(state["crc32"] == crc, "{}: damaged, its checksum is {}, wanted {}", where, crc, state["crc32"].dump());
+  DIFFIT_CHECK(state["crc32"] == crc, "{}: damaged, its checksum is {}, wanted {}", where, crc,
+               state["crc32"].dump());
   return {state["progress"], state["recipe"], state["counters"], std::move(file)};
 }
 
@@ -83,9 +86,10 @@ void restore(const State& state, Trainer& trainer) {
   const std::string where = state.file.path().string();
   for (const auto& [name, tensor] : trainer.tensors()) {
     const TensorView& view = state.file.at(name);
-    DIFFIT_CHECK(at::IntArrayRef(view.shape) == tensor.sizes() && scalar_type(view.dtype) == tensor.scalar_type(),
-                 "{}: {} has shape [{}], wanted [{}]", where, name, fmt::join(view.shape, ", "),
-                 fmt::join(tensor.sizes(), ", "));
+    DIFFIT_CHECK(
+        at::IntArrayRef(view.shape) == tensor.sizes() && scalar_type(view.dtype) == tensor.scalar_type(),
+        "{}: {} has shape [{}], wanted [{}]", where, name, fmt::join(view.shape, ", "),
+        fmt::join(tensor.sizes(), ", "));
     at::Tensor target = tensor;
     target.copy_(to_tensor(view));
   }
@@ -94,13 +98,17 @@ void restore(const State& state, Trainer& trainer) {
 
 }  // namespace
 
-fs::path RunFolder::samples(std::int64_t images) const { return path_ / fmt::format("samples-{:09}.png", images); }
+fs::path RunFolder::samples(std::int64_t images) const {
+  return path_ / fmt::format("samples-{:09}.png", images);
+}
 
 fs::path RunFolder::snapshot(std::int64_t images, const std::string& average) const {
   return path_ / fmt::format("snapshot-{:09}{}{}.safetensors", images, average.empty() ? "" : "-", average);
 }
 
-fs::path RunFolder::state(std::int64_t images) const { return path_ / fmt::format("state-{:09}.safetensors", images); }
+fs::path RunFolder::state(std::int64_t images) const {
+  return path_ / fmt::format("state-{:09}.safetensors", images);
+}
 
 std::vector<std::int64_t> RunFolder::states() const {
   std::vector<std::int64_t> counts;

@@ -40,14 +40,15 @@ class RunFolder {
   fs::path path_;
 };
 
-/// Writes the whole state, with its recipe and a checksum of every byte, whole or not at all; then removes all but the
-/// newest `keep` states. `progress` is kept for the caller. A state that is not finite is Error(failed), unwritten.
+/// Writes the whole state, with its recipe and a checksum of every byte, whole or not at all; then removes
+/// all but the newest `keep` states. `progress` is kept for the caller. A state that is not finite is
+/// Error(failed), unwritten.
 void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& recipe, const Json& progress,
                 std::int64_t keep);
 
-/// Restores the newest state whose checksum holds and returns the caller's progress; null where there is no state at
-/// all. Damaged states are named in `warnings`. Error(invalid) where all are damaged, or where the recipe differs from
-/// the state's in a key that may_change_on_resume does not allow.
+/// Restores the newest state whose checksum holds and returns the caller's progress; null where there is no
+/// state at all. Damaged states are named in `warnings`. Error(invalid) where all are damaged, or where the
+/// recipe differs from the state's in a key that may_change_on_resume does not allow.
 Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& recipe,
                        std::vector<std::string>& warnings);
 

@@ -73,7 +73,8 @@ TEST(Run, AccumulationAndCheckpointingChangeNothingButRounding) {
     Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
     for (int i = 0; i < 3; ++i) trainer.step();
     std::vector<at::Tensor> flat;
-    for (const Parameter& p : trainer.model().parameters().trained()) flat.push_back(p.tensor.detach().flatten());
+    for (const Parameter& p : trainer.model().parameters().trained())
+      flat.push_back(p.tensor.detach().flatten());
     return at::cat(flat).to(at::kDouble);
   };
   Recipe recipe = small_recipe(64);

@@ -27,9 +27,10 @@ Trainer::Trainer(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, a
 
 const Batch& Trainer::next_batch() {
   if (!loader_) {
-    loader_ = std::make_unique<Loader>(dataset_, Augmentation{recipe_.data.flip, recipe_.data.augment},
-                                       static_cast<std::uint64_t>(recipe_.train.seed), recipe_.train.microbatch,
-                                       images_, static_cast<int>(recipe_.data.threads));
+    loader_ =
+        std::make_unique<Loader>(dataset_, Augmentation{recipe_.data.flip, recipe_.data.augment},
+                                 static_cast<std::uint64_t>(recipe_.train.seed), recipe_.train.microbatch,
+                                 images_, static_cast<int>(recipe_.data.threads));
   }
   loader_->next(batch_);
   return batch_;
@@ -37,7 +38,8 @@ const Batch& Trainer::next_batch() {
 
 StepResult Trainer::step() {
   StepResult result;
-  result.lr = learning_rate(recipe_.optimiser, static_cast<double>(images_), static_cast<double>(recipe_.train.images));
+  result.lr = learning_rate(recipe_.optimiser, static_cast<double>(images_),
+                            static_cast<double>(recipe_.train.images));
   optimiser_->clear_gradients();
   for (std::int64_t pass = 0; pass < recipe_.train.passes(); ++pass) result.loss += accumulate(next_batch());
   result.gradient_norm = optimiser_->gradient_norm();
@@ -62,7 +64,8 @@ namespace {
 struct TrainingNoise {
   at::Tensor sigma, n;  // [B], [B, R, R, C] of deviation sigma
 
-  TrainingNoise(const NoiseDistribution& distribution, std::uint64_t seed, std::int64_t first, at::IntArrayRef shape)
+  TrainingNoise(const NoiseDistribution& distribution, std::uint64_t seed, std::int64_t first,
+                at::IntArrayRef shape)
       : sigma(at::empty({shape[0]}, at::kFloat)), n(at::empty(shape, at::kFloat)) {
     float* sigmas = sigma.mutable_data_ptr<float>();
     float* noise = n.mutable_data_ptr<float>();
@@ -87,7 +90,8 @@ double Trainer::accumulate(const Batch& batch) {
   const auto seed = static_cast<std::uint64_t>(recipe_.train.seed);
   const std::vector<std::int64_t> shape{size, config.resolution, config.resolution, config.in_channels};
 
-  const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation}, seed, batch.first, shape);
+  const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation}, seed, batch.first,
+                            shape);
   Condition condition;
   if (config.classes > 0) {
     condition.labels = at::empty({size}, at::kLong);
@@ -101,9 +105,11 @@ double Trainer::accumulate(const Batch& batch) {
   }
   if (!batch.augment_labels.empty()) {
     condition.augment_labels =
-        at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat).to(device_);
+        at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat)
+            .to(device_);
   }
-  const at::Tensor y = at::from_blob(const_cast<float*>(batch.pictures.data()), shape, at::kFloat).to(device_);
+  const at::Tensor y =
+      at::from_blob(const_cast<float*>(batch.pictures.data()), shape, at::kFloat).to(device_);
 
   const RawNetwork network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
     const Autocast autocast(device_.type(), dtype_);
@@ -135,8 +141,9 @@ Json Trainer::counters() const {
 
 void Trainer::restore_counters(const Json& counters, const std::string& where) {
   std::int64_t steps = 0;
-  for (const auto& [key, target] : {std::pair{"images", &images_}, std::pair{"optimiser_steps", &steps},
-                                    std::pair{"skipped", &skipped_}, std::pair{"skipped_in_a_row", &skipped_in_a_row_}}) {
+  for (const auto& [key, target] :
+       {std::pair{"images", &images_}, std::pair{"optimiser_steps", &steps}, std::pair{"skipped", &skipped_},
+        std::pair{"skipped_in_a_row", &skipped_in_a_row_}}) {
     DIFFIT_CHECK(counters.contains(key) && counters[key].is_number_integer() && counters[key] >= 0,
                  "{}: the state lacks its counter '{}'", where, key);
     *target = counters[key];

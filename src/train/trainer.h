@@ -1,4 +1,5 @@
-// What a training step computes: loss, gradients, update, averages. It reads no clock, writes no file, prints nothing.
+// What a training step computes: loss, gradients, update, averages. It reads no clock, writes no file, prints
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +19,18 @@ struct StepResult {
   double loss = 0;           // mean over the batch; as it is, also where it is not finite
   double gradient_norm = 0;  // before clipping
   double lr = 0;
-  bool skipped = false;      // a loss or gradient was not finite: nothing was changed
+  bool skipped = false;  // a loss or gradient was not finite: nothing was changed
 };
 
-/// The whole state of a training. Step k is a function of the recipe, the data and k alone, bit for bit with the same
-/// number of threads on a CPU: every random number is keyed by (train.seed, running number of the image).
+/// The whole state of a training. Step k is a function of the recipe, the data and k alone, bit for bit with
+/// the same number of threads on a CPU: every random number is keyed by (train.seed, running number of the
+/// image).
 class Trainer {
  public:
-  /// `recipe` was resolved against `dataset`. dtype: of matrix products and convolutions, float32 or bfloat16.
-  Trainer(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device, at::ScalarType dtype);
+  /// `recipe` was resolved against `dataset`. dtype: of matrix products and convolutions, float32 or
+  /// bfloat16.
+  Trainer(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
+          at::ScalarType dtype);
 
   /// One optimiser step of train.batch images. Throws what reading the data throws.
   StepResult step();
@@ -38,7 +42,8 @@ class Trainer {
   const ImageDiffiT& model() const { return *model_; }
   const std::vector<Ema>& emas() const { return emas_; }
 
-  /// Every tensor that the state consists of, by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME", "ema.NAME", ...
+  /// Every tensor that the state consists of, by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME",
+  /// "ema.NAME", ...
   std::vector<std::pair<std::string, at::Tensor>> tensors() const;
   /// The numbers of the state.
   Json counters() const;

@@ -1,4 +1,5 @@
-// The commands: one file each. A command adds its options to the program and runs as the callback of its subcommand.
+// The commands: one file each. A command adds its options to the program and runs as the callback of its
+// subcommand.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -32,7 +32,9 @@ class RandomPictures : public PictureSource {
     return p;
   }
   std::int64_t classes() const override { return config_.classes; }
-  std::int64_t label(std::int64_t index) const override { return index % std::max<std::int64_t>(config_.classes, 1); }
+  std::int64_t label(std::int64_t index) const override {
+    return index % std::max<std::int64_t>(config_.classes, 1);
+  }
   std::string describe() const override { return "random pictures"; }
   std::string name(std::int64_t index) const override { return std::to_string(index); }
 
@@ -69,13 +71,14 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
   const auto open = [&](const char* key, std::int64_t otherwise) {
     return recipe.model.value(key, otherwise);
   };
-  const ImageConfig config = resolve_model(recipe, open("resolution", 32), open("in_channels", 3), open("classes", 0), where);
+  const ImageConfig config =
+      resolve_model(recipe, open("resolution", 32), open("in_channels", 3), open("classes", 0), where);
   if (options.batch > 0) recipe.train.batch = recipe.train.microbatch = options.batch;
   recipe.train.batch = recipe.train.microbatch;
   const auto batch = recipe.train.microbatch;
 
-  Trainer trainer(recipe, std::make_shared<const Dataset>(std::make_unique<RandomPictures>(config)), machine.device,
-                  machine.dtype);
+  Trainer trainer(recipe, std::make_shared<const Dataset>(std::make_unique<RandomPictures>(config)),
+                  machine.device, machine.dtype);
   std::vector<double> rates;
   if (options.what == "train") {
     rates = measure(options, static_cast<double>(batch), [&] { trainer.step(); });
@@ -96,12 +99,15 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
   std::sort(sorted.begin(), sorted.end());
   const double median = sorted[sorted.size() / 2];
   print_result(common,
-               {{"config", options.config}, {"what", options.what}, {"batch", batch},
-                {"dtype", machine.dtype == at::kFloat ? "f32" : "bf16"}, {"images_per_second", rates},
+               {{"config", options.config},
+                {"what", options.what},
+                {"batch", batch},
+                {"dtype", machine.dtype == at::kFloat ? "f32" : "bf16"},
+                {"images_per_second", rates},
                 {"median", median}},
-               fmt::format("{} {} {}: {:.1f} img/s (median of {}; {:.1f} to {:.1f}), batch {}", options.config,
-                           options.what, machine.dtype == at::kFloat ? "f32" : "bf16", median, rates.size(),
-                           sorted.front(), sorted.back(), batch));
+               fmt::format("{} {} {}: {:.1f} img/s (median of {}; {:.1f} to {:.1f}), batch {}",
+                           options.config, options.what, machine.dtype == at::kFloat ? "f32" : "bf16", median,
+                           rates.size(), sorted.front(), sorted.back(), batch));
 }
 
 }  // namespace
@@ -111,10 +117,15 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   CLI::App* command = add_command(app, common, "bench", "Measure training or evaluation, images a second");
   command->add_option("config", o->config, "TOML file, or preset")->required();
   command->add_option("--set", o->set, "key=value of the config; may be repeated");
-  command->add_option("--what", o->what, "train (a whole optimiser step) or forward (one evaluation)")->capture_default_str();
+  command->add_option("--what", o->what, "train (a whole optimiser step) or forward (one evaluation)")
+      ->capture_default_str();
   command->add_option("--batch", o->batch, "images a pass; default the config's microbatch");
-  command->add_option("--rounds", o->rounds, "figures taken")->check(CLI::Range(1, 1000))->capture_default_str();
-  command->add_option("--seconds", o->seconds, "length of a round")->check(CLI::Range(0.01, 600.0))->capture_default_str();
+  command->add_option("--rounds", o->rounds, "figures taken")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--seconds", o->seconds, "length of a round")
+      ->check(CLI::Range(0.01, 600.0))
+      ->capture_default_str();
   command->callback([o, &common] { run_bench(*o, common); });
 }
 

@@ -174,7 +174,9 @@ void run_preview(const CommonOptions& common, const PreviewOptions& options) {
 
 }  // namespace
 
-void print_data_info(const CommonOptions& common, const std::string& path) { run_info(common, {path, false}); }
+void print_data_info(const CommonOptions& common, const std::string& path) {
+  run_info(common, {path, false});
+}
 
 void add_data_command(CLI::App& app, CommonOptions& common) {
   CLI::App* data = app.add_subcommand("data", "Converts data sets and looks into them.");

@@ -51,7 +51,8 @@ class Input {
 
 using Output = std::vector<std::pair<std::string, at::Tensor>>;
 
-Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& guidance, const Machine& machine) {
+Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& guidance,
+                const Machine& machine) {
   const ImageConfig& c = model.config();
   const at::Tensor x = input.floats("x", {-1, c.in_channels, c.resolution, c.resolution}).to(machine.device);
   const std::int64_t batch = x.size(0);
@@ -66,7 +67,8 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
   const auto denoise = [&](const Condition& by) {
     const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
       const Autocast autocast(machine.device.type(), machine.dtype);
-      raw = model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, by).permute({0, 3, 1, 2}).to(at::kFloat);
+      raw =
+          model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, by).permute({0, 3, 1, 2}).to(at::kFloat);
       return raw;
     };
     return denoised(network, {c.sigma_data}, x, sigma);
@@ -75,15 +77,18 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
   Output output{{"forward", raw}, {"denoised", d}};
   if (guidance.on()) {
     DIFFIT_CHECK(c.classes > 0, "--guidance: the model is unconditional, there is no condition to follow");
-    DIFFIT_CHECK(!guidance.power_cosine, "--guidance-schedule power-cosine is defined on the timesteps of latent models");
+    DIFFIT_CHECK(!guidance.power_cosine,
+                 "--guidance-schedule power-cosine is defined on the timesteps of latent models");
     Condition none = condition;
     none.labels = at::full_like(condition.labels, c.classes);
-    output.emplace_back("guided", guided(guidance, d, denoise(none), at::full({1}, guidance.scale, d.options())));
+    output.emplace_back("guided",
+                        guided(guidance, d, denoise(none), at::full({1}, guidance.scale, d.options())));
   }
   return output;
 }
 
-Output evaluate(const LatentDiffiT& model, const Input& input, const Guidance& guidance, const Machine& machine) {
+Output evaluate(const LatentDiffiT& model, const Input& input, const Guidance& guidance,
+                const Machine& machine) {
   const LatentConfig& c = model.config();
   const at::Tensor x = input.floats("x", {-1, c.in_channels, c.input_size, c.input_size}).to(machine.device);
   const std::int64_t batch = x.size(0);
@@ -116,14 +121,16 @@ void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const Model model = load_model(SafetensorsFile(model_path(options.model)), machine.device);
   const Guidance guidance =
       parse_guidance(options.guidance, /*latent=*/std::holds_alternative<LatentDiffiT>(model));
-  DIFFIT_CHECK(options.guidance.interval.empty(), "--guidance-interval: belongs to sample; denoise guides every row");
+  DIFFIT_CHECK(options.guidance.interval.empty(),
+               "--guidance-interval: belongs to sample; denoise guides every row");
   const Input input(options.in);
   Output output = std::visit([&](const auto& m) { return evaluate(m, input, guidance, machine); }, model);
   std::vector<TensorView> views;
   Json shapes = Json::object();
   for (auto& [name, tensor] : output) {
     tensor = tensor.to(at::kCPU).contiguous();
-    if (!at::isfinite(tensor).all().item<bool>()) fail("{} is not finite: the model or --dtype does not hold", name);
+    if (!at::isfinite(tensor).all().item<bool>())
+      fail("{} is not finite: the model or --dtype does not hold", name);
     views.push_back(view_of(name, tensor));
     shapes[name] = tensor.sizes().vec();
   }
@@ -137,11 +144,15 @@ void add_denoise_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<DenoiseOptions>();
   CLI::App* command = add_command(app, common, "denoise", "Evaluate the network once, on given tensors");
   command->add_option("-m,--model", o->model, ".safetensors, or the name of a bundled model")->required();
-  command->add_option("-i,--in", o->in,
-                      "safetensors with `x` [B,C,H,W] F32, `y` [B] I64 where conditional (classes: the null label), and "
-                      "`sigma` [B] F32 (image) or `t` [B] F32 (latent, 0..999)")
+  command
+      ->add_option(
+          "-i,--in", o->in,
+          "safetensors with `x` [B,C,H,W] F32, `y` [B] I64 where conditional (classes: the null label), and "
+          "`sigma` [B] F32 (image) or `t` [B] F32 (latent, 0..999)")
       ->required();
-  command->add_option("-o,--out", o->out, "safetensors: `forward`; `denoised` (image); `guided` with --guidance")->required();
+  command
+      ->add_option("-o,--out", o->out, "safetensors: `forward`; `denoised` (image); `guided` with --guidance")
+      ->required();
   add_guidance_options(*command, o->guidance);
   command->callback([o, &common] { run_denoise(*o, common); });
 }

@@ -15,11 +15,15 @@ struct EmaOptions {
 
 void run_ema(const EmaOptions& options, const CommonOptions& common) {
   const PostHocResult result = reconstruct_ema(options.run, options.std, options.images, options.out);
-  print_result(common,
-               {{"out", options.out}, {"std", options.std}, {"images", result.images}, {"snapshots", result.snapshots},
-                {"profile_error", result.profile_error}},
-               fmt::format("{}: average of width {} at {} images out of {} snapshots; its profile is off by {:.2g}",
-                           options.out, options.std, result.images, result.snapshots, result.profile_error));
+  print_result(
+      common,
+      {{"out", options.out},
+       {"std", options.std},
+       {"images", result.images},
+       {"snapshots", result.snapshots},
+       {"profile_error", result.profile_error}},
+      fmt::format("{}: average of width {} at {} images out of {} snapshots; its profile is off by {:.2g}",
+                  options.out, options.std, result.images, result.snapshots, result.profile_error));
 }
 
 }  // namespace
@@ -31,10 +35,12 @@ void add_ema_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--std", o->std, "wanted width, relative to the training's length: 0.01 to 0.25")
       ->required()
       ->check(CLI::Range(0.001, 0.28));
-  command->add_option("--images", o->images, "image count that the average ends at; default the last snapshot's");
+  command->add_option("--images", o->images,
+                      "image count that the average ends at; default the last snapshot's");
   command->add_option("-o,--out", o->out, "model file, .safetensors")->required();
   command->footer(
-      "\nEDM2's post-hoc EMA: each snapshot of ema-0.050 and ema-0.100 is a known average over time; a sum of them comes\n"
+      "\nEDM2's post-hoc EMA: each snapshot of ema-0.050 and ema-0.100 is a known average over time; a sum "
+      "of them comes\n"
       "near any other width, so that the width is chosen after the training. Example:\n"
       "  diffit ema runs/mine --std 0.15 -o mine-0.15.safetensors");
   command->callback([o, &common] { run_ema(*o, common); });

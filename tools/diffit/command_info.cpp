@@ -13,16 +13,15 @@ namespace diffit {
 namespace {
 
 void describe_program(const CommonOptions& common) {
-  const Json object = {{"version", DIFFIT_VERSION},
-                       {"kernels", cpu_kernel_target()},
-                       {"threads", at::get_num_threads()},
-                       {"models", bundled_models()},
-                       {"presets", preset_names()},
-                       {"home", home().string()}};
-  print_result(common, object,
-               fmt::format("diffit {}\nCPU kernels  {}, {} threads\nmodels       {}\npresets      {}\nhome         {}\n",
-                           DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(),
-                           fmt::join(bundled_models(), ", "), fmt::join(preset_names(), ", "), home().string()));
+  const Json object = {{"version", DIFFIT_VERSION},        {"kernels", cpu_kernel_target()},
+                       {"threads", at::get_num_threads()}, {"models", bundled_models()},
+                       {"presets", preset_names()},        {"home", home().string()}};
+  print_result(
+      common, object,
+      fmt::format(
+          "diffit {}\nCPU kernels  {}, {} threads\nmodels       {}\npresets      {}\nhome         {}\n",
+          DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), fmt::join(bundled_models(), ", "),
+          fmt::join(preset_names(), ", "), home().string()));
 }
 
 void describe_model(const fs::path& path, const CommonOptions& common) {
@@ -52,13 +51,16 @@ void describe_model(const fs::path& path, const CommonOptions& common) {
     text += fmt::format("  {:<16} {:>10} parameters {:>10}MAC\n", part.part,
                         human_count(static_cast<double>(part.parameters)), human_count(part.layer_macs));
   }
-  for (const auto& [key, value] : metadata.items()) text += fmt::format("{} = {}\n", key, value.get<std::string>());
+  for (const auto& [key, value] : metadata.items())
+    text += fmt::format("{} = {}\n", key, value.get<std::string>());
   print_result(common, object, text);
 }
 
 void describe_picture(const fs::path& path, const CommonOptions& common) {
   const Picture picture = read_picture(path);
-  Json object = {{"path", path.string()}, {"width", picture.width}, {"height", picture.height},
+  Json object = {{"path", path.string()},
+                 {"width", picture.width},
+                 {"height", picture.height},
                  {"channels", picture.channels}};
   std::string text = fmt::format("{}: {} x {}, {}\n", path.string(), picture.width, picture.height,
                                  picture.channels == 1 ? "grey" : "RGB");
@@ -92,8 +94,8 @@ void run_info(const std::string& what, const CommonOptions& common) {
 
 void add_info_command(CLI::App& app, CommonOptions& common) {
   auto what = std::make_shared<std::string>();
-  CLI::App* command =
-      add_command(app, common, "info", "What a model, data set or picture is; without one, what this program has");
+  CLI::App* command = add_command(app, common, "info",
+                                  "What a model, data set or picture is; without one, what this program has");
   command->add_option("what", *what, "model file or bundled model, data (zip, IDX, CIFAR, folder), picture");
   command->callback([what, &common] { run_info(*what, common); });
 }

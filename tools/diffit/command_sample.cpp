@@ -28,8 +28,10 @@ std::vector<std::uint64_t> parse_seeds(const std::string& text) {
     const std::size_t dash = part.find('-', 1);
     const std::int64_t first = parse_int(part.substr(0, dash), "--seeds");
     const std::int64_t last = dash == std::string::npos ? first : parse_int(part.substr(dash + 1), "--seeds");
-    DIFFIT_CHECK(first >= 0 && first <= last, "--seeds: wanted A-B with 0 <= A <= B or a,b,c, got '{}'", part);
-    DIFFIT_CHECK(last - first < kMostPictures, "--seeds: '{}' are more than {} pictures", part, kMostPictures);
+    DIFFIT_CHECK(first >= 0 && first <= last, "--seeds: wanted A-B with 0 <= A <= B or a,b,c, got '{}'",
+                 part);
+    DIFFIT_CHECK(last - first < kMostPictures, "--seeds: '{}' are more than {} pictures", part,
+                 kMostPictures);
     for (std::int64_t seed = first; seed <= last; ++seed) seeds.push_back(static_cast<std::uint64_t>(seed));
   }
   return seeds;
@@ -43,7 +45,8 @@ std::vector<std::uint64_t> seeds_of(const SampleOptions& options) {
   }
   std::vector<std::uint64_t> seeds = parse_seeds(options.seeds);
   DIFFIT_CHECK(options.count == 0 || static_cast<std::size_t>(options.count) == seeds.size(),
-               "-n {} and --seeds with {} entries contradict each other: leave one away", options.count, seeds.size());
+               "-n {} and --seeds with {} entries contradict each other: leave one away", options.count,
+               seeds.size());
   return seeds;
 }
 
@@ -60,15 +63,16 @@ std::vector<std::int64_t> labels_of(const SampleOptions& options, const std::vec
   } else if (options.classes != "random") {
     for (const std::string& part : split(options.classes, ',')) {
       listed.push_back(parse_int(part, "--classes (all, random or a,b,c)"));
-      DIFFIT_CHECK(listed.back() >= 0 && listed.back() < classes, "--classes: the model has classes 0 to {}, got {}",
-                   classes - 1, listed.back());
+      DIFFIT_CHECK(listed.back() >= 0 && listed.back() < classes,
+                   "--classes: the model has classes 0 to {}, got {}", classes - 1, listed.back());
     }
   }
   std::vector<std::int64_t> labels;
   for (std::size_t i = 0; i < seeds.size(); ++i) {
-    labels.push_back(options.classes == "random"
-                         ? Random(seeds[i], stream_of(Purpose::classes)).below(static_cast<std::uint32_t>(classes))
-                         : listed[i % listed.size()]);
+    labels.push_back(
+        options.classes == "random"
+            ? Random(seeds[i], stream_of(Purpose::classes)).below(static_cast<std::uint32_t>(classes))
+            : listed[i % listed.size()]);
   }
   return labels;
 }
@@ -86,10 +90,12 @@ at::Tensor noise_of(const std::string& path, const char* option) {
 
 /// What --json and the files say of how the pictures were made: the options as they would be typed again.
 Json describe(const SampleOptions& options, const ImageRequest& r) {
-  Json object = {{"model", options.model}, {"sampler", options.sampler}, {"steps", r.steps},
-                 {"sigma_min", r.sigma_min}, {"sigma_max", r.sigma_max}, {"rho", r.rho}};
+  Json object = {{"model", options.model},   {"sampler", options.sampler}, {"steps", r.steps},
+                 {"sigma_min", r.sigma_min}, {"sigma_max", r.sigma_max},   {"rho", r.rho}};
   if (r.churn.s_churn > 0) {
-    object.update({{"churn", r.churn.s_churn}, {"s_min", r.churn.s_min}, {"s_max", r.churn.s_max},
+    object.update({{"churn", r.churn.s_churn},
+                   {"s_min", r.churn.s_min},
+                   {"s_max", r.churn.s_max},
                    {"s_noise", r.churn.s_noise}});
   }
   if (r.guidance.on()) {
@@ -132,7 +138,8 @@ void run_sample(const SampleOptions& options, const CommonOptions& common) {
 
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   std::int64_t columns = options.columns;
-  if (columns == 0 && options.classes == "all" && config.classes > 1 && config.classes <= 32 && count > config.classes) {
+  if (columns == 0 && options.classes == "all" && config.classes > 1 && config.classes <= 32 &&
+      count > config.classes) {
     columns = config.classes;
   }
   const Model model = load_model(file, machine.device);
@@ -142,10 +149,13 @@ void run_sample(const SampleOptions& options, const CommonOptions& common) {
   generate(
       std::get<ImageDiffiT>(model), request,
       [&](std::int64_t first, const at::Tensor& samples) { output->add(first, samples); },
-      [&](std::int64_t done, std::int64_t all) { line.show_count(static_cast<double>(done), static_cast<double>(all), "evaluations"); });
+      [&](std::int64_t done, std::int64_t all) {
+        line.show_count(static_cast<double>(done), static_cast<double>(all), "evaluations");
+      });
   output->finish();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  line.say(fmt::format("{} pictures in {} ({:.1f} a second)", count, human_seconds(seconds), static_cast<double>(count) / seconds));
+  line.say(fmt::format("{} pictures in {} ({:.1f} a second)", count, human_seconds(seconds),
+                       static_cast<double>(count) / seconds));
   Json object = {{"out", options.out}, {"pictures", count}, {"seconds", seconds}};
   object["made_by"] = describe(options, request);
   print_result(common, object, options.out);
@@ -156,37 +166,52 @@ void run_sample(const SampleOptions& options, const CommonOptions& common) {
 void add_sample_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<SampleOptions>();
   CLI::App* command = add_command(app, common, "sample", "Make pictures with a model");
-  command->add_option("-m,--model", o->model, fmt::format(".safetensors, or bundled: {}", fmt::join(bundled_models(), ", ")))
+  command
+      ->add_option("-m,--model", o->model,
+                   fmt::format(".safetensors, or bundled: {}", fmt::join(bundled_models(), ", ")))
       ->required();
-  command->add_option("-o,--out", o->out,
-                      "x.png (one picture, or a grid), dir/ (a PNG a seed), x.npz (arr_0, arr_1), x.safetensors "
-                      "(`samples`, float32)")
+  command
+      ->add_option("-o,--out", o->out,
+                   "x.png (one picture, or a grid), dir/ (a PNG a seed), x.npz (arr_0, arr_1), x.safetensors "
+                   "(`samples`, float32)")
       ->required();
-  command->add_option("-n,--count", o->count, "pictures, with seeds 0 to N-1; default 1")->check(CLI::Range(std::int64_t{1}, kMostPictures));
+  command->add_option("-n,--count", o->count, "pictures, with seeds 0 to N-1; default 1")
+      ->check(CLI::Range(std::int64_t{1}, kMostPictures));
   command->add_option("--seeds", o->seeds, "A-B or a,b,c: one picture each");
-  command->add_option("--classes", o->classes, "all (in turn), random (by the seed), or a,b,c in turn")->capture_default_str();
+  command->add_option("--classes", o->classes, "all (in turn), random (by the seed), or a,b,c in turn")
+      ->capture_default_str();
   command->add_option("--sampler", o->sampler, "heun (2N-1 evaluations) or euler (N)")->capture_default_str();
   command->add_option("--steps", o->request.steps, "steps of the sampler")->capture_default_str();
-  command->add_option("--sigma-min", o->request.sigma_min, "lowest noise level of the grid")->capture_default_str();
-  command->add_option("--sigma-max", o->request.sigma_max, "highest noise level of the grid")->capture_default_str();
+  command->add_option("--sigma-min", o->request.sigma_min, "lowest noise level of the grid")
+      ->capture_default_str();
+  command->add_option("--sigma-max", o->request.sigma_max, "highest noise level of the grid")
+      ->capture_default_str();
   command->add_option("--rho", o->request.rho, "bend of the grid")->capture_default_str();
-  command->add_option("--churn", o->request.churn.s_churn, "EDM's S_churn: noise put back while sampling")->capture_default_str();
-  command->add_option("--s-min", o->request.churn.s_min, "lowest noise level of churn")->capture_default_str();
+  command->add_option("--churn", o->request.churn.s_churn, "EDM's S_churn: noise put back while sampling")
+      ->capture_default_str();
+  command->add_option("--s-min", o->request.churn.s_min, "lowest noise level of churn")
+      ->capture_default_str();
   command->add_option("--s-max", o->request.churn.s_max, "highest noise level of churn; default no limit");
-  command->add_option("--s-noise", o->request.churn.s_noise, "deviation of churn's noise")->capture_default_str();
+  command->add_option("--s-noise", o->request.churn.s_noise, "deviation of churn's noise")
+      ->capture_default_str();
   add_guidance_options(*command, o->guidance);
   command->add_option("--batch", o->request.batch, "pictures at a time; the result is the same")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
       ->capture_default_str();
-  command->add_option("--columns", o->columns, "of a grid; default as square as can be, or one a class")->check(CLI::Range(0, 100000));
-  command->add_option("--init-noise", o->init_noise, ".safetensors with `noise` [N,C,H,W] instead of the seeds' start");
-  command->add_option("--step-noise", o->step_noise, ".safetensors with `noise` [steps,N,C,H,W] instead of the seeds' churn");
+  command->add_option("--columns", o->columns, "of a grid; default as square as can be, or one a class")
+      ->check(CLI::Range(0, 100000));
+  command->add_option("--init-noise", o->init_noise,
+                      ".safetensors with `noise` [N,C,H,W] instead of the seeds' start");
+  command->add_option("--step-noise", o->step_noise,
+                      ".safetensors with `noise` [steps,N,C,H,W] instead of the seeds' churn");
   command->footer(
       "\nExamples:\n"
       "  diffit sample -m fashion-mnist -n 80 -o grid.png\n"
       "  diffit sample -m fashion-mnist --seeds 7 --classes 3 -o dress.png\n"
-      "  diffit sample -m runs/mine/snapshot-002000000-ema.safetensors --seeds 0-9999 --classes random -o samples.npz\n"
-      "Picture i depends on model, options, its seed and its class alone. A PNG holds how it was made: diffit info x.png");
+      "  diffit sample -m runs/mine/snapshot-002000000-ema.safetensors --seeds 0-9999 --classes random -o "
+      "samples.npz\n"
+      "Picture i depends on model, options, its seed and its class alone. A PNG holds how it was made: "
+      "diffit info x.png");
   command->callback([o, &common] { run_sample(*o, common); });
 }
 

@@ -63,16 +63,19 @@ double measure_rate(const Machine& machine) {
 /// Share of the matrix product rate that training this model reaches here; bench/ measures it.
 constexpr double kExpectedShare = 0.4;
 
-void print_plan(const CommonOptions& common, const Recipe& recipe, const ImageConfig& config, const Dataset& dataset,
-                const Machine& machine) {
+void print_plan(const CommonOptions& common, const Recipe& recipe, const ImageConfig& config,
+                const Dataset& dataset, const Machine& machine) {
   const TrainingPlan plan = plan_training(recipe, config, machine.dtype == at::kFloat ? 4 : 2);
   const double rate = measure_rate(machine), seconds = plan.flops / (rate * kExpectedShare);
   const double memory = plan.weights_bytes + plan.activations_bytes;
   const double disk = plan.snapshot_bytes * static_cast<double>(plan.snapshots) +
                       plan.state_bytes * static_cast<double>(recipe.train.keep_states);
   Json object = {{"config", write_recipe(recipe)},
-                 {"data", {{"pictures", dataset.size()}, {"resolution", dataset.resolution()},
-                           {"channels", dataset.channels()}, {"classes", dataset.classes()}}},
+                 {"data",
+                  {{"pictures", dataset.size()},
+                   {"resolution", dataset.resolution()},
+                   {"channels", dataset.channels()},
+                   {"classes", dataset.classes()}}},
                  {"parameters", plan.network.parameters},
                  {"forward_macs", plan.network.layer_macs},
                  {"attention_macs", plan.network.attention_macs},
@@ -89,15 +92,19 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const ImageCo
                       dataset.source().describe());
   text += fmt::format("# parameters  {}\n", human_count(static_cast<double>(plan.network.parameters)));
   text += fmt::format("# work        {}MAC a forward and picture, {}FLOP an image trained, {}FLOP in all\n",
-                      human_count(plan.network.layer_macs), human_count(plan.flops_per_image), human_count(plan.flops));
+                      human_count(plan.network.layer_macs), human_count(plan.flops_per_image),
+                      human_count(plan.flops));
   text += fmt::format("# steps       {} of {} images\n", plan.steps, recipe.train.batch);
-  text += fmt::format("# memory      {} for weights, gradients, moments and averages; {} for activations of {} images\n",
-                      human_bytes(plan.weights_bytes), human_bytes(plan.activations_bytes), recipe.train.microbatch);
-  text += fmt::format("# disk        {} snapshots of {}, {} states of {}\n", plan.snapshots,
-                      human_bytes(plan.snapshot_bytes), recipe.train.keep_states, human_bytes(plan.state_bytes));
-  text += fmt::format("# time        about {} here: {}FLOP/s in {} matrix products measured now, {:.0f}% of it expected\n",
-                      human_seconds(seconds), human_count(rate), machine.dtype == at::kFloat ? "f32" : "bf16",
-                      100 * kExpectedShare);
+  text += fmt::format(
+      "# memory      {} for weights, gradients, moments and averages; {} for activations of {} images\n",
+      human_bytes(plan.weights_bytes), human_bytes(plan.activations_bytes), recipe.train.microbatch);
+  text +=
+      fmt::format("# disk        {} snapshots of {}, {} states of {}\n", plan.snapshots,
+                  human_bytes(plan.snapshot_bytes), recipe.train.keep_states, human_bytes(plan.state_bytes));
+  text += fmt::format(
+      "# time        about {} here: {}FLOP/s in {} matrix products measured now, {:.0f}% of it expected\n",
+      human_seconds(seconds), human_count(rate), machine.dtype == at::kFloat ? "f32" : "bf16",
+      100 * kExpectedShare);
   print_result(common, object, text);
 }
 
@@ -126,7 +133,8 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
     return;
   }
 
-  TrainingRequest request{recipe, dataset, options.out, options.resume, machine.device, machine.dtype, &stop_wanted};
+  TrainingRequest request{recipe,         dataset,       options.out, options.resume,
+                          machine.device, machine.dtype, &stop_wanted};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
@@ -161,20 +169,26 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
 
 void add_train_command(CLI::App& app, CommonOptions& common) {
   auto options = std::make_shared<TrainOptions>();
-  CLI::App* command = add_command(app, common, "train", "Train an image-space model by a preset or a TOML file");
-  command->add_option("config", options->config, fmt::format("TOML file, or preset: {}", fmt::join(preset_names(), ", ")))
+  CLI::App* command =
+      add_command(app, common, "train", "Train an image-space model by a preset or a TOML file");
+  command
+      ->add_option("config", options->config,
+                   fmt::format("TOML file, or preset: {}", fmt::join(preset_names(), ", ")))
       ->required();
   command->add_option("--data", options->data, "instead of data.path: IDX(.gz), CIFAR binary, zip or folder");
   command->add_option("--out", options->out, "run folder; default runs/CONFIG");
-  command->add_option("--set", options->set, "key=value of the config, e.g. train.images=100000; may be repeated");
+  command->add_option("--set", options->set,
+                      "key=value of the config, e.g. train.images=100000; may be repeated");
   command->add_flag("--resume", options->resume, "go on from the newest whole state of the run folder");
-  command->add_flag("--dry-run", options->dry_run, "check the data, print resolved config and costs, write nothing");
+  command->add_flag("--dry-run", options->dry_run,
+                    "check the data, print resolved config and costs, write nothing");
   command->footer(
       "\nExamples:\n"
       "  diffit train smoke --out /tmp/run\n"
       "  diffit train cifar10 --data cifar-10-batches-bin --dry-run\n"
       "  diffit train fashion-mnist --set train.images=500000 --resume\n"
-      "The run folder gets config.toml, log.txt, stats.jsonl, TensorBoard events, sample grids, snapshots (weights and\n"
+      "The run folder gets config.toml, log.txt, stats.jsonl, TensorBoard events, sample grids, snapshots "
+      "(weights and\n"
       "averages) and states. Ctrl-C saves a state and exits with 1.");
   command->callback([options, &common] { run_train(*options, common); });
 }

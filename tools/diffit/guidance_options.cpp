@@ -8,26 +8,29 @@ namespace diffit {
 void add_guidance_options(CLI::App& command, GuidanceOptions& options) {
   command.add_option("--guidance", options.scale, "scale of classifier-free guidance; 1 is none")
       ->capture_default_str();
-  command.add_option("--guidance-schedule", options.schedule,
-                     "constant, or power-cosine[:POWER] over latent models' timesteps (power 4 as released)")
+  command
+      .add_option("--guidance-schedule", options.schedule,
+                  "constant, or power-cosine[:POWER] over latent models' timesteps (power 4 as released)")
       ->capture_default_str();
-  command.add_option("--guidance-channels", options.channels,
-                     "all, or how many channels are guided; default 3 for latent models (as released), else all");
+  command.add_option(
+      "--guidance-channels", options.channels,
+      "all, or how many channels are guided; default 3 for latent models (as released), else all");
   command.add_option("--guidance-interval", options.interval, "LO,HI: guide only where LO < sigma <= HI");
 }
 
 Guidance parse_guidance(const GuidanceOptions& options, bool latent) {
   Guidance g;
   g.scale = options.scale;
-  DIFFIT_CHECK(std::isfinite(g.scale) && g.scale >= 0, "--guidance: wanted a number of at least 0, got {}", g.scale);
+  DIFFIT_CHECK(std::isfinite(g.scale) && g.scale >= 0, "--guidance: wanted a number of at least 0, got {}",
+               g.scale);
   const std::vector<std::string> schedule = split(options.schedule, ':');
   if (schedule[0] == "power-cosine" && schedule.size() <= 2) {
     g.power_cosine = true;
     if (schedule.size() == 2) g.power = parse_double(schedule[1], "--guidance-schedule power-cosine:POWER");
     DIFFIT_CHECK(g.power > 0, "--guidance-schedule: wanted a power above 0, got {}", g.power);
   } else {
-    DIFFIT_CHECK(options.schedule == "constant", "--guidance-schedule: wanted constant or power-cosine[:POWER], got '{}'",
-                 options.schedule);
+    DIFFIT_CHECK(options.schedule == "constant",
+                 "--guidance-schedule: wanted constant or power-cosine[:POWER], got '{}'", options.schedule);
   }
   if (options.channels.empty()) {
     g.channels = latent ? 3 : 0;

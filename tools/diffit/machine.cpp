@@ -41,7 +41,8 @@ std::vector<std::string> stems(const fs::path& folder, const std::string& extens
 }
 
 /// `given` as a path where there is one, or looks like one; else the file of that name in `folder`.
-fs::path find(const std::string& given, const char* what, const fs::path& folder, const std::string& extension) {
+fs::path find(const std::string& given, const char* what, const fs::path& folder,
+              const std::string& extension) {
   std::error_code none;
   if (fs::exists(given, none)) return given;
   const std::vector<std::string> names = stems(folder, extension);
@@ -52,9 +53,17 @@ fs::path find(const std::string& given, const char* what, const fs::path& folder
 
 }  // namespace
 
-std::vector<std::string> preset_names() { return stems(home() / "presets", ".toml"); }
-std::vector<std::string> bundled_models() { return stems(home() / "models", ".safetensors"); }
-fs::path model_path(const std::string& model) { return find(model, "model", home() / "models", ".safetensors"); }
-fs::path preset_path(const std::string& config) { return find(config, "config", home() / "presets", ".toml"); }
+std::vector<std::string> preset_names() {
+  return stems(home() / "presets", ".toml");
+}
+std::vector<std::string> bundled_models() {
+  return stems(home() / "models", ".safetensors");
+}
+fs::path model_path(const std::string& model) {
+  return find(model, "model", home() / "models", ".safetensors");
+}
+fs::path preset_path(const std::string& config) {
+  return find(config, "config", home() / "presets", ".toml");
+}
 
 }  // namespace diffit

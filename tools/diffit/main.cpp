@@ -1,4 +1,5 @@
-// diffit: parses, calls the library, prints. Exit codes: 0 done, 1 it could not be done, 2 the request is wrong.
+// diffit: parses, calls the library, prints. Exit codes: 0 done, 1 it could not be done, 2 the request is
+// wrong.
 #include <malloc.h>
 #include <unistd.h>
 
@@ -11,10 +12,13 @@
 
 namespace diffit {
 
-CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name, const std::string& help) {
+CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name,
+                      const std::string& help) {
   CLI::App* command = app.add_subcommand(name, help);
   const std::string group = "Everywhere";
-  command->add_option("--device", common.device, "auto, cpu, cuda or cuda:i")->capture_default_str()->group(group);
+  command->add_option("--device", common.device, "auto, cpu, cuda or cuda:i")
+      ->capture_default_str()
+      ->group(group);
   command->add_option("--dtype", common.dtype, "of matrix products and convolutions: auto, f32, bf16")
       ->capture_default_str()
       ->group(group);
@@ -49,8 +53,8 @@ First steps:
   diffit info                                            models, presets and what this machine offers
 Exit codes: 0 done, 1 it could not be done, 2 the request is wrong. `diffit COMMAND --help` tells the options.)";
 
-/// LibTorch takes and frees large buffers all the time: keep them, and let them be large pages, instead of giving
-/// them back to the system and faulting them in again.
+/// LibTorch takes and frees large buffers all the time: keep them, and let them be large pages, instead of
+/// giving them back to the system and faulting them in again.
 void keep_buffers() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -93,14 +97,17 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
 
 int report(ErrorKind kind, const std::string& message) {
   std::string line = message;
-  std::replace_if(line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
   fmt::print(stderr, "error: {}\n", line);
   return static_cast<int>(kind);
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("DiffiT, the diffusion vision transformer with time-dependent self-attention: trains, samples, "
-               "evaluates and explains it.", "diffit");
+  CLI::App app(
+      "DiffiT, the diffusion vision transformer with time-dependent self-attention: trains, samples, "
+      "evaluates and explains it.",
+      "diffit");
   app.footer(kFooter);
   app.set_version_flag("--version", "diffit " DIFFIT_VERSION);
   app.require_subcommand(1);
@@ -123,7 +130,8 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return report(ErrorKind::invalid, explain(app, error));
   }
-  if (std::fflush(stdout) != 0) return report(ErrorKind::failed, "stdout: cannot be written; is the disk full?");
+  if (std::fflush(stdout) != 0)
+    return report(ErrorKind::failed, "stdout: cannot be written; is the disk full?");
   return 0;
 }
 
@@ -142,8 +150,9 @@ int main(int argc, char** argv) {
     const std::string text = error.what_without_backtrace();
     const bool memory = text.find("not enough memory") != std::string::npos ||
                         text.find("can't allocate memory") != std::string::npos;
-    code = diffit::report(ErrorKind::failed, (memory ? "out of memory: try a smaller --batch or train.microbatch: "
-                                                     : "LibTorch: ") + text);
+    code = diffit::report(
+        ErrorKind::failed,
+        (memory ? "out of memory: try a smaller --batch or train.microbatch: " : "LibTorch: ") + text);
   } catch (const std::bad_alloc&) {
     code = diffit::report(ErrorKind::failed, "out of memory: try a smaller --batch or train.microbatch");
   } catch (const std::exception& error) {

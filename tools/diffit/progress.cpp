@@ -6,11 +6,14 @@
 
 namespace diffit {
 
-ProgressLine::ProgressLine(const CommonOptions& common) : quiet_(common.quiet), terminal_(isatty(STDERR_FILENO) != 0) {
+ProgressLine::ProgressLine(const CommonOptions& common)
+    : quiet_(common.quiet), terminal_(isatty(STDERR_FILENO) != 0) {
   if (!terminal_) last_ = start_;
 }
 
-ProgressLine::~ProgressLine() { clear(); }
+ProgressLine::~ProgressLine() {
+  clear();
+}
 
 void ProgressLine::clear() {
   if (drawn_) fmt::print(stderr, "\r\033[K");

@@ -27,7 +27,9 @@ Json with_seeds(const Json& made_by, const ImageRequest& request) {
   return object;
 }
 
-PngText png_text(const Json& made_by) { return {{"Software", "diffit"}, {"diffit", made_by.dump()}}; }
+PngText png_text(const Json& made_by) {
+  return {{"Software", "diffit"}, {"diffit", made_by.dump()}};
+}
 
 class GridOutput : public SampleOutput {
  public:
@@ -36,7 +38,9 @@ class GridOutput : public SampleOutput {
   void add(std::int64_t, const at::Tensor& samples) override {
     for (Picture& picture : to_pictures(samples)) pictures_.push_back(std::move(picture));
   }
-  void finish() override { write_png(path_, pictures_.size() == 1 ? pictures_[0] : grid(pictures_, columns_), text_); }
+  void finish() override {
+    write_png(path_, pictures_.size() == 1 ? pictures_[0] : grid(pictures_, columns_), text_);
+  }
 
  private:
   fs::path path_;
@@ -83,7 +87,8 @@ class NpzOutput : public SampleOutput {
     writer_.begin("arr_0", Dtype::u8, shape);
   }
   void add(std::int64_t, const at::Tensor& samples) override {
-    for (const Picture& picture : to_pictures(samples)) writer_.write(std::as_bytes(std::span(picture.pixels)));
+    for (const Picture& picture : to_pictures(samples))
+      writer_.write(std::as_bytes(std::span(picture.pixels)));
   }
   void finish() override {
     writer_.end();
@@ -128,8 +133,8 @@ std::unique_ptr<SampleOutput> open_sample_output(const fs::path& path, const Ima
     return std::make_unique<FolderOutput>(path, request, made_by);
   }
   const fs::path parent = path.parent_path();
-  DIFFIT_CHECK(parent.empty() || fs::is_directory(parent, none), "-o {}: there is no folder {}", path.string(),
-               parent.string());
+  DIFFIT_CHECK(parent.empty() || fs::is_directory(parent, none), "-o {}: there is no folder {}",
+               path.string(), parent.string());
   if (extension == ".png") return std::make_unique<GridOutput>(path, all, columns);
   if (extension == ".npz") return std::make_unique<NpzOutput>(path, request, config);
   if (extension == ".safetensors") return std::make_unique<SafetensorsOutput>(path, all);

@@ -10,7 +10,8 @@
 
 namespace diffit {
 
-/// Takes samples batch by batch, in order. What it writes appears whole at finish(); a folder's pictures one by one.
+/// Takes samples batch by batch, in order. What it writes appears whole at finish(); a folder's pictures one
+/// by one.
 class SampleOutput {
  public:
   virtual ~SampleOutput() = default;
@@ -20,8 +21,8 @@ class SampleOutput {
 };
 
 /// For `path` x.png, x.npz, x.safetensors or a folder (ends with '/', exists as one, or has no extension).
-/// `made_by` describes how the pictures were made (docs/formats.md); it is stored with seed and class in each.
-/// Error(invalid) for other extensions.
+/// `made_by` describes how the pictures were made (docs/formats.md); it is stored with seed and class in
+/// each. Error(invalid) for other extensions.
 std::unique_ptr<SampleOutput> open_sample_output(const fs::path& path, const ImageRequest& request,
                                                  const ImageConfig& config, const Json& made_by,
                                                  std::int64_t columns);
