@@ -56,9 +56,15 @@ Container read_whole(const fs::path& path, std::uint64_t limit) {
 
 }  // namespace
 
+namespace {
+
+constexpr std::string_view temporary_suffix = ".XXXXXX.tmp";  // X: any letter or digit
+
+}  // namespace
+
 AtomicFile::AtomicFile(fs::path destination) : destination_(std::move(destination)) {
   if (fs::is_directory(destination_)) reject("cannot write {}: it is a folder", destination_.string());
-  std::string name = destination_.string() + ".XXXXXX.tmp";
+  std::string name = destination_.string().append(temporary_suffix);
   fd_ = ::mkstemps(name.data(), 4);
   if (fd_ < 0) fail("cannot write {}: {}", destination_.string(), std::strerror(errno));
   ::fchmod(fd_, 0644);
@@ -94,6 +100,22 @@ void AtomicFile::commit() {
   const fs::path folder = destination_.has_parent_path() ? destination_.parent_path() : fs::path(".");
   const Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (directory.fd >= 0) ::fsync(directory.fd);
+}
+
+void remove_temporaries(const fs::path& folder) {
+  const auto is_temporary = [](std::string_view name) {
+    if (name.size() <= temporary_suffix.size()) return false;
+    name.remove_prefix(name.size() - temporary_suffix.size());
+    return std::equal(name.begin(), name.end(), temporary_suffix.begin(), [](char got, char wanted) {
+      return wanted == 'X' ? std::isalnum(static_cast<unsigned char>(got)) != 0 : got == wanted;
+    });
+  };
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    if (entry.is_regular_file(none) && is_temporary(entry.path().filename().string())) {
+      fs::remove(entry.path(), none);
+    }
+  }
 }
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {

@@ -37,6 +37,9 @@ class AtomicFile {
   std::uint64_t size_ = 0;
 };
 
+/// Removes what AtomicFiles of killed processes left in `folder`. Nobody else may be writing there.
+void remove_temporaries(const fs::path& folder);
+
 /// A file mapped for reading. Empty files are allowed. Throws Error(invalid) where it cannot be opened.
 class MappedFile {
  public:
