@@ -161,7 +161,7 @@ at::Tensor read_latents(const VaeOptions& options, const Vae& vae, double scale)
 
 /// Latent rows of a strip; 0: whole. By itself, pictures above 64 x 64 latents go in strips.
 std::int64_t strip_rows(const VaeOptions& options, const at::Tensor& latents) {
-  constexpr std::int64_t whole = 64, strip = 8;
+  constexpr std::int64_t whole = 64, strip = 4;
   if (options.tile == "auto") return latents.size(2) * latents.size(3) > whole * whole ? strip : 0;
   const std::int64_t rows = parse_int(options.tile, "--tile (auto, or latent rows)");
   DIFFIT_CHECK(rows >= 0, "--tile: wanted auto, 0 (off) or latent rows, got {}", rows);
@@ -248,7 +248,7 @@ void add_vae_command(CLI::App& app, CommonOptions& common) {
   decode
       ->add_option(
           "--tile", o->tile,
-          "latent rows that are computed at a time, 0 for all: less memory, the same picture; auto: 8 above "
+          "latent rows that are computed at a time, 0 for all: less memory, the same picture; auto: 4 above "
           "64 x 64 latents")
       ->capture_default_str();
   decode->footer(
