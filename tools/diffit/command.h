@@ -34,5 +34,6 @@ void add_data_command(CLI::App& app, CommonOptions& common);
 void add_ema_command(CLI::App& app, CommonOptions& common);
 void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
+void add_vae_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit

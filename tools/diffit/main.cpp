@@ -116,6 +116,7 @@ int run(int argc, char** argv) {
   add_train_command(app, common);
   add_denoise_command(app, common);
   add_data_command(app, common);
+  add_vae_command(app, common);
   add_ema_command(app, common);
   add_info_command(app, common);
   add_bench_command(app, common);
