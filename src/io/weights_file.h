@@ -6,17 +6,21 @@
 #include <vector>
 
 #include "base/file.h"
+#include "io/average.h"
 #include "io/tensor_table.h"
 
 namespace diffit {
 
-/// One of: a .safetensors file; a set of them, by its index (*.index.json, io/sharded.h). Told apart by
-/// content, not by name alone. Bytes are mapped: memory is taken when they are read. Views stay valid as long
-/// as this lives, and while it is moved. Throws Error(invalid), naming file and tensor, for anything
-/// malformed.
+/// One of: a .safetensors file; a set of them, by its index (*.index.json, io/sharded.h); a file of
+/// torch.save (io/torch_file.h). Told apart by content. Bytes are mapped: memory is taken when they are read.
+/// Views stay valid as long as this lives, and while it is moved. Throws Error(invalid), naming file and
+/// tensor, for anything malformed.
 class WeightsFile {
  public:
-  explicit WeightsFile(const fs::path& path);
+  /// `average` chooses among the state dicts of torch.save. A safetensors file that holds a training state
+  /// (metadata key diffit.state, names `weights.NAME`, `ema.NAME`, ...) is taken as it is where it is
+  /// `preferred`; else one of the two sets, without its prefix.
+  explicit WeightsFile(const fs::path& path, Average average = Average::preferred);
   ~WeightsFile();
   WeightsFile(WeightsFile&&) noexcept;
 
@@ -27,7 +31,7 @@ class WeightsFile {
   /// Error(invalid) that lists what there is, where there is none of that name.
   const TensorView& at(const std::string& name) const { return table_.at(name, path_.string()); }
   const Metadata& metadata() const { return metadata_; }
-  /// "safetensors", or "safetensors in N files".
+  /// "safetensors", "safetensors in N files", "torch".
   const std::string& kind() const { return kind_; }
 
  private:
