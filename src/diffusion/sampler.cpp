@@ -27,6 +27,12 @@ double Churn::gamma(double sigma, std::int64_t steps) const {
   return std::min(s_churn / static_cast<double>(steps), std::sqrt(2.0) - 1);
 }
 
+std::int64_t Churn::noisy_steps(const std::vector<double>& sigmas) const {
+  const auto steps = static_cast<std::int64_t>(sigmas.size()) - 1;
+  return std::count_if(sigmas.begin(), sigmas.end() - 1,
+                       [&](double sigma) { return gamma(sigma, steps) > 0; });
+}
+
 namespace {
 
 /// Algorithm 2 of EDM; without `correct` it is Euler's method.
@@ -39,7 +45,8 @@ at::Tensor edm_sampler(const Denoiser& denoise, const at::Tensor& unit_noise, co
   for (std::int64_t i = 0; i < steps; ++i) {
     const double t_i = t[static_cast<std::size_t>(i)], t_next = t[static_cast<std::size_t>(i) + 1];
     const double gamma = churn.gamma(t_i, steps);
-    const double t_hat = t_i + gamma * t_i;
+    const double t_hat =
+        gamma > 0 && churn.round_sigma ? churn.round_sigma(t_i + gamma * t_i) : t_i + gamma * t_i;
     at::Tensor x_hat = x_next;
     if (gamma > 0) {
       const at::Tensor eps = step_noise(noisy_steps++).to(at::kDouble) * churn.s_noise;
