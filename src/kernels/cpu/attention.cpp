@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/cpu/large_window.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/targets.h"
 
@@ -390,6 +391,7 @@ HWY_EXPORT(attention_backward_target);
 
 void attention_forward(const AttentionShape& shape, Element element, const void* qkv, const void* qkv_t,
                        const float* table, void* out) {
+  if (takes_large_window(shape)) return large_window_forward(shape, element, qkv, qkv_t, table, out);
   HWY_DYNAMIC_DISPATCH(attention_forward_target)(shape, element, qkv, qkv_t, table, out);
 }
 
