@@ -44,7 +44,7 @@ std::optional<Tensor> optional(const Tensor& x) {
 
 PackedLinear::PackedLinear(const Tensor& weight, const Tensor& bias, std::int64_t rows)
     : bias_(bias), packed_(fast_kernels() && weight.is_cpu() && onednn_takes(weight.scalar_type())) {
-  weight_ = packed_ ? operators().reorder.call(weight.contiguous(), rows) : weight;
+  weight_ = packed_ ? operators().reorder.call(weight.contiguous(), rows) : weight.clone();
 }
 
 Tensor PackedLinear::operator()(const Tensor& x) const {

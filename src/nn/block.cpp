@@ -6,11 +6,6 @@
 
 namespace diffit {
 
-namespace {
-
-constexpr double kLayerNormEps = 1e-6;  // released code
-
-/// [N, N] int64, N = w * w: which row of the bias table query i and key j take.
 at::Tensor relative_position_index(std::int64_t w) {
   const at::Tensor position = at::arange(w * w, at::kLong);
   const at::Tensor y = at::floor_divide(position, w), x = at::remainder(position, w);
@@ -18,8 +13,6 @@ at::Tensor relative_position_index(std::int64_t w) {
   const at::Tensor dx = x.unsqueeze(1) - x.unsqueeze(0) + (w - 1);
   return dy * (2 * w - 1) + dx;
 }
-
-}  // namespace
 
 Tmsa::Tmsa(std::int64_t width, std::int64_t time_width, std::int64_t heads_, std::int64_t window_)
     : qkv_temb(time_width, 3 * width),

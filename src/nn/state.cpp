@@ -124,6 +124,8 @@ void load_parameters(const ParameterList& parameters, std::span<const TensorView
         complaints.add("{}: not the index of this window", view.name);
     } else if (!finite(value)) {
       complaints.add("{}: holds NaN or infinity", view.name);
+    } else if (p.take) {
+      p.take(value);
     } else {
       p.tensor.copy_(value);
     }
