@@ -65,6 +65,31 @@ struct Bfloat16Dot {
 };
 #endif
 
+/// 2^x for x <= 0, 0 below -126; relative error 2^-22 where Dot is of float32, 2^-14 (of bfloat16's 2^-8)
+/// else. NaN stays NaN.
+template <class Dot>
+HWY_INLINE Vec power_of_two(Vec unclamped) {
+  const F32 d;
+  const U32 bits;
+  const Vec x = hn::Max(hn::Set(d, -126.0F), unclamped);
+  const Vec magic =
+      hn::Set(d, 12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
+  const Vec shifted = hn::Add(x, magic);
+  const Vec r = hn::Sub(x, hn::Sub(shifted, magic));  // |r| <= 1/2
+  // Taylor's series of 2^r: ln(2)^k / k!
+  Vec p = hn::Set(d, 9.61812911e-3F);
+  if constexpr (Dot::numbers == 1) {
+    p = hn::MulAdd(hn::Set(d, 1.54035304e-4F), r, hn::Set(d, 1.33335581e-3F));
+    p = hn::MulAdd(p, r, hn::Set(d, 9.61812911e-3F));
+  }
+  p = hn::MulAdd(p, r, hn::Set(d, 5.55041087e-2F));
+  p = hn::MulAdd(p, r, hn::Set(d, 2.40226507e-1F));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.93147181e-1F));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(bits, shifted));
+  return hn::BitCast(d, hn::Add(hn::BitCast(bits, p), exponent));
+}
+
 /// R rows by V vectors of C = start + A B. A's unit (row, k) is a[row * a_row + k * a_k]; row k of B is V
 /// vectors at b + k * b_k; the sums of row r and vector v begin with start(r, v) and go to finish(r, v, sum).
 template <class Dot, int R, int V, class Start, class Finish>

@@ -36,31 +36,6 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-/// 2^x for x <= 0, 0 below -126; relative error of float32's rounding, or a tenth of bfloat16's. NaN stays
-/// NaN.
-template <class Dot>
-HWY_INLINE Vec power_of_two(Vec unclamped) {
-  const F32 d;
-  const U32 bits;
-  const Vec x = hn::Max(hn::Set(d, -126.0F), unclamped);
-  const Vec magic =
-      hn::Set(d, 12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
-  const Vec shifted = hn::Add(x, magic);
-  const Vec r = hn::Sub(x, hn::Sub(shifted, magic));  // |r| <= 1/2
-  // Taylor's series of 2^r: ln(2)^k / k!
-  Vec p = hn::Set(d, 9.61812911e-3F);
-  if constexpr (Dot::numbers == 1) {
-    p = hn::MulAdd(hn::Set(d, 1.54035304e-4F), r, hn::Set(d, 1.33335581e-3F));
-    p = hn::MulAdd(p, r, hn::Set(d, 9.61812911e-3F));
-  }
-  p = hn::MulAdd(p, r, hn::Set(d, 5.55041087e-2F));
-  p = hn::MulAdd(p, r, hn::Set(d, 2.40226507e-1F));
-  p = hn::MulAdd(p, r, hn::Set(d, 6.93147181e-1F));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(bits, shifted));
-  return hn::BitCast(d, hn::Add(hn::BitCast(bits, p), exponent));
-}
-
 struct LargeWindow {
   AttentionShape shape;
   std::int64_t tokens, rows, columns, span;
