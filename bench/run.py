@@ -106,7 +106,7 @@ def main():
 
     head = ["config", "what", "dtype", "diffit img/s", f"{rival} img/s", "ratio", "lowest", "highest", "share"]
     print(f"{machine()}; {args.threads} threads, {args.rounds} rounds", flush=True)
-    print("{:<15}{:<9}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}".format(*head), flush=True)
+    print("{:<15}{:<11}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}".format(*head), flush=True)
     rows, figures = [], []
     for config in args.configs:
         for what in args.what:
@@ -121,7 +121,7 @@ def main():
                        f"{statistics.median(shares):.0%}" if shares else ""]
                 rows.append(row)
                 figures.append({"config": config, "what": what, "dtype": dtype, "pairs": pairs, "shares": shares})
-                print("{:<15}{:<9}{:<6}{:>13.1f}{:>22.1f}{:>8.2f}{:>9.2f}{:>9.2f}{:>7}".format(*row), flush=True)
+                print("{:<15}{:<11}{:<6}{:>13.1f}{:>22.1f}{:>8.2f}{:>9.2f}{:>9.2f}{:>7}".format(*row), flush=True)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "rival": rival, "figures": figures}, indent=1) + "\n")
     if args.markdown:
