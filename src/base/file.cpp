@@ -108,6 +108,18 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
 
+bool MappedFile::holds(std::span<const std::byte> part) const {
+  return part.data() >= bytes_.data() && part.data() + part.size() <= bytes_.data() + bytes_.size();
+}
+
+void MappedFile::done_with(std::span<const std::byte> part) const {
+  if (part.empty() || !holds(part)) return;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = static_cast<std::size_t>(part.data() - bytes_.data());
+  const std::size_t first = begin / page * page;  // a page shared with a neighbour is read again, no more
+  ::madvise(const_cast<std::byte*>(bytes_.data()) + first, begin + part.size() - first, MADV_DONTNEED);
+}
+
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }

@@ -47,6 +47,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// True where `part` lies in bytes().
+  bool holds(std::span<const std::byte> part) const;
+  /// `part` of bytes() will not be read soon: its pages leave this process's memory, and come back when read.
+  void done_with(std::span<const std::byte> part) const;
   const fs::path& path() const { return path_; }
 
  private:

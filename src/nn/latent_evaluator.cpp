@@ -104,11 +104,12 @@ struct LatentEvaluator::Weights {
 };
 
 LatentEvaluator::LatentEvaluator(const LatentConfig& config, std::span<const TensorView> tensors,
-                                 const std::string& where, at::ScalarType dtype, at::Device device)
+                                 const std::string& where, at::ScalarType dtype, at::Device device,
+                                 const std::function<void(const TensorView&)>& done_with)
     : config_(config), dtype_(dtype), device_(device), weights_(std::make_unique<Weights>()) {
   check_config(config_, where);
   const at::NoGradGuard no_grad;
-  load_parameters(weights_->wanted(config_, dtype, device), tensors, "", where);
+  load_parameters(weights_->wanted(config_, dtype, device), tensors, "", where, done_with);
   weights_->patch = weights_->patch.flatten(1);
   weights_->position = weights_->position.squeeze(0);
 

@@ -34,7 +34,8 @@ class LatentEvaluator {
   /// load_parameters.
   ///   dtype   at::kFloat or at::kBFloat16, to compute in
   LatentEvaluator(const LatentConfig& config, std::span<const TensorView> tensors, const std::string& where,
-                  at::ScalarType dtype, at::Device device);
+                  at::ScalarType dtype, at::Device device,
+                  const std::function<void(const TensorView&)>& done_with = {});
   ~LatentEvaluator();
   LatentEvaluator(LatentEvaluator&&) noexcept;
   LatentEvaluator& operator=(LatentEvaluator&&) noexcept;

@@ -1,23 +1,30 @@
-// Model files: safetensors that describe themselves by the metadata key "diffit.config".
+// Model files: weights that describe themselves by the metadata key "diffit.config".
 #pragma once
 
 #include <string>
 #include <variant>
 
+#include "io/weights_file.h"
 #include "nn/state.h"
 
 namespace diffit {
 
 inline constexpr const char* kConfigKey = "diffit.config";
+/// Metadata of a file that training resumes from, and that is no model as it is.
+inline constexpr const char* kStateKey = "diffit.state";
 
 /// The configuration that a file states; without one, that of a released latent checkpoint, from names and
 /// shapes.
-ModelConfig config_of(const SafetensorsFile& file);
+ModelConfig config_of(const WeightsFile& file);
+
+/// Error(invalid) lists every tensor that the model of `config` lacks, has no use for, or has in another
+/// shape or kind. No weight is read.
+void check_model(const WeightsFile& file, const ModelConfig& config);
 
 using Model = std::variant<ImageDiffiT, LatentDiffiT>;
 
 /// A model with its weights, ready to be evaluated. Error(invalid) lists every tensor that does not fit.
-Model load_model(const SafetensorsFile& file, at::Device device);
+Model load_model(const WeightsFile& file, at::Device device);
 
 /// Writes weights under the names of `parameters`, whole or not at all. `extra` is added to the metadata.
 /// A weight that is not finite is Error(failed): no such file is ever written.

@@ -32,6 +32,7 @@ void add_denoise_command(CLI::App& app, CommonOptions& common);
 void add_train_command(CLI::App& app, CommonOptions& common);
 void add_data_command(CLI::App& app, CommonOptions& common);
 void add_ema_command(CLI::App& app, CommonOptions& common);
+void add_convert_command(CLI::App& app, CommonOptions& common);
 void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
 
