@@ -3,10 +3,13 @@
 
     ./dev bench                                   everything: about ten minutes on two cores
     ./dev bench --configs fashion-mnist --rounds 9
+    ./dev bench --configs latent-256 --depth 28   the released DiffiT-XL/2 whole, one guided evaluation (batch 2)
     ./dev bench --markdown docs/speed.md          the table with machine and commit, for the docs
 
 A round runs both programs for a few seconds, one after the other; the ratio is taken within the round, so that a machine
-that slows down slows both. Above 1: diffit is faster.
+that slows down slows both. Above 1: diffit is faster. For latent models `share` is the part of this machine's own rate of
+matrix products (the better of LibTorch's two operators, on the same shapes in the same process) that an evaluation reaches,
+work of attention included.
 """
 import argparse
 import json
@@ -20,6 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = {"smoke": 32, "fashion-mnist": 64, "cifar10": 16}  # and the images a pass
+# Blocks are all alike: a few of them (--depth) tell as much as the released 28.
+LATENT = {"latent-256": {"input_size": 32}, "latent-512": {"input_size": 64}}
+LATENT_WHAT = {"latent-256": ["forward", "attention"], "latent-512": ["attention"]}
+LATENT_MODEL = {"patch": 2, "hidden": 1152, "heads": 16, "mlp_ratio": 4.0, "classes": 1000, "in_channels": 4}
 MODEL_KEYS = ["resolution", "channels", "depth", "window", "head_dim", "mlp_ratio", "classes", "in_channels"]
 OPEN = {"resolution": 32, "classes": 0, "in_channels": 3, "window": 4, "head_dim": 32, "mlp_ratio": 4.0}
 
@@ -48,6 +55,23 @@ def rates(args, config, what, dtype):
     return pairs
 
 
+def latent_rates(args, config, what, dtype):
+    """The same for a latent model, and the share of the machine's own rate."""
+    model = LATENT_MODEL | LATENT[config] | {"depth": args.depth}
+    batch = args.batch or 2
+    common = ["--what", what, "--dtype", dtype, "--batch", str(batch), "--seconds", str(args.seconds)]
+    common += ["--threads", str(args.threads)]
+    sets = [f"--set=model.{key}={value}" for key, value in model.items()]
+    ours = [str(args.diffit), "bench", "latent", *sets, *common, "--rounds", "1", "--json"]
+    theirs = [str(args.python), str(ROOT / "bench/rivals/measure_latent.py"), "--config", json.dumps(model), *common]
+    pairs, shares = [], []
+    for _ in range(args.rounds):
+        mine, rival = run(ours), run(theirs)
+        pairs.append((1e3 * batch / mine["milliseconds"]["median"], 1e3 * batch / rival["milliseconds"]))
+        shares.append(mine["share"]["median"])
+    return pairs, shares
+
+
 def machine():
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -60,8 +84,10 @@ def machine():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configs", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
-    parser.add_argument("--what", nargs="+", default=["train", "forward"], choices=["train", "forward"])
+    parser.add_argument("--configs", nargs="+", default=[*CONFIGS, *LATENT], choices=[*CONFIGS, *LATENT])
+    parser.add_argument("--what", nargs="+", default=["train", "forward", "attention"],
+                        choices=["train", "forward", "attention"])
+    parser.add_argument("--depth", type=int, default=4, help="blocks of latent models; the released ones have 28")
     parser.add_argument("--dtypes", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
@@ -75,27 +101,33 @@ def main():
     parser.add_argument("--markdown", type=Path, help="writes the table there")
     args = parser.parse_args()
     rival = "torch.compile" if args.compile else "eager PyTorch"
+    if args.compile or args.channels_last:
+        args.configs = [config for config in args.configs if config not in LATENT]
 
-    head = ["config", "what", "dtype", "diffit img/s", f"{rival} img/s", "ratio", "lowest", "highest"]
+    head = ["config", "what", "dtype", "diffit img/s", f"{rival} img/s", "ratio", "lowest", "highest", "share"]
     print(f"{machine()}; {args.threads} threads, {args.rounds} rounds", flush=True)
-    print("{:<15}{:<9}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}".format(*head), flush=True)
+    print("{:<15}{:<11}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}".format(*head), flush=True)
     rows, figures = [], []
     for config in args.configs:
         for what in args.what:
+            if what not in LATENT_WHAT.get(config, ["train", "forward"]):
+                continue
             for dtype in args.dtypes:
-                pairs = rates(args, config, what, dtype)
+                pairs, shares = latent_rates(args, config, what, dtype) if config in LATENT else \
+                    (rates(args, config, what, dtype), [])
                 ratios = [ours / theirs for ours, theirs in pairs]
                 row = [config, what, dtype, statistics.median(p[0] for p in pairs),
-                       statistics.median(p[1] for p in pairs), statistics.median(ratios), min(ratios), max(ratios)]
+                       statistics.median(p[1] for p in pairs), statistics.median(ratios), min(ratios), max(ratios),
+                       f"{statistics.median(shares):.0%}" if shares else ""]
                 rows.append(row)
-                figures.append({"config": config, "what": what, "dtype": dtype, "pairs": pairs})
-                print("{:<15}{:<9}{:<6}{:>13.1f}{:>22.1f}{:>8.2f}{:>9.2f}{:>9.2f}".format(*row), flush=True)
+                figures.append({"config": config, "what": what, "dtype": dtype, "pairs": pairs, "shares": shares})
+                print("{:<15}{:<11}{:<6}{:>13.1f}{:>22.1f}{:>8.2f}{:>9.2f}{:>9.2f}{:>7}".format(*row), flush=True)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "rival": rival, "figures": figures}, indent=1) + "\n")
     if args.markdown:
         lines = ["# Speed", "", f"`./dev bench`, {args.rounds} rounds, {args.threads} threads. {machine()}.", "",
-                 "| " + " | ".join(head) + " |", "|---|---|---|--:|--:|--:|--:|--:|"]
-        lines += ["| {} | {} | {} | {:.1f} | {:.1f} | **{:.2f}** | {:.2f} | {:.2f} |".format(*row) for row in rows]
+                 "| " + " | ".join(head) + " |", "|---|---|---|--:|--:|--:|--:|--:|--:|"]
+        lines += ["| {} | {} | {} | {:.1f} | {:.1f} | **{:.2f}** | {:.2f} | {:.2f} | {} |".format(*row) for row in rows]
         args.markdown.write_text("\n".join(lines) + "\n")
 
 

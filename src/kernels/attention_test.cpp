@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/cpu/large_window.h"
 #include "kernels/ops.h"
 #include "kernels/pch.h"
 #include "kernels/testing.h"
@@ -20,10 +21,20 @@ std::string name_of(const Case& c, at::ScalarType type) {
 }
 
 // Head widths with and without remainders, windows of 4, 9, 16, 64 and 256 tokens, maps that are not square,
-// batches small enough that work is split by head and large enough that it is split by strip.
-const Case cases[] = {{1, 2, 4, 1, 8, 2},   {2, 6, 3, 2, 12, 3},    {3, 8, 12, 4, 16, 4},
-                      {2, 8, 8, 3, 32, 8},  {1, 16, 8, 2, 72, 8},   {5, 16, 16, 2, 16, 4},
-                      {17, 4, 4, 2, 20, 4}, {1, 16, 16, 2, 24, 16}, {2, 7, 14, 1, 40, 7}};
+// batches small enough that work is split by head and large enough that it is split by strip. Windows of 16
+// and more pixels have a kernel of their own: one and several of them on a map, odd head widths.
+const Case cases[] = {{1, 2, 4, 1, 8, 2},    {2, 6, 3, 2, 12, 3},    {3, 8, 12, 4, 16, 4},
+                      {2, 8, 8, 3, 32, 8},   {1, 16, 8, 2, 72, 8},   {5, 16, 16, 2, 16, 4},
+                      {17, 4, 4, 2, 20, 4},  {1, 16, 16, 2, 24, 16}, {2, 7, 14, 1, 40, 7},
+                      {2, 32, 16, 1, 9, 16}, {1, 16, 48, 2, 35, 16}, {2, 16, 16, 3, 72, 16}};
+// Too large for a backward pass by kernel.
+const Case wide_cases[] = {{2, 32, 32, 2, 72, 32}, {1, 48, 48, 1, 17, 48}};
+
+/// Whether q, k, v and the probabilities are rounded to bfloat16 on their way.
+bool rounds_operands(const Case& c, at::ScalarType type) {
+  const cpu::AttentionShape shape{c.batch, c.height, c.width, c.heads, c.head_dim, c.window};
+  return type == at::kBFloat16 && cpu::takes_large_window(shape) && cpu::multiplies_bfloat16();
+}
 
 struct Inputs {
   Tensor qkv, qkv_t, table, d_out;
@@ -43,12 +54,14 @@ struct Results {
 
 using Operation = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, std::int64_t, std::int64_t);
 
-Results run(Operation operation, const Case& c, const Inputs& inputs, std::optional<at::ScalarType> as = {}) {
+Results run(Operation operation, const Case& c, const Inputs& inputs, std::optional<at::ScalarType> as = {},
+            bool gradients = true) {
   const auto leaf = [&](const Tensor& x) {
-    return (as ? x.to(*as) : x).detach().clone().requires_grad_(true);
+    return (as ? x.to(*as) : x).detach().clone().requires_grad_(gradients);
   };
   const Tensor qkv = leaf(inputs.qkv), qkv_t = leaf(inputs.qkv_t), table = leaf(inputs.table);
   const Tensor out = operation(qkv, qkv_t, table, c.heads, c.window);
+  if (!gradients) return {out, {}, {}, {}};
   out.backward(inputs.d_out.to(out.scalar_type()));
   return {out.detach(), qkv.grad(), qkv_t.grad(), table.grad()};
 }
@@ -58,12 +71,10 @@ Results run(Operation operation, const Case& c, const Inputs& inputs, std::optio
 /// gradient.
 void expect_within_rounding(const Case& c, at::ScalarType type) {
   const Inputs inputs = make_inputs(c, type);
-  const Results want = run(&definition::tmsa_attention, c, inputs, at::kDouble);
-  const Results got = run(&tmsa_attention, c, inputs);
+  const bool gradients = c.window <= cpu::largest_backward_window;
+  const Results want = run(&definition::tmsa_attention, c, inputs, at::kDouble, gradients);
+  const Results got = run(&tmsa_attention, c, inputs, {}, gradients);
   ASSERT_EQ(got.out.scalar_type(), type);
-  ASSERT_EQ(got.d_qkv.scalar_type(), type);
-  ASSERT_EQ(got.d_qkv_t.scalar_type(), type);
-  ASSERT_EQ(got.d_table.scalar_type(), at::kFloat);
 
   const auto parts = (inputs.qkv.to(at::kDouble) + inputs.qkv_t.to(at::kDouble).unsqueeze(1).unsqueeze(1))
                          .reshape({-1, 3, c.heads, c.head_dim});
@@ -73,15 +84,23 @@ void expect_within_rounding(const Case& c, at::ScalarType type) {
   const double tokens = static_cast<double>(c.window * c.window), width = static_cast<double>(c.head_dim);
   const double pixels = static_cast<double>(c.height * c.width);
   const double scale = 1 / std::sqrt(width), lambda_epsilon = 4 * testing::epsilon(at::kFloat);
+  const double bias = inputs.table.abs().max().item<double>();
   const double probability =
-      lambda_epsilon * (std::sqrt(width) * (scale * q * k + 1) + std::sqrt(tokens) + 4);  // relative
+      lambda_epsilon * (std::sqrt(width) * (scale * q * k + 1) + bias + std::sqrt(tokens) + 4);  // relative
+  // Where operands are rounded: q and k (their dot product by Cauchy and Schwarz), then v and the
+  // probability.
+  const double operands = rounds_operands(c, type) ? testing::epsilon(type) * (2 * scale * q * k + 2) : 0;
   const double dscore = 2 * g * v * (probability + lambda_epsilon * (std::sqrt(width) + std::sqrt(tokens)));
   const double dqkv = std::max(
       {scale * k * dscore, scale * q * dscore * std::sqrt(tokens), probability * g * std::sqrt(tokens)});
   const auto rounded = [&](const Tensor& x) { return testing::epsilon(type) * x.abs(); };
 
   const std::string name = name_of(c, type);
-  expect_close(got.out, want.out, probability * v + rounded(want.out), name + " out");
+  expect_close(got.out, want.out, (probability + operands) * v + rounded(want.out), name + " out");
+  if (!gradients) return;
+  ASSERT_EQ(got.d_qkv.scalar_type(), type);
+  ASSERT_EQ(got.d_qkv_t.scalar_type(), type);
+  ASSERT_EQ(got.d_table.scalar_type(), at::kFloat);
   expect_close(got.d_qkv, want.d_qkv, dqkv + rounded(want.d_qkv), name + " d_qkv");
   expect_close(got.d_qkv_t, want.d_qkv_t, dqkv * std::sqrt(pixels) + rounded(want.d_qkv_t),
                name + " d_qkv_t");
@@ -91,10 +110,12 @@ void expect_within_rounding(const Case& c, at::ScalarType type) {
 
 TEST(TmsaAttention, Float32AgreesWithDefinitionInFloat64) {
   for (const Case& c : cases) expect_within_rounding(c, at::kFloat);
+  for (const Case& c : wide_cases) expect_within_rounding(c, at::kFloat);
 }
 
 TEST(TmsaAttention, Bfloat16AgreesWithDefinitionInFloat64) {
   for (const Case& c : cases) expect_within_rounding(c, at::kBFloat16);
+  for (const Case& c : wide_cases) expect_within_rounding(c, at::kBFloat16);
 }
 
 TEST(TmsaAttention, WithoutGradientGivesTheSameAsWithIt) {
@@ -140,20 +161,30 @@ TEST(TmsaAttention, TakesMapsThatAreNotContiguous) {
   EXPECT_TRUE(at::equal(tmsa_attention(strided, inputs.qkv_t, inputs.table, c.heads, c.window), want));
 }
 
+// Both kernels: of small windows and of large ones.
+const Case extreme_cases[] = {cases[2], cases[11]};
+
 TEST(TmsaAttention, SurvivesScoresThatOverflowAnExponential) {
-  const Case c = cases[2];
-  Inputs inputs = make_inputs(c, at::kFloat);
-  inputs.qkv *= 40;
-  const Tensor out = tmsa_attention(inputs.qkv, inputs.qkv_t, inputs.table, c.heads, c.window);
-  EXPECT_TRUE(out.isfinite().all().item<bool>());
+  for (const Case& c : extreme_cases) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const Inputs inputs = make_inputs(c, type);
+      const Tensor out = tmsa_attention(inputs.qkv * 40, inputs.qkv_t, inputs.table, c.heads, c.window);
+      EXPECT_TRUE(out.isfinite().all().item<bool>()) << name_of(c, type);
+    }
+  }
 }
 
 TEST(TmsaAttention, PassesOnWhatIsNotANumber) {
-  const Case c = cases[2];
-  Inputs inputs = make_inputs(c, at::kFloat);
-  inputs.qkv[0][0][0][0] = std::nan("");
-  const Tensor out = tmsa_attention(inputs.qkv, inputs.qkv_t, inputs.table, c.heads, c.window);
-  EXPECT_TRUE(out.isnan().any().item<bool>());
+  for (const Case& c : extreme_cases) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      for (const std::int64_t part : {0, 1, 2}) {
+        Inputs inputs = make_inputs(c, type);
+        inputs.qkv[0][0][0][part * c.heads * c.head_dim] = std::nan("");
+        const Tensor out = tmsa_attention(inputs.qkv, inputs.qkv_t, inputs.table, c.heads, c.window);
+        EXPECT_TRUE(out.isnan().any().item<bool>()) << name_of(c, type) << " part " << part;
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -52,6 +52,11 @@ Tensor layer_norm(const Tensor& x, double eps) {
   return at::layer_norm(x, {x.size(-1)}, {}, {}, eps).to(x.scalar_type());
 }
 
+Tensor add_layer_norm(Tensor& stream, const Tensor& added, double eps) {
+  stream.add_(added);
+  return layer_norm(stream, eps).to(added.scalar_type());
+}
+
 Tensor gelu_tanh(const Tensor& x) {
   return at::gelu(x, "tanh");
 }

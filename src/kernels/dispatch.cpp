@@ -1,5 +1,7 @@
 #include "kernels/dispatch.h"
 
+#include <ATen/core/dispatch/Dispatcher.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -38,6 +40,14 @@ const char* cpu_kernel_target() {
 bool takes_cpu_kernel(const at::Tensor& x) {
   return fast_kernels() && x.is_cpu() &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && cpu::has_vector_target();
+}
+
+bool onednn_takes(at::ScalarType type) {
+  static const bool takes_bfloat16 = [] {
+    const auto asked = c10::Dispatcher::singleton().findSchema({"mkldnn::_is_mkldnn_bf16_supported", ""});
+    return asked.has_value() && asked->typed<bool()>().call();
+  }();
+  return at::globalContext().hasMKLDNN() && (type == at::kFloat || (type == at::kBFloat16 && takes_bfloat16));
 }
 
 bool needs_grad(std::initializer_list<at::Tensor> tensors) {

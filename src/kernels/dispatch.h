@@ -13,6 +13,9 @@ namespace diffit {
 /// bfloat16 tensor on the CPU.
 bool takes_cpu_kernel(const at::Tensor& x);
 
+/// Whether LibTorch's oneDNN multiplies matrices of this type natively.
+bool onednn_takes(at::ScalarType type);
+
 /// Whether autograd must record an operation on these.
 bool needs_grad(std::initializer_list<at::Tensor> tensors);
 

@@ -2,7 +2,6 @@
 // does not depend, to the last bit, on the other rows of the batch or on the number of threads. LibTorch's
 // own linear depends on both, and takes twice as long in float32.
 #include <ATen/autocast_mode.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 
 #include "kernels/cpu/linear.h"
 #include "kernels/dispatch.h"
@@ -15,14 +14,6 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-bool onednn_takes(at::ScalarType type) {
-  static const bool takes_bfloat16 = [] {
-    const auto asked = c10::Dispatcher::singleton().findSchema({"mkldnn::_is_mkldnn_bf16_supported", ""});
-    return asked.has_value() && asked->typed<bool()>().call();
-  }();
-  return at::globalContext().hasMKLDNN() && (type == at::kFloat || (type == at::kBFloat16 && takes_bfloat16));
-}
 
 /// An undefined tensor as autograd and ATen want it.
 std::optional<Tensor> optional(const Tensor& x) {

@@ -87,6 +87,16 @@ Tensor layer_norm(const Tensor& x, double eps) {
   return y;
 }
 
+Tensor add_layer_norm(Tensor& stream, const Tensor& added, double eps) {
+  if (!takes_cpu_kernel(added) || stream.scalar_type() != at::kFloat || !stream.is_contiguous()) {
+    return definition::add_layer_norm(stream, added, eps);
+  }
+  const Tensor rows = added.contiguous(), y = at::empty_like(rows);
+  cpu::add_layer_norm(rows.numel() / rows.size(-1), rows.size(-1), element_of(rows),
+                      stream.mutable_data_ptr<float>(), rows.const_data_ptr(), eps, y.mutable_data_ptr());
+  return y;
+}
+
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
                   bool silu) {
   if (!takes_cpu_kernel(x)) return definition::group_norm(x, groups, weight, bias, eps, silu);

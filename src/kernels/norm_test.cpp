@@ -57,6 +57,26 @@ TEST(LayerNorm, AgreesWithDefinitionInFloat64) {
   }
 }
 
+TEST(AddLayerNorm, AgreesWithDefinitionInFloat64) {
+  for (const Rows& c : row_cases) {
+    for (const at::ScalarType type : types) {
+      at::manual_seed(4);
+      const double eps = 1e-6;
+      const Tensor before = at::randn({1, c.rows, c.width}) * 2 + 1, added = at::randn_like(before).to(type);
+      Tensor stream = before.clone(), exact = before.to(at::kDouble);
+      const Tensor got = add_layer_norm(stream, added, eps);
+      const Tensor want = definition::add_layer_norm(exact, added.to(at::kDouble), eps);
+      ASSERT_EQ(got.scalar_type(), type);
+
+      const std::string name = fmt::format("{} rows of {} {}", c.rows, c.width, c10::toString(type));
+      expect_close(stream, exact, rounding(exact, at::kFloat), name + " stream");
+      const Tensor inverse = (exact.var(-1, /*unbiased=*/false, /*keepdim=*/true) + eps).rsqrt();
+      const double n = largest(want) + 1, step = lambda * epsilon(at::kFloat) * (std::sqrt(c.width) + 5);
+      expect_close(got, want, step * (n + largest(exact) * inverse) * n + rounding(want, type), name + " y");
+    }
+  }
+}
+
 TEST(LayerNorm, DoesNotDependOnThreadsOrBatch) {
   for (const at::ScalarType type : types) {
     const Tensor x = at::randn({9, 50, 40}).to(type), d_y = at::randn_like(x);

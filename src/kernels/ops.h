@@ -1,7 +1,7 @@
 // The operations that LibTorch lacks or is slow at. Each is declared once; its definition in plain ATen
 // (`definition::` below, same arguments) is the fallback on any device and the oracle of the fast paths in
-// cpu/ and cuda/. All are differentiable; all take float32 or bfloat16 (accumulating in float32) and
-// return the dtype of their first argument.
+// cpu/ and cuda/. All are differentiable (but add_layer_norm); all take float32 or bfloat16 (accumulating in
+// float32) and return the dtype of their first argument.
 //
 // Shapes: B batch, H W map height and width, C channels, w window, N = w*w tokens a window.
 // Maps are [B, H, W, C] contiguous: a window is a strided view of such a map, never a copy.
@@ -25,6 +25,10 @@ at::Tensor tmsa_attention(const at::Tensor& qkv, const at::Tensor& qkv_t, const 
 
 /// LayerNorm over the last axis, without affine: (x - mean) / sqrt(var + eps).
 at::Tensor layer_norm(const at::Tensor& x, double eps);
+
+/// stream += added, in place, then LayerNorm(stream) in the dtype of `added`: a residual stream that stays in
+/// float32 while layers compute in less. Not differentiable; stream [..., C] f32, added [..., C].
+at::Tensor add_layer_norm(at::Tensor& stream, const at::Tensor& added, double eps);
 
 /// GELU by its tanh approximation: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
 at::Tensor gelu_tanh(const at::Tensor& x);
@@ -55,6 +59,7 @@ namespace definition {
 at::Tensor tmsa_attention(const at::Tensor& qkv, const at::Tensor& qkv_t, const at::Tensor& table,
                           std::int64_t heads, std::int64_t window);
 at::Tensor layer_norm(const at::Tensor& x, double eps);
+at::Tensor add_layer_norm(at::Tensor& stream, const at::Tensor& added, double eps);
 at::Tensor gelu_tanh(const at::Tensor& x);
 at::Tensor group_norm(const at::Tensor& x, std::int64_t groups, const at::Tensor& weight,
                       const at::Tensor& bias, double eps, bool silu);

@@ -7,11 +7,6 @@
 
 namespace diffit {
 
-namespace {
-
-constexpr double kLayerNormEps = 1e-6;  // released code
-
-/// [N, N] int64, N = w * w: which row of the bias table query i and key j take.
 at::Tensor relative_position_index(std::int64_t w) {
   const at::Tensor position = at::arange(w * w, at::kLong);
   const at::Tensor y = at::floor_divide(position, w), x = at::remainder(position, w);
@@ -19,6 +14,8 @@ at::Tensor relative_position_index(std::int64_t w) {
   const at::Tensor dx = x.unsqueeze(1) - x.unsqueeze(0) + (w - 1);
   return dy * (2 * w - 1) + dx;
 }
+
+namespace {
 
 /// That of a layer before with the same window, where the list has one.
 at::Tensor shared_index(const ParameterList& list, std::int64_t w) {

@@ -5,6 +5,12 @@
 
 namespace diffit {
 
+/// [N, N] int64, N = w * w: which row of the bias table query i and key j take.
+at::Tensor relative_position_index(std::int64_t w);
+
+/// LayerNorm's epsilon, as released.
+inline constexpr double kLayerNormEps = 1e-6;
+
 /// Time-dependent multihead self-attention (DiffiT eq. 3 to 6). The time token is one vector per sample, so
 /// its projection is one 3C vector per sample, never a token-sized tensor.
 struct Tmsa {

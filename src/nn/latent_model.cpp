@@ -53,7 +53,7 @@ at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, co
                    position_.reshape({1, grid, grid, config_.hidden});
   const at::Tensor condition = t_embedder_(t) + y_embedder_(y);
   for (const Block& block : blocks_) map = block(map, condition);
-  return final_(at::silu(layer_norm(map, 1e-6)))
+  return final_(at::silu(layer_norm(map, kLayerNormEps)))
       .reshape({batch, grid, grid, p, p, out})
       .permute({0, 5, 1, 3, 2, 4})
       .reshape({batch, out, grid * p, grid * p});

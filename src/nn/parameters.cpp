@@ -7,6 +7,12 @@
 
 namespace diffit {
 
+void ParameterList::add(std::string name, at::IntArrayRef shape,
+                        std::function<void(const at::Tensor& values)> take) {
+  const at::Tensor shape_alone = at::empty({}, at::kFloat).expand(shape);
+  items_.push_back({std::move(name), shape_alone, Start::fixed, std::move(take)});
+}
+
 std::vector<Parameter> ParameterList::trained() const {
   std::vector<Parameter> chosen;
   for (const Parameter& p : items_) {

@@ -27,6 +27,9 @@ struct Parameter {
   std::string name;   // "blocks.0.attn.qkv.weight": the reference's
   at::Tensor tensor;  // shares storage with the module's own
   Start start;
+  /// Set where a file's values are not to be copied into `tensor`, which then has the shape alone: called
+  /// with a tensor of the file's type that is valid during the call.
+  std::function<void(const at::Tensor& values)> take = {};
 
   bool trained() const { return start != Start::fixed && start != Start::buffer; }
 };
@@ -37,6 +40,8 @@ class ParameterList {
   void add(std::string name, const at::Tensor& tensor, Start start) {
     items_.push_back({std::move(name), tensor, start});
   }
+  /// A parameter that is not kept as a tensor.
+  void add(std::string name, at::IntArrayRef shape, std::function<void(const at::Tensor& values)> take);
   const std::vector<Parameter>& items() const { return items_; }
   auto begin() const { return items_.begin(); }
   auto end() const { return items_.end(); }

@@ -169,6 +169,8 @@ void load_parameters(const ParameterList& parameters, std::span<const TensorView
       if (!holds_index(*view, p->tensor)) complaints.add("{}: not the index of this window", view->name);
     } else if (!all_finite(*view)) {
       complaints.add("{}: holds NaN or infinity", view->name);
+    } else if (p->take) {
+      p->take(borrow(*view));
     } else {
       p->tensor.copy_(borrow(*view));
     }

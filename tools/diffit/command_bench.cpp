@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "kernels/autocast.h"
+#include "tools/diffit/bench_latent.h"
 #include "tools/diffit/machine.h"
 #include "train/trainer.h"
 
@@ -14,7 +15,7 @@ struct BenchOptions {
   std::string config;
   std::vector<std::string> set;
   std::string what = "train";
-  std::int64_t batch = 0;
+  std::int64_t batch = 0, depth = -1;
   int rounds = 5;
   double seconds = 2;
 };
@@ -60,11 +61,24 @@ std::vector<double> measure(const BenchOptions& options, double pictures, const 
   return rates;
 }
 
+void run_latent(Json model, const std::string& where, const BenchOptions& options, const Machine& machine,
+                const CommonOptions& common) {
+  if (options.depth >= 0) model["depth"] = options.depth;
+  LatentBenchOptions latent{.rounds = options.rounds, .seconds = options.seconds};
+  if (options.what != "train") latent.what = options.what;
+  if (options.batch > 0) latent.batch = options.batch;
+  bench_latent(std::get<LatentConfig>(read_model_config(model, where + ": model")), latent, machine, common);
+}
+
 void run_bench(const BenchOptions& options, const CommonOptions& common) {
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
-  const std::string where = preset_path(options.config).string();
-  Json toml = parse_toml(read_text(where, 1 << 20), where);
+  const bool released = options.config == "latent";
+  const std::string where = released ? "latent" : preset_path(options.config).string();
+  Json toml = {{"model", {{"model", "latent"}}}};
+  if (!released) toml = parse_toml(read_text(where, 1 << 20), where);
   for (const std::string& assignment : options.set) set_by_path(toml, assignment);
+  if (released) return run_latent(toml["model"], where, options, machine, common);
+  DIFFIT_CHECK(options.depth < 0, "--depth: cuts latent models alone");
   Recipe recipe = read_recipe(toml, where);
   recipe.data.augment = recipe.data.flip = 0;
   recipe.model.erase("augment_labels");
@@ -115,11 +129,20 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
 void add_bench_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* command = add_command(app, common, "bench", "Measure training or evaluation, images a second");
-  command->add_option("config", o->config, "TOML file, or preset")->required();
+  command
+      ->add_option("config", o->config,
+                   "TOML file, or preset; `latent`: the released DiffiT-XL/2 at 256 with random weights")
+      ->required();
   command->add_option("--set", o->set, "key=value of the config; may be repeated");
-  command->add_option("--what", o->what, "train (a whole optimiser step) or forward (one evaluation)")
+  command
+      ->add_option(
+          "--what", o->what,
+          "train (a whole optimiser step) or forward (one evaluation); of `latent` forward (which is its "
+          "default), attention or matmul (the machine's rate on its shapes)")
       ->capture_default_str();
-  command->add_option("--batch", o->batch, "images a pass; default the config's microbatch");
+  command->add_option("--depth", o->depth, "blocks of `latent`, where not all")->check(CLI::Range(0, 1024));
+  command->add_option("--batch", o->batch,
+                      "images a pass; default the config's microbatch, of `latent` 2: one guided picture");
   command->add_option("--rounds", o->rounds, "figures taken")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

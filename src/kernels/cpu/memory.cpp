@@ -19,9 +19,10 @@ constexpr std::size_t smallest = std::size_t{64} << 10;  // below, malloc does w
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 constexpr std::size_t slack = std::size_t{256} << 20;  // held whatever is in use
 
-/// Up to the next eighth of a power of two: few sizes, at most an eighth wasted.
+/// Up to the next thirty-second of a power of two: few sizes, and little wasted on huge pages, which count
+/// whole.
 std::size_t size_class(std::size_t bytes) {
-  const std::size_t step = std::max<std::size_t>(std::bit_floor(bytes) / 8, 4096);
+  const std::size_t step = std::max<std::size_t>(std::bit_floor(bytes) / 32, 4096);
   return (bytes + step - 1) / step * step;
 }
 

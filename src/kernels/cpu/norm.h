@@ -31,4 +31,9 @@ void layer_norm_forward(std::int64_t rows, std::int64_t width, Element element, 
 void layer_norm_backward(std::int64_t rows, std::int64_t width, Element element, const void* x,
                          const float* mean, const float* inverse_deviation, const void* d_y, void* d_x);
 
+/// stream [rows, width] float32 += added; y = (stream - mean) / sqrt(variance + eps) of each row. added and y
+/// are of the type `element`.
+void add_layer_norm(std::int64_t rows, std::int64_t width, Element element, float* stream, const void* added,
+                    double eps, void* y);
+
 }  // namespace diffit::cpu

@@ -1,0 +1,20 @@
+// `diffit bench` of latent models.
+#pragma once
+
+#include "nn/config.h"
+#include "tools/diffit/machine.h"
+
+namespace diffit {
+
+struct LatentBenchOptions {
+  std::string what = "forward";  // forward, attention or matmul
+  std::int64_t batch = 2;        // 2: one guided picture
+  int rounds = 5;
+  double seconds = 2;  // the shortest round
+};
+
+/// Measures a latent model of that configuration with random weights and prints what it reached.
+void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Machine& machine,
+                  const CommonOptions& common);
+
+}  // namespace diffit
