@@ -20,7 +20,7 @@ struct TrainingPlan {
   std::int64_t snapshots = 0;
 };
 
-/// `element_bytes`: of an activation, 4 or 2.
-TrainingPlan plan_training(const Recipe& recipe, const ImageConfig& config, int element_bytes);
+/// Of a resolved recipe. `element_bytes`: of an activation, 4 or 2.
+TrainingPlan plan_training(const Recipe& recipe, int element_bytes);
 
 }  // namespace diffit
