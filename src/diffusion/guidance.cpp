@@ -11,16 +11,36 @@ double Guidance::scale_at(double t, double steps) const {
   return (scale - 1) * ramp + 1;
 }
 
-at::Tensor guided(const Guidance& guidance, const at::Tensor& conditional, const at::Tensor& unconditional,
+double Guidance::scale_at(const NoiseLevel& level) const {
+  bool inside = true;
+  switch (axis) {
+    case Axis::sigma:
+      inside = low < level.sigma && level.sigma <= high;
+      break;
+    case Axis::timestep:
+      inside = low <= level.t && level.t <= high;
+      break;
+    case Axis::step:
+      inside = low <= level.step && level.step < high;
+      break;
+  }
+  return inside ? scale_at(level.t, 1000) : 1;
+}
+
+bool Guidance::counts(double scale_there) const {
+  return std::abs(scale_there - 1) > tolerance;
+}
+
+at::Tensor guided(const Guidance& guidance, const at::Tensor& main, const at::Tensor& weak,
                   const at::Tensor& scale) {
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(conditional.dim()), 1);
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(main.dim()), 1);
   shape[0] = -1;
-  const at::Tensor all = unconditional + scale.reshape(shape) * (conditional - unconditional);
-  const std::int64_t channels = conditional.size(1);
+  const at::Tensor all = weak + scale.reshape(shape) * (main - weak);
+  const std::int64_t channels = main.size(1);
   if (guidance.channels == 0 || guidance.channels >= channels) return all;
-  return at::cat({all.narrow(1, 0, guidance.channels),
-                  conditional.narrow(1, guidance.channels, channels - guidance.channels)},
-                 1);
+  return at::cat(
+      {all.narrow(1, 0, guidance.channels), main.narrow(1, guidance.channels, channels - guidance.channels)},
+      1);
 }
 
 }  // namespace diffit

@@ -3,14 +3,22 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "io/picture.h"
 
 namespace diffit {
 
-/// samples [N, C, R, R] float32 on the CPU in [-1, 1], C 1 or 3 -> N pictures: floor(127.5 x + 128), clamped
-/// to 0..255 (EDM's rounding; x = p / 127.5 - 1 comes back as p).
-std::vector<Picture> to_pictures(const at::Tensor& samples);
+/// How a sample x in [-1, 1] becomes a byte; both are cut to 0..255.
+enum class Rounding {
+  nearest,   // floor(127.5 x + 128): EDM, DiT; x = p / 127.5 - 1 comes back as p
+  truncate,  // floor(127.5 (x + 1)): DiffiT's released code; half a level darker
+};
+/// "nearest" or "truncate"; Error(invalid) otherwise, naming `option`.
+Rounding rounding_named(const std::string& name, const std::string& option);
+
+/// samples [N, C, H, W] float32 on the CPU in [-1, 1], C 1 or 3 -> N pictures.
+std::vector<Picture> to_pictures(const at::Tensor& samples, Rounding rounding = Rounding::nearest);
 
 }  // namespace diffit

@@ -39,7 +39,8 @@ at::Tensor edm_sampler(const Denoiser& denoise, const at::Tensor& unit_noise, co
   for (std::int64_t i = 0; i < steps; ++i) {
     const double t_i = t[static_cast<std::size_t>(i)], t_next = t[static_cast<std::size_t>(i) + 1];
     const double gamma = churn.gamma(t_i, steps);
-    const double t_hat = t_i + gamma * t_i;
+    const double t_hat =
+        gamma > 0 && churn.round_sigma ? churn.round_sigma(t_i + gamma * t_i) : t_i + gamma * t_i;
     at::Tensor x_hat = x_next;
     if (gamma > 0) {
       const at::Tensor eps = step_noise(noisy_steps++).to(at::kDouble) * churn.s_noise;

@@ -26,6 +26,8 @@ std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min = 0.002, 
 /// EDM's stochasticity, algorithm 2: noise is put back while s_min <= sigma <= s_max.
 struct Churn {
   double s_churn = 0, s_min = 0, s_max = 1e300, s_noise = 1;
+  /// The noise level nearest to a raised one that the network knows; undefined: it knows all.
+  std::function<double(double sigma)> round_sigma = {};
 
   /// gamma_i at `sigma` with N steps.
   double gamma(double sigma, std::int64_t steps) const;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "base/error.h"
@@ -135,10 +136,6 @@ void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::b
 
 }  // namespace
 
-std::int64_t TensorView::count() const {
-  return static_cast<std::int64_t>(bytes.size() / element_size(dtype));
-}
-
 std::string_view safetensors_name(Dtype dtype) {
   const auto found =
       std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.first == dtype; });
@@ -159,60 +156,64 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(path) {
                where);
   const Header header = parse_header(text, where);
   const std::span<const std::byte> data = all.subspan(8 + length);
+  std::vector<TensorView> tensors;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
       metadata_ = read_metadata(value, where);
     } else {
-      tensors_.push_back(read_tensor(name, value, data, where));
+      tensors.push_back(read_tensor(name, value, data, where));
     }
   }
-  std::stable_sort(tensors_.begin(), tensors_.end(), [](const TensorView& a, const TensorView& b) {
+  std::stable_sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {
     return std::pair(a.bytes.data(), a.bytes.size()) < std::pair(b.bytes.data(), b.bytes.size());
   });
-  check_tiling(tensors_, data, where);
-  for (std::size_t i = 0; i < tensors_.size(); ++i) by_name_[tensors_[i].name] = i;
+  check_tiling(tensors, data, where);
+  table_ = TensorTable(std::move(tensors), where);
 }
 
-const TensorView* SafetensorsFile::find(const std::string& name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
-}
-
-const TensorView& SafetensorsFile::at(const std::string& name) const {
-  if (const TensorView* found = find(name)) return *found;
-  std::vector<std::string> names;
-  for (const TensorView& view : tensors_) {
-    if (names.size() < 12) names.push_back(printable(view.name));
-  }
-  reject("{}: wanted a tensor '{}'; there are {}{}", path().string(), printable(name),
-         names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")),
-         tensors_.size() > names.size() ? ", ..." : "");
-}
-
-void write_safetensors(const fs::path& path, std::span<const TensorView> tensors, const Metadata& metadata) {
-  std::vector<const TensorView*> order;
-  for (const TensorView& view : tensors) order.push_back(&view);
-  std::stable_sort(order.begin(), order.end(), [](const TensorView* a, const TensorView* b) {
-    return element_size(a->dtype) > element_size(b->dtype);
+SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::span<const TensorView> tensors,
+                                     const Metadata& metadata)
+    : file_(path), where_(path.string()), order_(tensors.size()) {
+  std::iota(order_.begin(), order_.end(), std::size_t{0});
+  std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
+    return element_size(tensors[a].dtype) > element_size(tensors[b].dtype);
   });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  std::set<std::string_view> names;
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t offset = 0;
-  for (const TensorView* view : order) {
-    if (header.contains(view->name)) fail("{}: two tensors are named '{}'", path.string(), view->name);
-    header[view->name] = {{"dtype", safetensors_name(view->dtype)},
-                          {"shape", view->shape},
-                          {"data_offsets", {offset, offset + view->bytes.size()}}};
-    offset += view->bytes.size();
+  for (const std::size_t i : order_) {
+    const TensorView& view = tensors[i];
+    if (!names.insert(view.name).second) fail("{}: two tensors are named '{}'", where_, view.name);
+    std::uint64_t bytes = element_size(view.dtype);
+    for (const std::int64_t side : view.shape) bytes *= static_cast<std::uint64_t>(side);
+    header[view.name] = {{"dtype", safetensors_name(view.dtype)},
+                         {"shape", view.shape},
+                         {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
   }
   std::string text = header.dump();
   text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
   const std::uint64_t length = text.size();
-  AtomicFile file(path);
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(text);
-  for (const TensorView* view : order) file.write(view->bytes);
-  file.commit();
+  file_.write(std::as_bytes(std::span(&length, 1)));
+  file_.write(text);
+  end_ = file_.size() + offset;
+}
+
+void SafetensorsWriter::write(std::span<const std::byte> bytes) {
+  file_.write(bytes);
+}
+
+void SafetensorsWriter::finish() {
+  if (file_.size() != end_)
+    fail("{}: not written, {} bytes of data where {} belong", where_, file_.size(), end_);
+  file_.commit();
+}
+
+void write_safetensors(const fs::path& path, std::span<const TensorView> tensors, const Metadata& metadata) {
+  SafetensorsWriter writer(path, tensors, metadata);
+  for (const std::size_t i : writer.order()) writer.write(tensors[i].bytes);
+  writer.finish();
 }
 
 }  // namespace diffit

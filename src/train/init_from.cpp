@@ -34,7 +34,7 @@ std::vector<std::string> check_latents(const Recipe& recipe, const Metadata& met
 }  // namespace
 
 std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& parameters) {
-  const SafetensorsFile file(recipe.train.init_from);
+  const WeightsFile file(recipe.train.init_from);
   const std::string where = file.path().string();
   std::vector<std::string> notes = check_latents(recipe, file.metadata(), where);
   notes.insert(notes.begin(), fmt::format("starting from the weights of {}", where));

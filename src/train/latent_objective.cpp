@@ -1,9 +1,16 @@
 // The latent model under the hybrid loss of the VP process.
+#include <numeric>
+
+#include "base/error.h"
+#include "diffusion/latent_generate.h"
+#include "diffusion/pictures.h"
 #include "diffusion/vp_loss.h"
 #include "kernels/autocast.h"
 #include "train/init_from.h"
 #include "train/model_file.h"
 #include "train/objective.h"
+#include "train/vae_file.h"
+#include "train/vae_loss.h"
 
 namespace diffit {
 
@@ -37,6 +44,11 @@ class LatentObjective : public Objective {
         model_(std::get<LatentConfig>(read_model_config(recipe_.model, "model"))) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
+    if (recipe_.sample.vae.empty() || recipe_.sample.pictures == 0) return;
+    vae_ = std::make_unique<Vae>(load_vae(recipe_.sample.vae, device_));
+    DIFFIT_CHECK(vae_identity(*vae_) == recipe_.data.vae,
+                 "{}: sample.vae: this is the VAE {}, the latents were encoded by {}", recipe_.sample.vae,
+                 vae_identity(*vae_), recipe_.data.vae);
   }
 
   const ParameterList& parameters() const override { return model_.parameters(); }
@@ -47,7 +59,7 @@ class LatentObjective : public Objective {
     const std::int64_t size = recipe_.train.microbatch;
     read_batch(*dataset_, recipe_.data.flip, seed(), next_image_, size, batch_);
     next_image_ += size;
-    const at::Tensor x0 = posterior_sample().to(device_);
+    const at::Tensor x0 = latents().to(device_);
     const TrainingNoise drawn(schedule_.size(), seed(), batch_.first, x0.sizes());
     const at::Tensor t = drawn.t.to(device_), noise = drawn.noise.to(device_);
     const at::Tensor y =
@@ -77,11 +89,24 @@ class LatentObjective : public Objective {
     return notes;
   }
 
-  Picture reals() const override { return {}; }
+  Picture reals() const override {
+    const LatentInfo& info = dataset_->info();
+    if (!vae_) return {};
+    std::vector<Picture> shown;
+    for (const std::int64_t index : shown_pictures(dataset_->size(), info.classes, recipe_.sample.pictures,
+                                                   [this](std::int64_t i) { return dataset_->label(i); })) {
+      const at::Tensor moments = at::empty({2 * info.channels, info.height, info.width}, at::kFloat);
+      dataset_->read(index, /*mirrored=*/false,
+                     {moments.mutable_data_ptr<float>(), static_cast<std::size_t>(moments.numel())});
+      shown.push_back(decoded(moments.chunk(2)[0] * info.scale));
+    }
+    return shown.empty() ? Picture{} : grid(shown, grid_columns(model_.config().classes));
+  }
 
   Exhibit exhibit() const override {
     const auto network = std::make_shared<LatentDiffiT>(model_.config());
-    return {network->parameters(), {}};
+    if (!vae_) return {network->parameters(), {}};
+    return {network->parameters(), [this, network] { return samples(*network); }};
   }
 
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
@@ -94,20 +119,43 @@ class LatentObjective : public Objective {
  private:
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
 
-  /// scale (mean + deviation e), e drawn anew for each image of the training: [B, L, S, S].
-  at::Tensor posterior_sample() const {
+  /// Latents of the batch, drawn anew from the posterior for each image of the training: [B, L, S, S].
+  at::Tensor latents() const {
     const LatentInfo& info = dataset_->info();
     const auto size = static_cast<std::int64_t>(batch_.labels.size());
     const at::Tensor moments = at::from_blob(const_cast<float*>(batch_.moments.data()),
                                              {size, 2 * info.channels, info.height, info.width}, at::kFloat);
-    const std::vector<at::Tensor> halves = moments.chunk(2, 1);
-    at::Tensor e = at::empty({size, info.channels, info.height, info.width}, at::kFloat);
-    float* values = e.mutable_data_ptr<float>();
-    const std::int64_t numbers = e.numel() / size;
-    for_each_image(Purpose::posterior, seed(), batch_.first, size, [&](std::int64_t i, Random& random) {
-      random.normal({values + i * numbers, static_cast<std::size_t>(numbers)});
-    });
-    return (halves[0] + (halves[1] / 2).exp() * e) * info.scale;
+    const at::Tensor e = at::empty({size, info.channels, info.height, info.width}, at::kFloat);
+    fill_normal(e, Purpose::posterior, seed(), batch_.first);
+    return posterior_sample(moments, e) * info.scale;
+  }
+
+  /// [1, C, H, W] out of a scaled latent [L, S, S].
+  Picture decoded(const at::Tensor& latent) const {
+    const at::NoGradGuard no_grad;
+    const at::Tensor z = latent.unsqueeze(0).to(device_) / recipe_.data.scale;
+    return to_pictures(vae_->decode(z).to(at::kCPU))[0];
+  }
+
+  Picture samples(const LatentDiffiT& model) const {
+    const LatentConfig& config = model.config();
+    LatentRequest wanted;
+    wanted.sampler = LatentSampler::dpmpp2m;
+    wanted.steps = recipe_.sample.steps;
+    wanted.guidance.scale = recipe_.sample.guidance;
+    wanted.dtype = dtype_;
+    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
+    for (std::size_t i = 0; config.classes > 0 && i < wanted.seeds.size(); ++i) {
+      wanted.labels.push_back(static_cast<std::int64_t>(i) % config.classes);
+    }
+    prepare(model.parameters(), device_);
+    std::vector<Picture> pictures;
+    generate(latent_network(model, dtype_), config, device_, wanted,
+             [&](std::int64_t, const at::Tensor& latents) {
+               for (const at::Tensor& latent : latents.unbind(0)) pictures.push_back(decoded(latent));
+             });
+    return grid(pictures, grid_columns(config.classes));
   }
 
   Recipe recipe_;
@@ -116,6 +164,7 @@ class LatentObjective : public Objective {
   at::ScalarType dtype_;
   VpSchedule schedule_;
   LatentDiffiT model_;
+  std::unique_ptr<Vae> vae_;  // decodes the grids; null: there are none
   std::int64_t next_image_ = 0;
   LatentBatch batch_;
 };

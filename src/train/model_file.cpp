@@ -5,7 +5,7 @@
 
 namespace diffit {
 
-ModelConfig config_of(const SafetensorsFile& file) {
+ModelConfig config_of(const WeightsFile& file) {
   const std::string where = file.path().string();
   if (const auto found = file.metadata().find(kConfigKey); found != file.metadata().end()) {
     const std::string place = where + ": " + kConfigKey;
@@ -17,7 +17,7 @@ ModelConfig config_of(const SafetensorsFile& file) {
 namespace {
 
 /// Before memory is taken for what a configuration claims.
-void check_size(const SafetensorsFile& file, const ModelConfig& config) {
+void check_size(const WeightsFile& file, const ModelConfig& config) {
   std::int64_t held = 0;
   for (const TensorView& view : file.tensors()) held += view.count();
   const std::int64_t claimed = total(cost_of(config)).parameters;
@@ -27,7 +27,7 @@ void check_size(const SafetensorsFile& file, const ModelConfig& config) {
 
 }  // namespace
 
-Model load_model(const SafetensorsFile& file, at::Device device) {
+Model load_model(const WeightsFile& file, at::Device device) {
   const auto make = [&](const auto& config) -> Model {
     using Config = std::decay_t<decltype(config)>;
     using Network = std::conditional_t<std::is_same_v<Config, ImageConfig>, ImageDiffiT, LatentDiffiT>;

@@ -1,9 +1,10 @@
-// Model files: safetensors that describe themselves by the metadata key "diffit.config".
+// Model files: weights that describe themselves by the metadata key "diffit.config".
 #pragma once
 
 #include <string>
 #include <variant>
 
+#include "io/weights_file.h"
 #include "nn/state.h"
 
 namespace diffit {
@@ -12,12 +13,12 @@ inline constexpr const char* kConfigKey = "diffit.config";
 
 /// The configuration that a file states; without one, that of a released latent checkpoint, from names and
 /// shapes.
-ModelConfig config_of(const SafetensorsFile& file);
+ModelConfig config_of(const WeightsFile& file);
 
 using Model = std::variant<ImageDiffiT, LatentDiffiT>;
 
 /// A model with its weights, ready to be evaluated. Error(invalid) lists every tensor that does not fit.
-Model load_model(const SafetensorsFile& file, at::Device device);
+Model load_model(const WeightsFile& file, at::Device device);
 
 /// Writes weights under the names of `parameters`, whole or not at all. `extra` is added to the metadata.
 /// A weight that is not finite is Error(failed): no such file is ever written.

@@ -11,7 +11,8 @@ std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingDa
   if (recipe.kind() == ModelKind::latent) {
     return make_latent_objective(recipe, std::get<std::shared_ptr<const LatentDataset>>(data), device, dtype);
   }
-  return make_image_objective(recipe, std::get<std::shared_ptr<const Dataset>>(data), device, dtype);
+  const auto make = recipe.kind() == ModelKind::vae ? make_vae_objective : make_image_objective;
+  return make(recipe, std::get<std::shared_ptr<const Dataset>>(data), device, dtype);
 }
 
 void prepare(const ParameterList& parameters, at::Device device) {
@@ -28,6 +29,14 @@ void for_each_image(Purpose purpose, std::uint64_t seed, std::int64_t first, std
       Random random(seed, stream_of(purpose, static_cast<std::uint64_t>(first + i)));
       draw(i, random);
     }
+  });
+}
+
+void fill_normal(const at::Tensor& numbers, Purpose purpose, std::uint64_t seed, std::int64_t first) {
+  float* const values = numbers.mutable_data_ptr<float>();
+  const std::int64_t count = numbers.size(0), row = count > 0 ? numbers.numel() / count : 0;
+  for_each_image(purpose, seed, first, count, [&](std::int64_t i, Random& random) {
+    random.normal({values + i * row, static_cast<std::size_t>(row)});
   });
 }
 

@@ -55,6 +55,8 @@ std::unique_ptr<Objective> make_image_objective(const Recipe& recipe, std::share
 std::unique_ptr<Objective> make_latent_objective(const Recipe& recipe,
                                                  std::shared_ptr<const LatentDataset> dataset,
                                                  at::Device device, at::ScalarType dtype);
+std::unique_ptr<Objective> make_vae_objective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
+                                              at::Device device, at::ScalarType dtype);
 
 // ---- what objectives share
 
@@ -69,6 +71,9 @@ at::Tensor training_labels(const std::vector<std::int64_t>& labels, std::int64_t
 /// Calls draw(i, random) for i in 0..count-1, in parallel, with the numbers of image first + i for a purpose.
 void for_each_image(Purpose purpose, std::uint64_t seed, std::int64_t first, std::int64_t count,
                     const std::function<void(std::int64_t i, Random& random)>& draw);
+
+/// Fills numbers [B, ...], float32 on the CPU, with standard normals: row i with those of image first + i.
+void fill_normal(const at::Tensor& numbers, Purpose purpose, std::uint64_t seed, std::int64_t first);
 
 /// Columns of a grid over `classes`: a class a column where they are few, else 0, as square as can be.
 std::int64_t grid_columns(std::int64_t classes);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "nn/vae_cost.h"
+
 namespace diffit {
 
 namespace {
@@ -36,10 +38,11 @@ double kept_with_checkpointing(const LatentConfig& config) {
 
 }  // namespace
 
-TrainingPlan plan_training(const Recipe& recipe, int element_bytes) {
+TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes) {
   TrainingPlan plan;
-  const ModelConfig config = read_model_config(recipe.model, "model");
-  plan.network = total(cost_of(config));
+  const bool vae = recipe.kind() == ModelKind::vae;
+  plan.network = total(vae ? cost_of(read_vae_config(recipe.model, "model"), resolution)
+                           : cost_of(read_model_config(recipe.model, "model")));
   const double macs = plan.network.layer_macs + plan.network.attention_macs;
   const auto images = static_cast<double>(recipe.train.images);
   plan.flops_per_image = (recipe.train.checkpointing ? 4 : 3) * 2 * macs;
@@ -58,7 +61,8 @@ TrainingPlan plan_training(const Recipe& recipe, int element_bytes) {
 
   double kept = plan.network.activations;
   if (recipe.train.checkpointing) {
-    kept = std::min(kept, std::visit([](const auto& c) { return kept_with_checkpointing(c); }, config));
+    kept = std::min(kept, std::visit([](const auto& c) { return kept_with_checkpointing(c); },
+                                     read_model_config(recipe.model, "model")));
   }
   plan.activations_bytes = kept * static_cast<double>(recipe.train.microbatch) * element_bytes;
   return plan;

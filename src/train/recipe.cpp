@@ -147,6 +147,19 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
   return image;
 }
 
+VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                      const std::string& where) {
+  fill(recipe, "in_channels", channels);
+  const VaeConfig config = read_vae_config(recipe.model, where + ": model");
+  DIFFIT_CHECK(config.in_channels == channels, "{}: model.in_channels is {}, the data's pictures have {}",
+               where, config.in_channels, channels);
+  DIFFIT_CHECK(resolution % config.factor() == 0,
+               "{}: model.channels has {} stages, which halve {} x {} pictures {} times; see data.size",
+               where, config.stages(), resolution, resolution, config.stages() - 1);
+  recipe.model = write_vae_config(config);
+  return config;
+}
+
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where) {
   DIFFIT_CHECK(latents.height == latents.width, "{}: wanted square latents, the data's are {} x {}", where,
                latents.height, latents.width);

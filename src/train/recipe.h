@@ -9,6 +9,7 @@
 #include "data/latents.h"
 #include "io/fields.h"
 #include "nn/config.h"
+#include "nn/vae_config.h"
 
 namespace diffit {
 
@@ -191,6 +192,8 @@ bool may_change_on_resume(const std::string& key);
 /// classes than the data has, or fewer; resolve_latents also where it states another autoencoder or scale.
 ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
                           std::int64_t classes, const std::string& where);
+VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                      const std::string& where);
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where);
 
 }  // namespace diffit

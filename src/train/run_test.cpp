@@ -185,7 +185,7 @@ TEST(Run, SnapshotsDescribeThemselves) {
   train(folder.path(), small_recipe(16));
   const RunFolder run(folder.path());
   for (const char* name : {"", "ema", "ema-0.050", "ema-0.100"}) {
-    const Model model = load_model(SafetensorsFile(run.snapshot(16, name)), at::kCPU);
+    const Model model = load_model(WeightsFile(run.snapshot(16, name)), at::kCPU);
     EXPECT_EQ(std::get<ImageDiffiT>(model).config().classes, 4);
   }
 }

@@ -24,6 +24,10 @@ void resolve(Recipe& recipe, const TrainingData& data, const std::string& where)
     return;
   }
   const Dataset& pictures = *std::get<std::shared_ptr<const Dataset>>(data);
+  if (recipe.kind() == ModelKind::vae) {
+    resolve_vae(recipe, pictures.resolution(), pictures.channels(), where);
+    return;
+  }
   resolve_model(recipe, pictures.resolution(), pictures.channels(), pictures.classes(), where);
 }
 

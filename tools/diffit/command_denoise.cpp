@@ -118,7 +118,7 @@ Output evaluate(const LatentDiffiT& model, const Input& input, const Guidance& g
 void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
-  const Model model = load_model(SafetensorsFile(model_path(options.model)), machine.device);
+  const Model model = load_model(WeightsFile(model_path(options.model)), machine.device);
   const Guidance guidance =
       parse_guidance(options.guidance, /*latent=*/std::holds_alternative<LatentDiffiT>(model));
   DIFFIT_CHECK(options.guidance.interval.empty(),

@@ -25,7 +25,7 @@ void describe_program(const CommonOptions& common) {
 }
 
 void describe_model(const fs::path& path, const CommonOptions& common) {
-  const SafetensorsFile file(path);
+  const WeightsFile file(path);
   const ModelConfig config = config_of(file);
   const std::vector<PartCost> parts = cost_of(config);
   const PartCost all = total(parts);

@@ -120,7 +120,7 @@ void check(const ImageRequest& r) {
 void run_sample(const SampleOptions& options, const CommonOptions& common) {
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const fs::path path = model_path(options.model);
-  const SafetensorsFile file(path);
+  const WeightsFile file(path);
   const ModelConfig any_config = config_of(file);
   DIFFIT_CHECK(std::holds_alternative<ImageConfig>(any_config),
                "{}: a latent model; sample makes pictures of image-space models so far (denoise takes both)",

@@ -55,7 +55,7 @@ constexpr double kExpectedShare = 0.4;
 
 void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSummary& data,
                 const Machine& machine) {
-  const TrainingPlan plan = plan_training(recipe, machine.dtype == at::kFloat ? 4 : 2);
+  const TrainingPlan plan = plan_training(recipe, data.resolution, machine.dtype == at::kFloat ? 4 : 2);
   const double rate = measure_rate(machine), seconds = plan.flops / (rate * kExpectedShare);
   const double memory = plan.weights_bytes + plan.activations_bytes;
   const double disk = plan.snapshot_bytes * static_cast<double>(plan.snapshots) +
@@ -127,9 +127,10 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   ProgressLine line(common);
-  line.say(fmt::format("{} parameters, {} pictures, {} images to {}",
-                       human_count(static_cast<double>(plan_training(recipe, 4).network.parameters)),
-                       summary(data).pictures, recipe.train.images, request.folder.string()));
+  line.say(fmt::format(
+      "{} parameters, {} pictures, {} images to {}",
+      human_count(static_cast<double>(plan_training(recipe, summary(data).resolution, 4).network.parameters)),
+      summary(data).pictures, recipe.train.images, request.folder.string()));
   TrainingStatus last;
   TrainingListener listener;
   listener.stepped = [&](const TrainingStatus& status) {

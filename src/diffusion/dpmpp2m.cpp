@@ -1,0 +1,33 @@
+#include "diffusion/dpmpp2m.h"
+
+#include <cmath>
+
+namespace diffit {
+
+at::Tensor dpmpp2m(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
+                   const std::vector<std::int64_t>& grid, const StepProgress& progress) {
+  const auto steps = static_cast<std::int64_t>(grid.size());
+  at::Tensor x = noise.to(at::kDouble), x0_before;
+  double h_before = 0;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const std::int64_t t = grid[static_cast<std::size_t>(i)];
+    const double a = schedule.alpha_bar[static_cast<std::size_t>(t)];
+    const at::Tensor x0 = x0_of(x, network(x, t).eps, a);
+    if (i + 1 == steps) {
+      x = x0;
+    } else {
+      const std::int64_t next = grid[static_cast<std::size_t>(i) + 1];
+      const double a_next = schedule.alpha_bar[static_cast<std::size_t>(next)];
+      const double h = std::log(schedule.sigma(t) / schedule.sigma(next));  // lambda = -log sigma
+      at::Tensor d = x0;
+      if (i > 0) d = x0 + (x0 - x0_before) * (h / (2 * h_before));  // r = h_before / h
+      x = std::sqrt((1 - a_next) / (1 - a)) * x - std::sqrt(a_next) * std::expm1(-h) * d;
+      h_before = h;
+      x0_before = x0;
+    }
+    if (progress) progress(i + 1, steps);
+  }
+  return x;
+}
+
+}  // namespace diffit

@@ -1,0 +1,66 @@
+// What every request for samples has, whatever the model: seeds, labels, noise, guidance; and how it is made
+// batch by batch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "diffusion/guidance.h"
+
+namespace diffit {
+
+/// Picture i is a function of (model, options, seeds[i], labels[i]) alone.
+struct SampleRequest {
+  std::vector<std::uint64_t> seeds;  // one a picture
+  std::vector<std::int64_t> labels;  // one a picture in 0..classes-1; empty for unconditional models
+  std::int64_t steps = 0;
+  Guidance guidance;
+  std::int64_t batch = 64;
+  std::int64_t first = 0;             // pictures before this one are there already
+  at::ScalarType dtype = at::kFloat;  // of matrix products and convolutions
+  at::Tensor init_noise;              // [N, C, R, R] float32 instead of the seeds, or undefined
+  at::Tensor step_noise;              // [rows, N, C, R, R] float32 instead of the seeds, or undefined
+};
+
+/// Noise of picture `seed`: [C, R, R] for the start, and for the k-th step that adds noise.
+at::Tensor initial_noise(std::uint64_t seed, at::IntArrayRef shape);
+at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape);
+
+/// Error(invalid) for labels, batch and noise that do not fit `classes` and `shape` [C, R, R]. `autoguided`:
+/// guidance is by a second model, and needs no condition.
+void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape,
+                   bool autoguided);
+
+/// Pictures first .. first + size - 1 of a request. The request must outlive it.
+class SampleBatch {
+ public:
+  SampleBatch(const SampleRequest& request, std::int64_t first, std::int64_t size,
+              std::vector<std::int64_t> shape, at::Device device);
+
+  std::int64_t size() const { return size_; }
+  at::Device device() const { return device_; }
+  /// [B, C, R, R] float32, unit variance.
+  at::Tensor start() const;
+  at::Tensor noise_of_step(std::int64_t k) const;
+  /// [B] int64; `null_label` for each where the request has none.
+  at::Tensor labels(std::int64_t null_label) const;
+
+ private:
+  const SampleRequest& request_;
+  std::int64_t first_, size_;
+  std::vector<std::int64_t> shape_;
+  at::Device device_;
+};
+
+/// Takes samples [b, C, R, R] float32 on the CPU: pictures first .. first + b - 1.
+using SampleSink = std::function<void(std::int64_t first, const at::Tensor& samples)>;
+/// Evaluations of the guided network, done and in all. May throw to stop.
+using SampleProgress = std::function<void(std::int64_t done, std::int64_t all)>;
+
+/// Makes the request batch by batch with `make`. Samples that are not finite are Error(failed): no sink sees
+/// them.
+void make_batches(const SampleRequest& request, const std::vector<std::int64_t>& shape, at::Device device,
+                  const std::function<at::Tensor(const SampleBatch&)>& make, const SampleSink& sink);
+
+}  // namespace diffit
