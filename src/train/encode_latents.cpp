@@ -104,7 +104,8 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
 
 double measured_scale(const Dataset& pictures, const Vae& vae, std::int64_t count, at::Device device) {
   const at::NoGradGuard no_grad;
-  LatentInfo info{.scale = 1};
+  LatentInfo info;
+  info.scale = 1;
   info.channels = vae.config().latent_channels;
   info.height = info.width = pictures.resolution() / vae.factor();
   LatentSums sums;
