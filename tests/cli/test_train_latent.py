@@ -15,13 +15,13 @@ from PIL import Image
 VAE = "[model]\nmodel = 'vae'\nchannels = [4, 8]\nblocks = 1\nnorm_groups = 2\nlatent_channels = 2\n" \
       "[train]\nimages = 32\nbatch = 8\nsnapshot_images = 16\ndtype = 'f32'\n[optimiser]\nlr = 3e-3\n" \
       "[ema]\npower = []\n[sample]\npictures = 4\n"
-SMALL = ["--set", "train.batch=8", "--set", "train.dtype=f32", "--set", "ema.power=[]", "--threads", "2"]
+SMALL = ["--set", "train.batch=8", "--set", "train.dtype=f32", "--set", "ema.power=[]", "--threads", "1"]
 
 
 def train_vae(folder, data, *options, images=32, code=0):
     config = folder.parent / f"{folder.name}.toml"
     config.write_text(VAE)
-    return run("train", config, "--data", data, "--out", folder, "--threads", "2", "--set", f"train.images={images}",
+    return run("train", config, "--data", data, "--out", folder, "--threads", "1", "--set", f"train.images={images}",
                *options, code=code)
 
 
@@ -202,7 +202,7 @@ def test_stop_and_resume_is_the_same_bit_for_bit(vae_run, latent_run, small_data
 def test_kill_and_resume_is_the_same_bit_for_bit(kind, small_data, latents, tmp_path):
     (tmp_path / "vae.toml").write_text(VAE)
     config, data = (tmp_path / "vae.toml", small_data) if kind == "vae" else ("latent-smoke", latents)
-    options = ["--data", data, *SMALL, "--set", "train.images=480", "--set", "train.snapshot_images=48", "--set",
+    options = ["--data", data, *SMALL, "--set", "train.images=192", "--set", "train.snapshot_images=48", "--set",
                "sample.pictures=0"]
     run("train", config, "--out", tmp_path / "whole", *options)
     folder, killed = tmp_path / "killed", 0
