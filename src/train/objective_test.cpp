@@ -106,11 +106,12 @@ TEST(ImageObjective, LossIsThatOfEdmOnNoiseKeyedByTheImage) {
 }
 
 TEST(ImageObjective, LossesAreThoseBeforeThereWereObjectives) {
-  // Of the first steps, by the implementation that knew image-space models only, in float32 on AVX-512.
-  // Another order of summation moves them by a few roundings of 6e-8.
-  const double wanted[] = {1, 1, 1};
+  // Of the first steps, by the implementation that knew image-space models only (trainings by both were the
+  // same bit for bit), on AVX-512. Another order of summation moves a loss by a few roundings of 6e-8, and
+  // Adam may turn one in a gradient near zero into a whole step of 1e-3 or less of one weight.
+  const double wanted[] = {1.13154923915863, 1.092195987701416, 1.0645897388458252};
   Trainer trainer(small_recipe(64), shades(), at::kCPU, at::kFloat);
-  for (const double loss : wanted) EXPECT_NEAR(trainer.step().loss, loss, 1e-5 * loss);
+  for (const double loss : wanted) EXPECT_NEAR(trainer.step().loss, loss, 1e-4 * loss);
 }
 
 TEST(LatentObjective, LossIsTheHybridOneOnFreshSamplesOfThePosterior) {
@@ -158,15 +159,15 @@ TEST(VaeObjective, LossIsItsFormula) {
 }
 
 TEST(VaeObjective, ReconstructionGetsBetter) {
-  Recipe recipe = small_vae_recipe(1600);
+  Recipe recipe = small_vae_recipe(800);
   Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
   double first = 0, last = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const double loss = trainer.step().loss;
-    if (i < 20) first += loss;
-    if (i >= 180) last += loss;
+    if (i < 10) first += loss;
+    if (i >= 90) last += loss;
   }
-  EXPECT_LT(last, 0.5 * first);
+  EXPECT_LT(last, 0.6 * first);
 }
 
 TEST(LatentObjective, TheLossFalls) {
