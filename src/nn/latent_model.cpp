@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/ops.h"
+#include "nn/checkpointing.h"
 
 namespace diffit {
 
@@ -42,6 +43,12 @@ LatentDiffiT::LatentDiffiT(const LatentConfig& config) : config_(config) {
   final_.add_to(parameters_, "final_layer.linear", Start::zero);
 }
 
+at::Tensor LatentDiffiT::run(const Block& block, const at::Tensor& map, const at::Tensor& condition) const {
+  if (!checkpointing_ || !at::GradMode::is_enabled()) return block(map, condition);
+  return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, map,
+                    condition);
+}
+
 at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const {
   const std::int64_t batch = x.size(0), grid = config_.grid(), p = config_.patch,
                      out = config_.out_channels();
@@ -52,7 +59,7 @@ at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, co
   at::Tensor map = linear(patches, patch_weight_.flatten(1), patch_bias_) +
                    position_.reshape({1, grid, grid, config_.hidden});
   const at::Tensor condition = t_embedder_(t) + y_embedder_(y);
-  for (const Block& block : blocks_) map = block(map, condition);
+  for (const Block& block : blocks_) map = run(block, map, condition);
   return final_(at::silu(layer_norm(map, kLayerNormEps)))
       .reshape({batch, grid, grid, p, p, out})
       .permute({0, 5, 1, 3, 2, 4})

@@ -20,7 +20,12 @@ class LatentDiffiT {
   /// -> [B, 2C, S, S]: eps, then the variance's position in its range.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const;
 
+  /// Recompute each block's activations in the backward pass instead of keeping them.
+  void set_checkpointing(bool on) { checkpointing_ = on; }
+
  private:
+  at::Tensor run(const Block& block, const at::Tensor& map, const at::Tensor& condition) const;
+
   LatentConfig config_;
   at::Tensor patch_weight_, patch_bias_;  // x_embedder.proj [hidden, C, p, p], [hidden]
   at::Tensor position_;                   // pos_embed [1, N, hidden], fixed
@@ -28,6 +33,7 @@ class LatentDiffiT {
   LabelEmbedder y_embedder_;
   std::vector<Block> blocks_;
   Linear final_;
+  bool checkpointing_ = false;
   ParameterList parameters_;
 };
 

@@ -2,11 +2,47 @@
 
 #include <algorithm>
 
+#include "nn/vae_cost.h"
+
 namespace diffit {
 
-TrainingPlan plan_training(const Recipe& recipe, const ImageConfig& config, int element_bytes) {
+namespace {
+
+/// Numbers kept for one picture where blocks are checkpointed: the inputs of the blocks, and the inner
+/// activations of the one that is being run again.
+double kept_with_checkpointing(const ImageConfig& config) {
+  double inputs = 0, largest_block = 0;
+  for (std::int64_t i = 0; i < config.stages(); ++i) {
+    const auto s = static_cast<std::size_t>(i);
+    if (config.depth[s] == 0) continue;
+    const double side = static_cast<double>(config.resolution_of(i));
+    const double sides = i + 1 < config.stages() ? 2 : 1;
+    inputs += sides * static_cast<double>(config.depth[s] * config.channels[s]) * side * side;
+    for (const PartCost& part : cost_of(config)) {
+      if (part.part != fmt::format("encoder.{}", i)) continue;
+      largest_block = std::max(largest_block, part.activations / static_cast<double>(config.depth[s]));
+    }
+  }
+  return inputs + largest_block;
+}
+
+double kept_with_checkpointing(const LatentConfig& config) {
+  const auto tokens = static_cast<double>(config.grid() * config.grid());
+  double kept = static_cast<double>(config.depth * config.hidden) * tokens;
+  for (const PartCost& part : cost_of(config)) {
+    const bool blocks = part.part == "blocks" && config.depth > 0;
+    kept += blocks ? part.activations / static_cast<double>(config.depth) : part.activations;
+  }
+  return kept;
+}
+
+}  // namespace
+
+TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes) {
   TrainingPlan plan;
-  plan.network = total(cost_of(config));
+  const bool vae = recipe.kind() == ModelKind::vae;
+  plan.network = total(vae ? cost_of(read_vae_config(recipe.model, "model"), resolution)
+                           : cost_of(read_model_config(recipe.model, "model")));
   const double macs = plan.network.layer_macs + plan.network.attention_macs;
   const auto images = static_cast<double>(recipe.train.images);
   plan.flops_per_image = (recipe.train.checkpointing ? 4 : 3) * 2 * macs;
@@ -25,20 +61,8 @@ TrainingPlan plan_training(const Recipe& recipe, const ImageConfig& config, int 
 
   double kept = plan.network.activations;
   if (recipe.train.checkpointing) {
-    // Inputs of the ResBlocks, and the inner activations of the one that is being run again.
-    double inputs = 0, largest_block = 0;
-    for (std::int64_t i = 0; i < config.stages(); ++i) {
-      const auto s = static_cast<std::size_t>(i);
-      if (config.depth[s] == 0) continue;
-      const double side = static_cast<double>(config.resolution_of(i));
-      const double sides = i + 1 < config.stages() ? 2 : 1;
-      inputs += sides * static_cast<double>(config.depth[s] * config.channels[s]) * side * side;
-      for (const PartCost& part : cost_of(config)) {
-        if (part.part != fmt::format("encoder.{}", i)) continue;
-        largest_block = std::max(largest_block, part.activations / static_cast<double>(config.depth[s]));
-      }
-    }
-    kept = std::min(kept, inputs + largest_block);
+    kept = std::min(kept, std::visit([](const auto& c) { return kept_with_checkpointing(c); },
+                                     read_model_config(recipe.model, "model")));
   }
   plan.activations_bytes = kept * static_cast<double>(recipe.train.microbatch) * element_bytes;
   return plan;

@@ -20,7 +20,8 @@ struct TrainingPlan {
   std::int64_t snapshots = 0;
 };
 
+/// Of a resolved recipe. `resolution`: of the pictures, which the cost of an autoencoder depends on;
 /// `element_bytes`: of an activation, 4 or 2.
-TrainingPlan plan_training(const Recipe& recipe, const ImageConfig& config, int element_bytes);
+TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes);
 
 }  // namespace diffit

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "io/printable.h"
+
 namespace diffit {
 
 namespace {
@@ -36,11 +38,23 @@ void check(const Recipe& r, const std::string& where) {
                r.optimiser.name);
 }
 
+/// Of the table `model`; image where it does not say.
+ModelKind kind_of(const Json& model, const std::string& where) {
+  DIFFIT_CHECK(model.is_object(), "{}: model: wanted a table", where);
+  if (!model.contains("model") || model["model"] == "image") return ModelKind::image;
+  if (model["model"] == "latent") return ModelKind::latent;
+  DIFFIT_CHECK(model["model"] == "vae", "{}: model.model: wanted image, latent or vae, got {}", where,
+               printable(model["model"].dump()));
+  return ModelKind::vae;
+}
+
 }  // namespace
 
 Recipe read_recipe(const Json& toml, const std::string& where) {
   DIFFIT_CHECK(toml.is_object(), "{}: wanted tables", where);
   Recipe recipe;
+  if (toml.contains("model")) recipe.model = toml["model"];
+  recipe.data.kind = recipe.train.kind = recipe.loss.kind = recipe.sample.kind = kind_of(recipe.model, where);
   std::vector<std::string> known{"model"};
   visit_sections(
       [&](const char* name, auto& section) {
@@ -52,8 +66,6 @@ Recipe read_recipe(const Json& toml, const std::string& where) {
     DIFFIT_CHECK(std::find(known.begin(), known.end(), key) != known.end(), "{}: unknown table '{}'{}", where,
                  key, did_you_mean(key, known));
   }
-  if (toml.contains("model")) recipe.model = toml["model"];
-  DIFFIT_CHECK(recipe.model.is_object(), "{}: model: wanted a table", where);
   if (!recipe.model.contains("model")) {
     Json named = Json::object();
     named["model"] = "image";
@@ -78,43 +90,100 @@ Json write_recipe(const Recipe& recipe) {
 }
 
 bool may_change_on_resume(const std::string& key) {
-  static constexpr std::array kFree{
-      "train.images",          "train.snapshot_images", "train.log_images", "train.keep_states",
-      "train.nonfinite_limit", "train.checkpointing",   "data.path",        "data.hint",
-      "data.threads",          "sample.pictures",       "sample.steps",     "published.fid",
-      "published.source"};
+  static constexpr std::array kFree{"train.images",
+                                    "train.snapshot_images",
+                                    "train.log_images",
+                                    "train.keep_states",
+                                    "train.nonfinite_limit",
+                                    "train.checkpointing",
+                                    "data.path",
+                                    "data.hint",
+                                    "data.threads",
+                                    "sample.pictures",
+                                    "sample.steps",
+                                    "sample.guidance",
+                                    "sample.vae",
+                                    "published.fid",
+                                    "published.source"};
   return std::find(kFree.begin(), kFree.end(), key) != kFree.end();
 }
 
+namespace {
+
+/// Gives a key of the model that the recipe leaves open the data's value.
+void fill(Recipe& recipe, const char* key, std::int64_t value) {
+  if (!recipe.model.contains(key)) recipe.model[key] = value;
+}
+
+void check_classes(const Recipe& recipe, std::int64_t model, std::int64_t data, const std::string& where) {
+  DIFFIT_CHECK(model == 0 || model >= data,
+               "{}: model.classes is {}, the data has {}; 0 trains without classes", where, model, data);
+  DIFFIT_CHECK(model == 0 || data > 0, "{}: model.classes is {}, the data has no labels", where, model);
+  DIFFIT_CHECK(recipe.train.label_dropout == 0 || model > 0,
+               "{}: train.label_dropout is {}, the model has no classes", where, recipe.train.label_dropout);
+}
+
+}  // namespace
+
 ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
                           std::int64_t classes, const std::string& where) {
-  const auto fill = [&](const char* key, std::int64_t value) {
-    if (!recipe.model.contains(key)) recipe.model[key] = value;
-  };
-  fill("resolution", resolution);
-  fill("in_channels", channels);
-  fill("classes", classes);
-  fill("augment_labels", recipe.data.augment > 0 ? 9 : 0);
+  fill(recipe, "resolution", resolution);
+  fill(recipe, "in_channels", channels);
+  fill(recipe, "classes", classes);
+  fill(recipe, "augment_labels", recipe.data.augment > 0 ? 9 : 0);
   const ModelConfig config = read_model_config(recipe.model, where + ": model");
-  DIFFIT_CHECK(std::holds_alternative<ImageConfig>(config),
-               "{}: model.model: wanted \"image\"; training latent models is not there yet", where);
-  const ImageConfig& image = std::get<ImageConfig>(config);
+  const auto* found = std::get_if<ImageConfig>(&config);
+  DIFFIT_CHECK(found != nullptr, "{}: model.model: wanted \"image\"", where);
+  const ImageConfig& image = *found;
   DIFFIT_CHECK(image.resolution == resolution, "{}: model.resolution is {}, the data's pictures are {} x {}",
                where, image.resolution, resolution, resolution);
   DIFFIT_CHECK(image.in_channels == channels, "{}: model.in_channels is {}, the data's pictures have {}",
                where, image.in_channels, channels);
-  DIFFIT_CHECK(image.classes == 0 || image.classes >= classes,
-               "{}: model.classes is {}, the data has {}; 0 trains without classes", where, image.classes,
-               classes);
-  DIFFIT_CHECK(image.classes == 0 || classes > 0, "{}: model.classes is {}, the data has no labels", where,
-               image.classes);
+  check_classes(recipe, image.classes, classes, where);
   DIFFIT_CHECK(image.augment_labels == (recipe.data.augment > 0 ? 9 : 0),
                "{}: model.augment_labels is {}, data.augment = {} needs {}", where, image.augment_labels,
                recipe.data.augment, recipe.data.augment > 0 ? 9 : 0);
-  DIFFIT_CHECK(recipe.train.label_dropout == 0 || image.classes > 0,
-               "{}: train.label_dropout is {}, the model has no classes", where, recipe.train.label_dropout);
   recipe.model = write_model_config(config);
   return image;
+}
+
+VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                      const std::string& where) {
+  fill(recipe, "in_channels", channels);
+  const VaeConfig config = read_vae_config(recipe.model, where + ": model");
+  DIFFIT_CHECK(config.in_channels == channels, "{}: model.in_channels is {}, the data's pictures have {}",
+               where, config.in_channels, channels);
+  DIFFIT_CHECK(resolution % config.factor() == 0,
+               "{}: model.channels has {} stages, which halve {} x {} pictures {} times; see data.size",
+               where, config.stages(), resolution, resolution, config.stages() - 1);
+  recipe.model = write_vae_config(config);
+  return config;
+}
+
+LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where) {
+  DIFFIT_CHECK(latents.height == latents.width, "{}: wanted square latents, the data's are {} x {}", where,
+               latents.height, latents.width);
+  fill(recipe, "input_size", latents.height);
+  fill(recipe, "in_channels", latents.channels);
+  fill(recipe, "classes", latents.classes);
+  const ModelConfig config = read_model_config(recipe.model, where + ": model");
+  const LatentConfig& latent = std::get<LatentConfig>(config);
+  DIFFIT_CHECK(latent.input_size == latents.height,
+               "{}: model.input_size is {}, the data's latents are {} x {}", where, latent.input_size,
+               latents.height, latents.width);
+  DIFFIT_CHECK(latent.in_channels == latents.channels,
+               "{}: model.in_channels is {}, the data's latents have {}", where, latent.in_channels,
+               latents.channels);
+  check_classes(recipe, latent.classes, latents.classes, where);
+  if (recipe.data.vae.empty()) recipe.data.vae = latents.vae;
+  if (recipe.data.scale == 0) recipe.data.scale = latents.scale;
+  DIFFIT_CHECK(recipe.data.vae == latents.vae,
+               "{}: data.vae is {}, the latents were encoded by {}; encode the pictures with the first",
+               where, recipe.data.vae, latents.vae);
+  DIFFIT_CHECK(recipe.data.scale == latents.scale, "{}: data.scale is {}, the latents' is {}", where,
+               recipe.data.scale, latents.scale);
+  recipe.model = write_model_config(config);
+  return latent;
 }
 
 }  // namespace diffit

@@ -6,22 +6,32 @@
 #include <string>
 #include <vector>
 
+#include "data/latents.h"
 #include "io/fields.h"
 #include "nn/config.h"
+#include "nn/vae_config.h"
 
 namespace diffit {
 
+/// What is trained. A section lists only the keys that this kind of model uses: another is refused as
+/// unknown.
+enum class ModelKind { image, latent, vae };
+
 struct DataSection {
+  ModelKind kind = ModelKind::image;
   std::string path, hint;
   std::int64_t size = 0;
   double flip = 0, augment = 0;
   std::int64_t threads = 1;
+  std::string vae;   // latent: identity of the autoencoder; empty leaves it to the data
+  double scale = 0;  // latent: of the latents; 0 leaves it to the data
 };
 
 struct TrainSection {
+  ModelKind kind = ModelKind::image;
   std::int64_t images = 0, batch = 256, microbatch = 0, snapshot_images = 0, log_images = 0, seed = 0;
   std::int64_t keep_states = 2, nonfinite_limit = 10;
-  std::string dtype = "auto";
+  std::string dtype = "auto", init_from;
   double label_dropout = 0;
   bool checkpointing = false;
 
@@ -41,11 +51,17 @@ struct EmaSection {
 };
 
 struct LossSection {
-  double noise_mean = -1.2, noise_deviation = 1.2;
+  ModelKind kind = ModelKind::image;
+  double noise_mean = -1.2, noise_deviation = 1.2;  // image: EDM's loss
+  double vlb_weight = 1;                            // latent: the hybrid loss
+  double l2_weight = 0.5, kl_weight = 1e-4;         // vae: beside the L1 error
 };
 
 struct SampleSection {
+  ModelKind kind = ModelKind::image;
   std::int64_t pictures = 64, steps = 18;
+  double guidance = 1;
+  std::string vae;  // latent: file that decodes; empty is no grid
 };
 
 /// What the recipe aims at, for people: nothing is computed from it.
@@ -56,12 +72,21 @@ struct PublishedSection {
 
 template <class V>
 void visit_fields(V& v, DataSection& s) {
-  v("path", s.path, "IDX(.gz), CIFAR binary, zip or folder of pictures");
+  const bool latent = s.kind == ModelKind::latent;
+  v("path", s.path,
+    latent ? "folder of latents (diffit data encode)" : "IDX(.gz), CIFAR binary, zip or folder of pictures");
   v("hint", s.hint, "how to get the data, said where it is missing");
-  v("size", s.size, "side that smaller pictures are framed to with zeros; 0 leaves them", 0, 4096);
+  if (!latent)
+    v("size", s.size, "side that smaller pictures are framed to with zeros; 0 leaves them", 0, 4096);
   v("flip", s.flip, "probability of mirroring a picture, without a label", 0, 1);
-  v("augment", s.augment, "probability of each of EDM's non-leaky transforms; 0 is off", 0, 1);
-  v("threads", s.threads, "threads that decode pictures", 1, 256);
+  if (s.kind == ModelKind::image) {
+    v("augment", s.augment, "probability of each of EDM's non-leaky transforms; 0 is off", 0, 1);
+  }
+  if (!latent) v("threads", s.threads, "threads that decode pictures", 1, 256);
+  if (latent) {
+    v("vae", s.vae, "identity of the autoencoder that encoded the latents; empty takes the data's");
+    v("scale", s.scale, "what latents are multiplied by; 0 takes the data's", 0, 1e6);
+  }
 }
 
 template <class V>
@@ -77,9 +102,12 @@ void visit_fields(V& v, TrainSection& s) {
   v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
   v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
   v("dtype", s.dtype, "of matrix products and convolutions: auto, f32, bf16");
-  v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
-  v("checkpointing", s.checkpointing,
-    "recompute activations in the backward pass: less memory, a third more work");
+  if (s.kind != ModelKind::vae) {
+    v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
+    v("checkpointing", s.checkpointing,
+      "recompute activations in the backward pass: less memory, a third more work");
+  }
+  v("init_from", s.init_from, "model file whose weights the training starts from; empty starts anew");
 }
 
 template <class V>
@@ -105,14 +133,31 @@ void visit_fields(V& v, EmaSection& s) {
 
 template <class V>
 void visit_fields(V& v, LossSection& s) {
-  v("noise_mean", s.noise_mean, "mean of ln sigma", -20, 20);
-  v("noise_deviation", s.noise_deviation, "standard deviation of ln sigma", 0.01, 20);
+  switch (s.kind) {
+    case ModelKind::image:
+      v("noise_mean", s.noise_mean, "mean of ln sigma", -20, 20);
+      v("noise_deviation", s.noise_deviation, "standard deviation of ln sigma", 0.01, 20);
+      break;
+    case ModelKind::latent:
+      v("vlb_weight", s.vlb_weight, "of the variational bound, which trains the variance", 0, 1e6);
+      break;
+    case ModelKind::vae:
+      v("l2_weight", s.l2_weight, "of the squared error, beside an absolute error of weight 1", 0, 1e6);
+      v("kl_weight", s.kl_weight, "of the posterior's distance from N(0, I), in nats a number of the picture",
+        0, 1e6);
+      break;
+  }
 }
 
 template <class V>
 void visit_fields(V& v, SampleSection& s) {
   v("pictures", s.pictures, "pictures in a sample grid; 0 is no grid", 0, 10000);
-  v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
+  if (s.kind == ModelKind::image) v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
+  if (s.kind == ModelKind::latent) {
+    v("steps", s.steps, "steps of DPM-Solver++(2M) for them", 2, 1000);
+    v("guidance", s.guidance, "scale of classifier-free guidance for them; 1 is none", 0, 100);
+    v("vae", s.vae, "file of the autoencoder that decodes them; empty is no grid");
+  }
 }
 
 template <class V>
@@ -130,6 +175,9 @@ struct Recipe {
   LossSection loss;
   SampleSection sample;
   PublishedSection published;
+
+  /// What model.model names.
+  ModelKind kind() const { return train.kind; }
 };
 
 /// Reads and checks a recipe from TOML as JSON. Error(invalid), beginning with `where`, names the nearest
@@ -140,9 +188,12 @@ Json write_recipe(const Recipe& recipe);
 /// The keys whose change does not change what a training computes: length and cadence.
 bool may_change_on_resume(const std::string& key);
 
-/// Fills what the model leaves to the data. Error(invalid) where the recipe states another size or more
-/// classes than the data has, or fewer.
+/// Fill what the model leaves to the data. Error(invalid) where the recipe states another size or more
+/// classes than the data has, or fewer; resolve_latents also where it states another autoencoder or scale.
 ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
                           std::int64_t classes, const std::string& where);
+VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                      const std::string& where);
+LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where);
 
 }  // namespace diffit

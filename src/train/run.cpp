@@ -7,14 +7,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/process.h"
 #include "base/text.h"
-#include "diffusion/generate.h"
-#include "diffusion/pictures.h"
-#include "train/model_file.h"
 
 namespace diffit {
 
@@ -46,24 +42,6 @@ class FolderLock {
   int fd_;
 };
 
-Picture reals(const Dataset& dataset, std::int64_t pictures, std::int64_t columns) {
-  std::vector<Picture> shown;
-  const std::int64_t classes = dataset.classes();
-  // As the samples: classes in turn where there are any.
-  std::int64_t next = 0;
-  for (std::int64_t i = 0; i < std::min(pictures, dataset.size()); ++i) {
-    if (classes > 0 && pictures >= classes) {
-      std::int64_t tried = 0;
-      while (tried < dataset.size() && dataset.label(next % dataset.size()) != i % classes) ++next, ++tried;
-    }
-    Picture& p =
-        shown.emplace_back(Picture{dataset.resolution(), dataset.resolution(), dataset.channels(), {}});
-    p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
-    dataset.read(next++ % dataset.size(), p.pixels);
-  }
-  return grid(shown, columns);
-}
-
 /// One training in one folder: the loop, and what it leaves there.
 class Run {
  public:
@@ -78,15 +56,19 @@ class Run {
     if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
     lock_ = std::make_unique<FolderLock>(folder_.path());
     remove_temporaries(folder_.path());
-    trainer_ = std::make_unique<Trainer>(recipe_, request_.dataset, request_.device, request_.dtype);
+    Recipe started = recipe_;
+    if (request_.resume && !folder_.states().empty())
+      started.train.init_from.clear();  // the state has it all
+    trainer_ = std::make_unique<Trainer>(started, request_.data, request_.device, request_.dtype);
+    for (const std::string& note : trainer_->notes()) say(note);
     if (request_.resume) restore();
     if (done()) return;
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
     write_file(folder_.config(), format_toml(write_recipe(recipe_)));
-    const std::int64_t pictures = recipe_.sample.pictures;
-    if (pictures > 0 && !fs::exists(folder_.reals())) {
-      write_png(folder_.reals(), reals(*request_.dataset, pictures, columns()));
+    if (recipe_.sample.pictures > 0 && !fs::exists(folder_.reals())) {
+      const Picture reals = trainer_->objective().reals();
+      if (!reals.pixels.empty()) write_png(folder_.reals(), reals);
     }
   }
 
@@ -118,11 +100,6 @@ class Run {
   bool due(std::int64_t every) const {
     const std::int64_t images = trainer_->images();
     return every > 0 && images / every > (images - recipe_.train.batch) / every;
-  }
-
-  std::int64_t columns() const {
-    const std::int64_t classes = trainer_->model().config().classes;
-    return classes > 1 && classes <= 20 ? classes : 0;
   }
 
   void say(const std::string& text) {
@@ -192,45 +169,32 @@ class Run {
   /// Weights, averages and pictures first, the state last: whoever finds the state finds them too.
   void snapshot() {
     const std::int64_t images = trainer_->images();
-    const ImageConfig& config = trainer_->model().config();
+    const Objective& objective = trainer_->objective();
     const auto extra = [&](double std) {
       Metadata metadata{{"diffit.images", std::to_string(images)}};
       if (std > 0) metadata["diffit.ema_std"] = fmt::format("{}", std);
       return metadata;
     };
-    save_model(folder_.snapshot(images, ""), trainer_->model().parameters(), config, extra(0));
-    ImageDiffiT averaged(config);
+    objective.save(folder_.snapshot(images, ""), trainer_->parameters(), extra(0));
+    const Exhibit averaged = objective.exhibit();
     for (auto ema = trainer_->emas().rbegin(); ema != trainer_->emas().rend(); ++ema) {
-      ema->copy_to(averaged.parameters());
-      save_model(folder_.snapshot(images, ema->name()), averaged.parameters(), config,
-                 extra(ema->power_std()));
+      ema->copy_to(averaged.parameters);
+      objective.save(folder_.snapshot(images, ema->name()), averaged.parameters, extra(ema->power_std()));
     }
     // The last one copied is the half-life average.
-    if (recipe_.sample.pictures > 0) write_samples(averaged);
+    if (recipe_.sample.pictures > 0 && averaged.grid) write_samples(averaged);
     save();
     say(fmt::format("snapshot at {} images", images));
   }
 
-  void write_samples(const ImageDiffiT& model) {
-    ImageRequest wanted;
-    wanted.steps = recipe_.sample.steps;
-    wanted.dtype = request_.dtype;
-    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
-    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
-    const std::int64_t classes = model.config().classes;
-    for (std::size_t i = 0; classes > 0 && i < wanted.seeds.size(); ++i) {
-      wanted.labels.push_back(static_cast<std::int64_t>(i) % classes);
-    }
-    std::vector<Picture> pictures;
+  void write_samples(const Exhibit& averaged) {
+    Picture all;
     try {
-      generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) {
-        for (Picture& picture : to_pictures(samples)) pictures.push_back(std::move(picture));
-      });
+      all = averaged.grid();
     } catch (const Error& error) {
       say(fmt::format("warning: no sample grid: {}", error.what()));
       return;
     }
-    const Picture all = grid(pictures, columns());
     write_png(folder_.samples(trainer_->images()), all);
     journal_->record_picture("samples", all, trainer_->images());
   }

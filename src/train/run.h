@@ -11,7 +11,7 @@ namespace diffit {
 
 struct TrainingRequest {
   Recipe recipe;  // resolved against the data
-  std::shared_ptr<const Dataset> dataset;
+  TrainingData data;
   fs::path folder;
   bool resume = false;
   at::Device device = at::kCPU;

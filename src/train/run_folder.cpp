@@ -45,7 +45,8 @@ void flatten(const Json& value, const std::string& path, std::map<std::string, s
 
 void check_same_recipe(const Json& then, const Json& now, const std::string& where) {
   std::map<std::string, std::string> before, after;
-  flatten(then, "", before);
+  // Read and written again: keys that there were not yet have their defaults.
+  flatten(write_recipe(read_recipe(then, where + ": recipe")), "", before);
   flatten(now, "", after);
   for (const auto& [key, value] : after) {
     if (may_change_on_resume(key)) continue;

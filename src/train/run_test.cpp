@@ -73,8 +73,7 @@ TEST(Run, AccumulationAndCheckpointingChangeNothingButRounding) {
     Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
     for (int i = 0; i < 3; ++i) trainer.step();
     std::vector<at::Tensor> flat;
-    for (const Parameter& p : trainer.model().parameters().trained())
-      flat.push_back(p.tensor.detach().flatten());
+    for (const Parameter& p : trainer.parameters().trained()) flat.push_back(p.tensor.detach().flatten());
     return at::cat(flat).to(at::kDouble);
   };
   Recipe recipe = small_recipe(64);
@@ -104,7 +103,7 @@ TEST(Run, AStepThatIsNotFiniteIsSkippedAndSuchAStateIsNeverWritten) {
   fs::create_directories(folder.path());
   const Recipe recipe = small_recipe(160);
   Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
-  for (const Parameter& p : trainer.model().parameters()) {
+  for (const Parameter& p : trainer.parameters()) {
     if (p.name == "tokenizer.bias") p.tensor.detach().fill_(INFINITY);
   }
   EXPECT_TRUE(trainer.step().skipped);

@@ -44,6 +44,34 @@ inline Recipe small_recipe(std::int64_t images) {
   return recipe;
 }
 
+/// An autoencoder's, resolved against shades(): latents of 2 x 4 x 4.
+inline Recipe small_vae_recipe(std::int64_t images) {
+  const Json toml = {
+      {"model",
+       {{"model", "vae"}, {"channels", {4, 8}}, {"blocks", 1}, {"norm_groups", 2}, {"latent_channels", 2}}},
+      {"train", {{"images", images}, {"batch", 8}, {"snapshot_images", 16}, {"dtype", "f32"}}},
+      {"data", {{"flip", 0.5}}},
+      {"optimiser", {{"lr", 3e-3}}},
+      {"ema", {{"half_life_images", 40}, {"power", Json::array()}}},
+      {"sample", {{"pictures", 4}}}};
+  Recipe recipe = read_recipe(toml, "small vae");
+  resolve(recipe, shades(), "small vae");
+  return recipe;
+}
+
+/// A latent model's, not yet resolved.
+inline Recipe small_latent_recipe(std::int64_t images) {
+  const Json toml = {
+      {"model", {{"model", "latent"}, {"patch", 2}, {"hidden", 16}, {"depth", 1}, {"heads", 2}}},
+      {"train",
+       {{"images", images}, {"batch", 8}, {"snapshot_images", 16}, {"dtype", "f32"}, {"label_dropout", 0.2}}},
+      {"data", {{"flip", 0.5}}},
+      {"optimiser", {{"lr", 3e-3}}},
+      {"ema", {{"half_life_images", 40}}},
+      {"sample", {{"pictures", 4}, {"steps", 2}}}};
+  return read_recipe(toml, "small latent");
+}
+
 class TemporaryFolder {
  public:
   TemporaryFolder() {

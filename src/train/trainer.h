@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "nn/image_model.h"
 #include "train/ema.h"
+#include "train/objective.h"
 #include "train/optimiser.h"
 #include "train/recipe.h"
 
@@ -27,10 +26,9 @@ struct StepResult {
 /// image).
 class Trainer {
  public:
-  /// `recipe` was resolved against `dataset`. dtype: of matrix products and convolutions, float32 or
-  /// bfloat16.
-  Trainer(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
-          at::ScalarType dtype);
+  /// `recipe` was resolved against `data`; the weights are those of train.init_from where that is set. dtype:
+  /// of matrix products and convolutions, float32 or bfloat16.
+  Trainer(const Recipe& recipe, const TrainingData& data, at::Device device, at::ScalarType dtype);
 
   /// One optimiser step of train.batch images. Throws what reading the data throws.
   StepResult step();
@@ -39,7 +37,10 @@ class Trainer {
   std::int64_t images() const { return images_; }
   std::int64_t skipped_steps() const { return skipped_; }
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
-  const ImageDiffiT& model() const { return *model_; }
+  const Objective& objective() const { return *objective_; }
+  const ParameterList& parameters() const { return objective_->parameters(); }
+  /// What is to be said before the first step.
+  const std::vector<std::string>& notes() const { return notes_; }
   const std::vector<Ema>& emas() const { return emas_; }
 
   /// Every tensor that the state consists of, by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME",
@@ -51,18 +52,11 @@ class Trainer {
   void restore_counters(const Json& counters, const std::string& where);
 
  private:
-  double accumulate(const Batch& batch);
-  const Batch& next_batch();
-
   Recipe recipe_;
-  std::shared_ptr<const Dataset> dataset_;
-  at::Device device_;
-  at::ScalarType dtype_;
-  std::unique_ptr<ImageDiffiT> model_;
+  std::unique_ptr<Objective> objective_;
+  std::vector<std::string> notes_;
   std::unique_ptr<Optimiser> optimiser_;
   std::vector<Ema> emas_;
-  std::unique_ptr<Loader> loader_;
-  Batch batch_;
   std::int64_t images_ = 0, skipped_ = 0, skipped_in_a_row_ = 0;
 };
 

@@ -9,6 +9,8 @@
 
 namespace diffit {
 
+struct LatentInfo;
+
 /// Options that every command has.
 struct CommonOptions {
   std::string device = "auto", dtype = "auto";
@@ -24,6 +26,8 @@ void print_result(const CommonOptions& common, const Json& object, const std::st
 /// A line on stderr, unless --quiet.
 void print_note(const CommonOptions& common, const std::string& text);
 
+/// What `diffit data info` prints of latents.
+void print_latents(const CommonOptions& common, const std::string& folder, const LatentInfo& info);
 /// What `diffit data info` prints.
 void print_data_info(const CommonOptions& common, const std::string& path);
 
@@ -31,6 +35,7 @@ void add_sample_command(CLI::App& app, CommonOptions& common);
 void add_denoise_command(CLI::App& app, CommonOptions& common);
 void add_train_command(CLI::App& app, CommonOptions& common);
 void add_data_command(CLI::App& app, CommonOptions& common);
+void add_encode_command(CLI::App& data, CommonOptions& common);
 void add_ema_command(CLI::App& app, CommonOptions& common);
 void add_convert_command(CLI::App& app, CommonOptions& common);
 void add_info_command(CLI::App& app, CommonOptions& common);

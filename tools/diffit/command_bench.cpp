@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "kernels/autocast.h"
+#include "nn/image_model.h"
 #include "tools/diffit/bench_latent.h"
 #include "tools/diffit/machine.h"
 #include "train/trainer.h"
@@ -99,6 +100,9 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
   } else {
     DIFFIT_CHECK(options.what == "forward", "--what: wanted train or forward, got '{}'", options.what);
     const at::NoGradGuard no_grad;
+    const ImageDiffiT model(config);
+    initialise(model.parameters(), 0);
+    prepare(model.parameters(), machine.device);
     const at::Tensor x = at::ones({batch, config.resolution, config.resolution, config.in_channels},
                                   at::TensorOptions(machine.device));
     const at::Tensor c_noise = at::zeros({batch}, x.options());
@@ -106,7 +110,7 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
     if (config.classes > 0) condition.labels = at::zeros({batch}, x.options().dtype(at::kLong));
     rates = measure(options, static_cast<double>(batch), [&] {
       const Autocast autocast(machine.device.type(), machine.dtype);
-      trainer.model()(x, c_noise, condition);
+      model(x, c_noise, condition);
     });
   }
   std::vector<double> sorted = rates;

@@ -1,4 +1,4 @@
-// diffit data convert | info | preview.
+// diffit data convert | info | preview, and encode (command_encode.cpp).
 #include <algorithm>
 #include <csignal>
 #include <memory>
@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "data/convert.h"
 #include "data/fit.h"
+#include "data/latents.h"
 #include "data/source.h"
 #include "io/picture.h"
 #include "tools/diffit/command.h"
@@ -66,6 +67,10 @@ struct InfoOptions {
 };
 
 void run_info(const CommonOptions& common, const InfoOptions& options) {
+  if (holds_latents(options.data)) {
+    print_latents(common, options.data, LatentDataset(options.data).info());
+    return;
+  }
   const auto source = open_source(options.data);
   const Picture first = source->read(0);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(source->classes()));
@@ -200,9 +205,11 @@ void add_data_command(CLI::App& app, CommonOptions& common) {
       ->capture_default_str();
   convert->callback([&common, convert_options] { run_convert(common, *convert_options); });
 
+  add_encode_command(*data, common);
+
   CLI::App* info = add_command(*data, common, "info", "What a data set holds.");
   const auto info_options = std::make_shared<InfoOptions>();
-  info->add_option("DATA", info_options->data, kDataHelp)->required();
+  info->add_option("DATA", info_options->data, std::string(kDataHelp) + "; or of latents")->required();
   info->add_flag("--check", info_options->check, "reads every picture, not only the first");
   info->callback([&common, info_options] { run_info(common, *info_options); });
 

@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/dataset.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "train/plan.h"
@@ -37,15 +36,6 @@ Recipe read_recipe_of(const TrainOptions& options) {
   return read_recipe(toml, path.string());
 }
 
-std::shared_ptr<const Dataset> dataset_of(const Recipe& recipe, const std::string& where) {
-  DIFFIT_CHECK(!recipe.data.path.empty(), "{}: data.path is open: give --data PATH{}{}", where,
-               recipe.data.hint.empty() ? "" : "; ", recipe.data.hint);
-  std::error_code none;
-  DIFFIT_CHECK(fs::exists(recipe.data.path, none), "{}: no such data{}{}", recipe.data.path,
-               recipe.data.hint.empty() ? "" : "; ", recipe.data.hint);
-  return open_dataset(recipe.data.path, recipe.data.size);
-}
-
 /// GFLOP/s of matrix products here and now, for the cost of a dry run.
 double measure_rate(const Machine& machine) {
   const at::Tensor a = at::ones({1024, 1024}, at::TensorOptions(machine.dtype).device(machine.device));
@@ -63,19 +53,19 @@ double measure_rate(const Machine& machine) {
 /// Share of the matrix product rate that training this model reaches here; bench/ measures it.
 constexpr double kExpectedShare = 0.4;
 
-void print_plan(const CommonOptions& common, const Recipe& recipe, const ImageConfig& config,
-                const Dataset& dataset, const Machine& machine) {
-  const TrainingPlan plan = plan_training(recipe, config, machine.dtype == at::kFloat ? 4 : 2);
+void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSummary& data,
+                const Machine& machine) {
+  const TrainingPlan plan = plan_training(recipe, data.resolution, machine.dtype == at::kFloat ? 4 : 2);
   const double rate = measure_rate(machine), seconds = plan.flops / (rate * kExpectedShare);
   const double memory = plan.weights_bytes + plan.activations_bytes;
   const double disk = plan.snapshot_bytes * static_cast<double>(plan.snapshots) +
                       plan.state_bytes * static_cast<double>(recipe.train.keep_states);
   Json object = {{"config", write_recipe(recipe)},
                  {"data",
-                  {{"pictures", dataset.size()},
-                   {"resolution", dataset.resolution()},
-                   {"channels", dataset.channels()},
-                   {"classes", dataset.classes()}}},
+                  {{"pictures", data.pictures},
+                   {"resolution", data.resolution},
+                   {"channels", data.channels},
+                   {"classes", data.classes}}},
                  {"parameters", plan.network.parameters},
                  {"forward_macs", plan.network.layer_macs},
                  {"attention_macs", plan.network.attention_macs},
@@ -87,9 +77,8 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const ImageCo
                  {"matmul_flops_per_second", rate},
                  {"estimated_seconds", seconds}};
   std::string text = format_toml(write_recipe(recipe));
-  text += fmt::format("\n# data        {} pictures, {} x {} x {}, {} classes: {}\n", dataset.size(),
-                      dataset.resolution(), dataset.resolution(), dataset.channels(), dataset.classes(),
-                      dataset.source().describe());
+  text += fmt::format("\n# data        {} pictures, {} x {} x {}, {} classes: {}\n", data.pictures,
+                      data.resolution, data.resolution, data.channels, data.classes, data.description);
   text += fmt::format("# parameters  {}\n", human_count(static_cast<double>(plan.network.parameters)));
   text += fmt::format("# work        {}MAC a forward and picture, {}FLOP an image trained, {}FLOP in all\n",
                       human_count(plan.network.layer_macs), human_count(plan.flops_per_image),
@@ -125,23 +114,23 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   chosen.dtype = recipe.train.dtype;
   const Machine machine = open_machine(chosen, /*prefer_bf16=*/true);
   recipe.train.dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
-  const auto dataset = dataset_of(recipe, where);
-  const ImageConfig config =
-      resolve_model(recipe, dataset->resolution(), dataset->channels(), dataset->classes(), where);
+  const TrainingData data = open_training_data(recipe, where);
+  resolve(recipe, data, where);
   if (options.dry_run) {
-    print_plan(common, recipe, config, *dataset, machine);
+    print_plan(common, recipe, summary(data), machine);
     return;
   }
 
-  TrainingRequest request{recipe,         dataset,       options.out, options.resume,
+  TrainingRequest request{recipe,         data,          options.out, options.resume,
                           machine.device, machine.dtype, &stop_wanted};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   ProgressLine line(common);
-  line.say(fmt::format("{} parameters, {} pictures, {} images to {}",
-                       human_count(static_cast<double>(total(cost_of(config)).parameters)), dataset->size(),
-                       recipe.train.images, request.folder.string()));
+  line.say(fmt::format(
+      "{} parameters, {} pictures, {} images to {}",
+      human_count(static_cast<double>(plan_training(recipe, summary(data).resolution, 4).network.parameters)),
+      summary(data).pictures, recipe.train.images, request.folder.string()));
   TrainingStatus last;
   TrainingListener listener;
   listener.stepped = [&](const TrainingStatus& status) {
@@ -170,12 +159,13 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
 void add_train_command(CLI::App& app, CommonOptions& common) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* command =
-      add_command(app, common, "train", "Train an image-space model by a preset or a TOML file");
+      add_command(app, common, "train", "Train a model or an autoencoder by a preset or a TOML file");
   command
       ->add_option("config", options->config,
                    fmt::format("TOML file, or preset: {}", fmt::join(preset_names(), ", ")))
       ->required();
-  command->add_option("--data", options->data, "instead of data.path: IDX(.gz), CIFAR binary, zip or folder");
+  command->add_option("--data", options->data,
+                      "instead of data.path: IDX(.gz), CIFAR binary, zip or folder; latents");
   command->add_option("--out", options->out, "run folder; default runs/CONFIG");
   command->add_option("--set", options->set,
                       "key=value of the config, e.g. train.images=100000; may be repeated");

@@ -1,0 +1,231 @@
+#include "data/latents.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "io/fields.h"
+
+namespace diffit {
+
+namespace {
+
+constexpr const char* kLatentsKey = "diffit.latents";
+constexpr std::int64_t kShardPictures = 10000, kShardBytes = std::int64_t{1} << 29;
+
+/// The metadata of a shard.
+struct ShardHeader {
+  std::string vae, source;
+  double scale = 0, mean = 0, deviation = 0;
+  std::int64_t pictures = 0, first = 0, classes = 0;
+};
+
+template <class V>
+void visit_fields(V& v, ShardHeader& h) {
+  v("vae", h.vae, "identity of the autoencoder");
+  v("scale", h.scale, "latents are multiplied by it", 1e-6, 1e6);
+  v("source", h.source, "the pictures");
+  v("pictures", h.pictures, "of the whole set", 1, 1e12);
+  v("first", h.first, "number of the shard's first picture", 0, 1e12);
+  v("classes", h.classes, "0 where there are no labels", 0, 1e6);
+  v("mean", h.mean, "of this shard's scaled latents", -1e6, 1e6);
+  v("deviation", h.deviation, "of this shard's scaled latents", 0, 1e6);
+}
+
+fs::path shard_path(const fs::path& folder, std::int64_t index) {
+  return folder / fmt::format("latents-{:05}.safetensors", index);
+}
+
+ShardHeader read_header(const SafetensorsFile& file) {
+  const std::string where = file.path().string();
+  const auto found = file.metadata().find(kLatentsKey);
+  DIFFIT_CHECK(found != file.metadata().end(), "{}: no latents of diffit data encode (no metadata key {})",
+               where, kLatentsKey);
+  ShardHeader header;
+  const std::string place = where + ": " + kLatentsKey;
+  read_fields(header, parse_json(found->second, place), place);
+  return header;
+}
+
+const TensorView& moments_of(const SafetensorsFile& file, bool mirrored) {
+  return file.at(mirrored ? "moments_flip" : "moments");
+}
+
+/// What a shard tells of the whole cache.
+LatentInfo info_of(const SafetensorsFile& file, const ShardHeader& header) {
+  const TensorView& moments = moments_of(file, false);
+  DIFFIT_CHECK(moments.dtype == Dtype::f32 && moments.shape.size() == 4 && moments.shape[0] > 0 &&
+                   moments.shape[1] > 0 && moments.shape[1] % 2 == 0 && moments.shape[2] > 0 &&
+                   moments.shape[3] > 0,
+               "{}: wanted `moments` F32 [n, 2L, h, w], got {} [{}]", file.path().string(),
+               safetensors_name(moments.dtype), fmt::join(moments.shape, ", "));
+  LatentInfo info{.vae = header.vae, .scale = header.scale, .source = header.source};
+  info.pictures = header.pictures;
+  info.channels = moments.shape[1] / 2;
+  info.height = moments.shape[2];
+  info.width = moments.shape[3];
+  info.classes = header.classes;
+  return info;
+}
+
+/// Error(invalid) unless shard `index` is the one of that number of the cache.
+void check_shard(const SafetensorsFile& file, const ShardHeader& header, const LatentInfo& info,
+                 std::int64_t index) {
+  const std::string where = file.path().string();
+  DIFFIT_CHECK(header.vae == info.vae,
+               "{}: encoded by the VAE {}, wanted {}; encode into a folder of its own", where, header.vae,
+               info.vae);
+  DIFFIT_CHECK(header.scale == info.scale, "{}: its scale is {}, wanted {}", where, header.scale, info.scale);
+  DIFFIT_CHECK(
+      header.source == info.source && header.pictures == info.pictures && header.classes == info.classes,
+      "{}: holds latents of {} ({} pictures, {} classes), wanted {} ({} pictures, {} classes); encode into a "
+      "folder of its own",
+      where, header.source, header.pictures, header.classes, info.source, info.pictures, info.classes);
+  const std::int64_t first = index * info.shard_pictures();
+  const std::int64_t count = std::min(info.shard_pictures(), info.pictures - first);
+  const std::vector<std::int64_t> wanted{count, 2 * info.channels, info.height, info.width};
+  for (const bool mirrored : {false, true}) {
+    const TensorView& moments = moments_of(file, mirrored);
+    DIFFIT_CHECK(header.first == first && moments.dtype == Dtype::f32 && moments.shape == wanted,
+                 "{}: wanted `{}` F32 [{}] of pictures from {} on, got {} [{}] from {} on", where,
+                 moments.name, fmt::join(wanted, ", "), first, safetensors_name(moments.dtype),
+                 fmt::join(moments.shape, ", "), header.first);
+  }
+}
+
+/// Appends the shard's labels.
+void read_labels(const SafetensorsFile& file, const LatentInfo& info, std::vector<std::int64_t>& labels) {
+  if (info.classes == 0) return;
+  const TensorView& view = file.at("labels");
+  DIFFIT_CHECK(view.dtype == Dtype::i64 && view.count() == moments_of(file, false).shape[0],
+               "{}: wanted `labels` I64, one for each of {} pictures, got {} {}", file.path().string(),
+               moments_of(file, false).shape[0], view.count(), safetensors_name(view.dtype));
+  const auto before = labels.size();
+  labels.resize(before + static_cast<std::size_t>(view.count()));
+  std::memcpy(labels.data() + before, view.bytes.data(), view.bytes.size());
+  for (auto label = labels.begin() + static_cast<std::ptrdiff_t>(before); label != labels.end(); ++label) {
+    DIFFIT_CHECK(*label >= 0 && *label < info.classes, "{}: label {}, wanted 0 to {}", file.path().string(),
+                 *label, info.classes - 1);
+  }
+}
+
+}  // namespace
+
+std::int64_t LatentInfo::shard_pictures() const {
+  const std::int64_t bytes = 2 * numbers() * static_cast<std::int64_t>(sizeof(float));
+  return std::clamp(kShardBytes / bytes, std::int64_t{1}, kShardPictures);
+}
+
+std::int64_t LatentInfo::shards() const {
+  return (pictures + shard_pictures() - 1) / shard_pictures();
+}
+
+void LatentSums::add(std::span<const float> moments, const LatentInfo& info) {
+  const auto half = static_cast<std::size_t>(info.numbers() / 2);
+  for (std::size_t picture = 0; picture < moments.size(); picture += 2 * half) {
+    for (std::size_t i = picture; i < picture + half; ++i) {
+      const double mean = moments[i], variance = std::exp(static_cast<double>(moments[i + half]));
+      sum += info.scale * mean;
+      squares += info.scale * info.scale * (mean * mean + variance);
+    }
+    numbers += static_cast<double>(half);
+  }
+}
+
+double LatentSums::deviation() const {
+  return std::sqrt(std::max(0.0, squares / numbers - mean() * mean()));
+}
+
+LatentDataset::LatentDataset(const fs::path& folder) : folder_(folder) {
+  std::error_code none;
+  DIFFIT_CHECK(holds_latents(folder),
+               "{}: wanted a folder of latents; make one by diffit data encode DATA {} "
+               "--vae FILE",
+               folder.string(), folder.string());
+  double sum = 0, squares = 0;
+  for (std::int64_t index = 0; index == 0 || index < info_.shards(); ++index) {
+    const fs::path path = shard_path(folder, index);
+    DIFFIT_CHECK(fs::exists(path, none), "{}: {} of {} shards are there; go on with diffit data encode",
+                 folder.string(), index, index == 0 ? std::string("its") : std::to_string(info_.shards()));
+    const SafetensorsFile& file = shards_.emplace_back(path);
+    const ShardHeader header = read_header(file);
+    if (index == 0) info_ = info_of(file, header);
+    check_shard(file, header, info_, index);
+    read_labels(file, info_, labels_);
+    const auto share = static_cast<double>(moments_of(file, false).shape[0]) / static_cast<double>(size());
+    sum += share * header.mean;
+    squares += share * (header.mean * header.mean + header.deviation * header.deviation);
+  }
+  info_.mean = sum;
+  info_.deviation = std::sqrt(std::max(0.0, squares - sum * sum));
+}
+
+void LatentDataset::read(std::int64_t index, bool mirrored, std::span<float> out) const {
+  DIFFIT_CHECK(index >= 0 && index < size() && out.size() == static_cast<std::size_t>(info_.numbers()),
+               "wanted latent 0..{} into {} numbers, got latent {} into {}", size() - 1, info_.numbers(),
+               index, out.size());
+  const std::int64_t shard = index / info_.shard_pictures();
+  const TensorView& moments = moments_of(shards_[static_cast<std::size_t>(shard)], mirrored);
+  const auto place = static_cast<std::size_t>(index - shard * info_.shard_pictures()) * out.size_bytes();
+  std::memcpy(out.data(), moments.bytes.data() + place, out.size_bytes());
+}
+
+void read_batch(const LatentDataset& dataset, double flip, std::uint64_t seed, std::int64_t first,
+                std::int64_t count, LatentBatch& batch) {
+  const auto size = static_cast<std::uint64_t>(dataset.size());
+  const auto numbers = static_cast<std::size_t>(dataset.info().numbers());
+  batch.first = first;
+  batch.moments.resize(static_cast<std::size_t>(count) * numbers);
+  batch.labels.resize(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+    const std::uint64_t n = static_cast<std::uint64_t>(first) + i;
+    const auto index =
+        static_cast<std::int64_t>(permuted(n % size, size, seed, stream_of(Purpose::data_order, n / size)));
+    Random random(seed, stream_of(Purpose::augmentation, n));
+    dataset.read(index, random.uniform() < flip, std::span(batch.moments).subspan(i * numbers, numbers));
+    batch.labels[i] = dataset.label(index);
+  }
+}
+
+bool holds_latents(const fs::path& folder) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("latents-") && name.ends_with(".safetensors")) return true;
+  }
+  return false;
+}
+
+void write_latent_shard(const fs::path& folder, const LatentInfo& info, const LatentShard& shard) {
+  LatentSums sums;
+  sums.add(shard.moments, info);
+  const ShardHeader header{.vae = info.vae,
+                           .source = info.source,
+                           .scale = info.scale,
+                           .mean = sums.mean(),
+                           .deviation = sums.deviation(),
+                           .pictures = info.pictures,
+                           .first = shard.index * info.shard_pictures(),
+                           .classes = info.classes};
+  const std::int64_t count = static_cast<std::int64_t>(shard.moments.size()) / info.numbers();
+  const std::vector<std::int64_t> shape{count, 2 * info.channels, info.height, info.width};
+  std::vector<TensorView> views{{"moments", Dtype::f32, shape, std::as_bytes(std::span(shard.moments))},
+                                {"moments_flip", Dtype::f32, shape, std::as_bytes(std::span(shard.flipped))}};
+  if (info.classes > 0) {
+    views.push_back({"labels", Dtype::i64, {count}, std::as_bytes(std::span(shard.labels))});
+  }
+  write_safetensors(shard_path(folder, shard.index), views, {{kLatentsKey, write_fields(header).dump()}});
+}
+
+bool has_latent_shard(const fs::path& folder, const LatentInfo& info, std::int64_t index) {
+  std::error_code none;
+  const fs::path path = shard_path(folder, index);
+  if (!fs::exists(path, none)) return false;
+  const SafetensorsFile file(path);
+  check_shard(file, read_header(file), info, index);
+  return true;
+}
+
+}  // namespace diffit

@@ -1,0 +1,39 @@
+// Pictures through an autoencoder: into a cache of latents (data/latents.h), and the scale of its latents.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+
+#include "data/dataset.h"
+#include "data/latents.h"
+#include "nn/vae.h"
+
+namespace diffit {
+
+struct EncodeRequest {
+  std::int64_t batch = 32;            // pictures a pass; each also mirrored
+  at::Device device = at::kCPU;       // the autoencoder's
+  at::ScalarType dtype = at::kFloat;  // of matrix products and convolutions
+};
+
+/// Called between passes with the pictures done, those of shards that were there included. May throw to stop:
+/// whole shards stay, and no part of another.
+using EncodeProgress = std::function<void(std::int64_t done, std::int64_t all)>;
+
+/// Writes the moments of all pictures and of their mirror images into `folder`, shard by shard; whole shards
+/// of the same pictures and autoencoder are kept. Returns what the cache holds. Error(invalid) where the
+/// pictures do not fit the autoencoder, or where the folder holds other latents; Error(failed) where a moment
+/// is not finite.
+LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::path& folder,
+                          const EncodeRequest& request, const EncodeProgress& progress = {});
+
+/// Pictures [B, C, R, R] float32 in [-1, 1] on the CPU; grey ones are repeated for a network of 3 channels.
+at::Tensor read_pictures(const Dataset& pictures, std::span<const std::int64_t> indices,
+                         std::int64_t channels);
+
+/// 1 / standard deviation of unscaled latents, over about `count` pictures spread over the set: with it,
+/// scaled latents have a deviation of 1. Rounded to five digits.
+double measured_scale(const Dataset& pictures, const Vae& vae, std::int64_t count, at::Device device);
+
+}  // namespace diffit

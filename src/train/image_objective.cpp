@@ -1,0 +1,150 @@
+// The image-space model under EDM's loss.
+#include <numeric>
+
+#include "diffusion/edm.h"
+#include "diffusion/generate.h"
+#include "diffusion/pictures.h"
+#include "kernels/autocast.h"
+#include "train/model_file.h"
+#include "train/objective.h"
+
+namespace diffit {
+
+namespace {
+
+/// sigma and noise of training images first .. first + B - 1, each from numbers of its own.
+struct TrainingNoise {
+  at::Tensor sigma, n;  // [B], [B, R, R, C] of deviation sigma
+
+  TrainingNoise(const NoiseDistribution& distribution, std::uint64_t seed, std::int64_t first,
+                at::IntArrayRef shape)
+      : sigma(at::empty({shape[0]}, at::kFloat)), n(at::empty(shape, at::kFloat)) {
+    float* sigmas = sigma.mutable_data_ptr<float>();
+    float* noise = n.mutable_data_ptr<float>();
+    const std::int64_t numbers = n.numel() / shape[0];
+    for_each_image(Purpose::training_noise, seed, first, shape[0], [&](std::int64_t i, Random& random) {
+      sigmas[i] = static_cast<float>(distribution.sigma(random));
+      const std::span picture(noise + i * numbers, static_cast<std::size_t>(numbers));
+      random.normal(picture);
+      for (float& value : picture) value *= sigmas[i];
+    });
+  }
+};
+
+class ImageObjective : public Objective {
+ public:
+  ImageObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
+                 at::ScalarType dtype)
+      : recipe_(recipe),
+        dataset_(std::move(dataset)),
+        device_(device),
+        dtype_(dtype),
+        model_(std::get<ImageConfig>(read_model_config(recipe_.model, "model"))) {
+    initialise(model_.parameters(), seed());
+    model_.set_checkpointing(recipe_.train.checkpointing);
+  }
+
+  const ParameterList& parameters() const override { return model_.parameters(); }
+
+  void seek(std::int64_t images) override {
+    next_image_ = images;
+    loader_.reset();
+  }
+
+  at::Tensor loss() override {
+    const ImageConfig& config = model_.config();
+    const Batch& batch = next_batch();
+    const auto size = static_cast<std::int64_t>(batch.labels.size());
+    const std::vector<std::int64_t> shape{size, config.resolution, config.resolution, config.in_channels};
+
+    const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation}, seed(), batch.first,
+                              shape);
+    Condition condition;
+    if (config.classes > 0) {
+      condition.labels =
+          training_labels(batch.labels, config.classes, recipe_.train.label_dropout, seed(), batch.first)
+              .to(device_);
+    }
+    if (!batch.augment_labels.empty()) {
+      condition.augment_labels =
+          at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat)
+              .to(device_);
+    }
+    const at::Tensor y =
+        at::from_blob(const_cast<float*>(batch.pictures.data()), shape, at::kFloat).to(device_);
+    const RawNetwork network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
+      const Autocast autocast(device_.type(), dtype_);
+      return model_(x, c_noise, condition);
+    };
+    return edm_loss(network, {config.sigma_data}, y, noise.n.to(device_), noise.sigma.to(device_));
+  }
+
+  Picture reals() const override {
+    const std::int64_t classes = dataset_->classes(), side = dataset_->resolution();
+    std::vector<Picture> shown;
+    for (const std::int64_t index : shown_pictures(dataset_->size(), classes, recipe_.sample.pictures,
+                                                   [this](std::int64_t i) { return dataset_->label(i); })) {
+      Picture& p = shown.emplace_back(Picture{side, side, dataset_->channels(), {}});
+      p.pixels.resize(static_cast<std::size_t>(side * side * p.channels));
+      dataset_->read(index, p.pixels);
+    }
+    return shown.empty() ? Picture{} : grid(shown, grid_columns(model_.config().classes));
+  }
+
+  Exhibit exhibit() const override {
+    const auto network = std::make_shared<ImageDiffiT>(model_.config());
+    return {network->parameters(), [this, network] { return samples(*network); }};
+  }
+
+  void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
+    save_model(path, parameters, model_.config(), extra);
+  }
+
+ private:
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
+
+  const Batch& next_batch() {
+    if (!loader_) {
+      loader_ = std::make_unique<Loader>(dataset_, Augmentation{recipe_.data.flip, recipe_.data.augment},
+                                         seed(), recipe_.train.microbatch, next_image_,
+                                         static_cast<int>(recipe_.data.threads));
+    }
+    loader_->next(batch_);
+    return batch_;
+  }
+
+  Picture samples(const ImageDiffiT& model) const {
+    ImageRequest wanted;
+    wanted.steps = recipe_.sample.steps;
+    wanted.dtype = dtype_;
+    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
+    const std::int64_t classes = model.config().classes;
+    for (std::size_t i = 0; classes > 0 && i < wanted.seeds.size(); ++i) {
+      wanted.labels.push_back(static_cast<std::int64_t>(i) % classes);
+    }
+    std::vector<Picture> pictures;
+    generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) {
+      for (Picture& picture : to_pictures(samples)) pictures.push_back(std::move(picture));
+    });
+    return grid(pictures, grid_columns(classes));
+  }
+
+  Recipe recipe_;
+  std::shared_ptr<const Dataset> dataset_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  ImageDiffiT model_;
+  std::int64_t next_image_ = 0;
+  std::unique_ptr<Loader> loader_;
+  Batch batch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_image_objective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
+                                                at::Device device, at::ScalarType dtype) {
+  return std::make_unique<ImageObjective>(recipe, std::move(dataset), device, dtype);
+}
+
+}  // namespace diffit

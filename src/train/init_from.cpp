@@ -1,0 +1,61 @@
+#include "train/init_from.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "train/model_file.h"
+
+namespace diffit {
+
+namespace {
+
+constexpr const char* kLabelTable = "y_embedder.embedding_table.weight";
+
+/// Error(invalid) unless the file was trained on the latents that the recipe trains on. Returns what is to be
+/// said where it does not tell.
+std::vector<std::string> check_latents(const Recipe& recipe, const Metadata& metadata,
+                                       const std::string& where) {
+  if (recipe.kind() != ModelKind::latent) return {};
+  const auto vae = metadata.find(kVaeIdentityKey), scale = metadata.find(kLatentScaleKey);
+  if (vae == metadata.end() || scale == metadata.end()) {
+    return {fmt::format("{} does not say which VAE it was trained with; these latents are by {}", where,
+                        recipe.data.vae)};
+  }
+  DIFFIT_CHECK(vae->second == recipe.data.vae,
+               "{}: was trained on latents of the VAE {}, the data's are by {}; encode the pictures with the "
+               "first",
+               where, vae->second, recipe.data.vae);
+  DIFFIT_CHECK(scale->second == fmt::format("{}", recipe.data.scale),
+               "{}: was trained on latents of scale {}, the data's is {}", where, scale->second,
+               recipe.data.scale);
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& parameters) {
+  const WeightsFile file(recipe.train.init_from);
+  const std::string where = file.path().string();
+  std::vector<std::string> notes = check_latents(recipe, file.metadata(), where);
+  notes.insert(notes.begin(), fmt::format("starting from the weights of {}", where));
+
+  std::vector<TensorView> tensors = file.tensors();
+  at::Tensor table;  // the new one, alive until it was loaded
+  const auto has_name = [](const auto& named) { return named.name == kLabelTable; };
+  const auto theirs = std::find_if(tensors.begin(), tensors.end(), has_name);
+  const auto ours = std::find_if(parameters.begin(), parameters.end(), has_name);
+  if (theirs != tensors.end() && ours != parameters.end() && theirs->shape.size() == 2 &&
+      theirs->shape[0] > 0 && theirs->shape[0] != ours->tensor.size(0) &&
+      theirs->shape[1] == ours->tensor.size(1)) {
+    table = ours->tensor.detach().clone();
+    table[-1].copy_(to_tensor(*theirs)[-1]);
+    notes.push_back(fmt::format(
+        "warning: its label table of {} classes is replaced by a new one of {}; the null label's row is kept",
+        theirs->shape[0] - 1, ours->tensor.size(0) - 1));
+    *theirs = view_of(kLabelTable, table);
+  }
+  load_parameters(parameters, tensors, "", where);
+  return notes;
+}
+
+}  // namespace diffit

@@ -1,0 +1,180 @@
+// The latent model under the hybrid loss of the VP process.
+#include <numeric>
+
+#include "base/error.h"
+#include "diffusion/latent_generate.h"
+#include "diffusion/pictures.h"
+#include "diffusion/vp_loss.h"
+#include "kernels/autocast.h"
+#include "train/init_from.h"
+#include "train/model_file.h"
+#include "train/objective.h"
+#include "train/vae_file.h"
+#include "train/vae_loss.h"
+
+namespace diffit {
+
+namespace {
+
+/// Timestep and noise of training images first .. first + B - 1, each from numbers of its own.
+struct TrainingNoise {
+  at::Tensor t, noise;  // [B] int64 in 0..steps-1, [B, L, S, S]
+
+  TrainingNoise(std::int64_t steps, std::uint64_t seed, std::int64_t first, at::IntArrayRef shape)
+      : t(at::empty({shape[0]}, at::kLong)), noise(at::empty(shape, at::kFloat)) {
+    std::int64_t* times = t.mutable_data_ptr<std::int64_t>();
+    float* values = noise.mutable_data_ptr<float>();
+    const std::int64_t numbers = noise.numel() / shape[0];
+    for_each_image(Purpose::training_noise, seed, first, shape[0], [&](std::int64_t i, Random& random) {
+      times[i] = random.below(static_cast<std::uint32_t>(steps));
+      random.normal({values + i * numbers, static_cast<std::size_t>(numbers)});
+    });
+  }
+};
+
+class LatentObjective : public Objective {
+ public:
+  LatentObjective(const Recipe& recipe, std::shared_ptr<const LatentDataset> dataset, at::Device device,
+                  at::ScalarType dtype)
+      : recipe_(recipe),
+        dataset_(std::move(dataset)),
+        device_(device),
+        dtype_(dtype),
+        schedule_(VpSchedule::linear()),
+        model_(std::get<LatentConfig>(read_model_config(recipe_.model, "model"))) {
+    initialise(model_.parameters(), seed());
+    model_.set_checkpointing(recipe_.train.checkpointing);
+    if (recipe_.sample.vae.empty() || recipe_.sample.pictures == 0) return;
+    vae_ = std::make_unique<Vae>(load_vae(recipe_.sample.vae, device_));
+    DIFFIT_CHECK(vae_identity(*vae_) == recipe_.data.vae,
+                 "{}: sample.vae: this is the VAE {}, the latents were encoded by {}", recipe_.sample.vae,
+                 vae_identity(*vae_), recipe_.data.vae);
+  }
+
+  const ParameterList& parameters() const override { return model_.parameters(); }
+  void seek(std::int64_t images) override { next_image_ = images; }
+
+  at::Tensor loss() override {
+    const LatentConfig& config = model_.config();
+    const std::int64_t size = recipe_.train.microbatch;
+    read_batch(*dataset_, recipe_.data.flip, seed(), next_image_, size, batch_);
+    next_image_ += size;
+    const at::Tensor x0 = latents().to(device_);
+    const TrainingNoise drawn(schedule_.size(), seed(), batch_.first, x0.sizes());
+    const at::Tensor t = drawn.t.to(device_), noise = drawn.noise.to(device_);
+    const at::Tensor y =
+        training_labels(batch_.labels, config.classes, recipe_.train.label_dropout, seed(), batch_.first)
+            .to(device_);
+    const at::Tensor x_t = noised(schedule_, x0, noise, t);
+    at::Tensor output;
+    {
+      const Autocast autocast(device_.type(), dtype_);
+      output = model_(x_t, t.to(at::kFloat), y);
+    }
+    return hybrid_loss(schedule_, output.to(at::kFloat), x0, noise, t, recipe_.loss.vlb_weight).mean;
+  }
+
+  std::vector<std::string> notes() const override {
+    const LatentInfo& info = dataset_->info();
+    std::vector<std::string> notes;
+    notes.push_back(
+        fmt::format("latents: mean {:.4f}, deviation {:.4f} after the scale {:.6g}, by the VAE {}", info.mean,
+                    info.deviation, info.scale, info.vae));
+    if (info.deviation < 0.5 || info.deviation > 2) {
+      notes.push_back(
+          fmt::format("warning: the noise schedule expects a deviation near 1, got {:.3g}; check "
+                      "the VAE's scale",
+                      info.deviation));
+    }
+    return notes;
+  }
+
+  Picture reals() const override {
+    const LatentInfo& info = dataset_->info();
+    if (!vae_) return {};
+    std::vector<Picture> shown;
+    for (const std::int64_t index : shown_pictures(dataset_->size(), info.classes, recipe_.sample.pictures,
+                                                   [this](std::int64_t i) { return dataset_->label(i); })) {
+      const at::Tensor moments = at::empty({2 * info.channels, info.height, info.width}, at::kFloat);
+      dataset_->read(index, /*mirrored=*/false,
+                     {moments.mutable_data_ptr<float>(), static_cast<std::size_t>(moments.numel())});
+      shown.push_back(decoded(moments.chunk(2)[0] * info.scale));
+    }
+    return shown.empty() ? Picture{} : grid(shown, grid_columns(model_.config().classes));
+  }
+
+  Exhibit exhibit() const override {
+    const auto network = std::make_shared<LatentDiffiT>(model_.config());
+    if (!vae_) return {network->parameters(), {}};
+    return {network->parameters(), [this, network] { return samples(*network); }};
+  }
+
+  void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
+    Metadata metadata = extra;
+    metadata[kVaeIdentityKey] = recipe_.data.vae;
+    metadata[kLatentScaleKey] = fmt::format("{}", recipe_.data.scale);
+    save_model(path, parameters, model_.config(), metadata);
+  }
+
+ private:
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
+
+  /// Latents of the batch, drawn anew from the posterior for each image of the training: [B, L, S, S].
+  at::Tensor latents() const {
+    const LatentInfo& info = dataset_->info();
+    const auto size = static_cast<std::int64_t>(batch_.labels.size());
+    const at::Tensor moments = at::from_blob(const_cast<float*>(batch_.moments.data()),
+                                             {size, 2 * info.channels, info.height, info.width}, at::kFloat);
+    const at::Tensor e = at::empty({size, info.channels, info.height, info.width}, at::kFloat);
+    fill_normal(e, Purpose::posterior, seed(), batch_.first);
+    return posterior_sample(moments, e) * info.scale;
+  }
+
+  /// [1, C, H, W] out of a scaled latent [L, S, S].
+  Picture decoded(const at::Tensor& latent) const {
+    const at::NoGradGuard no_grad;
+    const at::Tensor z = latent.unsqueeze(0).to(device_) / recipe_.data.scale;
+    return to_pictures(vae_->decode(z).to(at::kCPU))[0];
+  }
+
+  Picture samples(const LatentDiffiT& model) const {
+    const LatentConfig& config = model.config();
+    LatentRequest wanted;
+    wanted.sampler = LatentSampler::dpmpp2m;
+    wanted.steps = recipe_.sample.steps;
+    wanted.guidance.scale = recipe_.sample.guidance;
+    wanted.dtype = dtype_;
+    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
+    for (std::size_t i = 0; config.classes > 0 && i < wanted.seeds.size(); ++i) {
+      wanted.labels.push_back(static_cast<std::int64_t>(i) % config.classes);
+    }
+    prepare(model.parameters(), device_);
+    std::vector<Picture> pictures;
+    generate(latent_network(model, dtype_), config, device_, wanted,
+             [&](std::int64_t, const at::Tensor& latents) {
+               for (const at::Tensor& latent : latents.unbind(0)) pictures.push_back(decoded(latent));
+             });
+    return grid(pictures, grid_columns(config.classes));
+  }
+
+  Recipe recipe_;
+  std::shared_ptr<const LatentDataset> dataset_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  VpSchedule schedule_;
+  LatentDiffiT model_;
+  std::unique_ptr<Vae> vae_;  // decodes the grids; null: there are none
+  std::int64_t next_image_ = 0;
+  LatentBatch batch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_latent_objective(const Recipe& recipe,
+                                                 std::shared_ptr<const LatentDataset> dataset,
+                                                 at::Device device, at::ScalarType dtype) {
+  return std::make_unique<LatentObjective>(recipe, std::move(dataset), device, dtype);
+}
+
+}  // namespace diffit

@@ -1,0 +1,47 @@
+#include "train/training_data.h"
+
+#include "base/error.h"
+
+namespace diffit {
+
+TrainingData open_training_data(const Recipe& recipe, const std::string& where) {
+  const std::string hint = recipe.data.hint.empty() ? "" : "; " + recipe.data.hint;
+  DIFFIT_CHECK(!recipe.data.path.empty(), "{}: data.path is open: give --data PATH{}", where, hint);
+  std::error_code none;
+  DIFFIT_CHECK(fs::exists(recipe.data.path, none), "{}: no such data{}", recipe.data.path, hint);
+  if (recipe.kind() == ModelKind::latent) {
+    return std::make_shared<const LatentDataset>(recipe.data.path);
+  }
+  DIFFIT_CHECK(!holds_latents(recipe.data.path),
+               "{}: holds latents, which model.model = \"latent\" is trained on; this recipe wants pictures",
+               recipe.data.path);
+  return open_dataset(recipe.data.path, recipe.data.size);
+}
+
+void resolve(Recipe& recipe, const TrainingData& data, const std::string& where) {
+  if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
+    resolve_latents(recipe, (*latents)->info(), where);
+    return;
+  }
+  const Dataset& pictures = *std::get<std::shared_ptr<const Dataset>>(data);
+  if (recipe.kind() == ModelKind::vae) {
+    resolve_vae(recipe, pictures.resolution(), pictures.channels(), where);
+    return;
+  }
+  resolve_model(recipe, pictures.resolution(), pictures.channels(), pictures.classes(), where);
+}
+
+DataSummary summary(const TrainingData& data) {
+  if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
+    const LatentInfo& info = (*latents)->info();
+    return {
+        info.pictures, info.height, info.channels, info.classes,
+        fmt::format("latents of {}, mean {:.4f} and deviation {:.4f} after the scale {:.6g}, by the VAE {}",
+                    info.source, info.mean, info.deviation, info.scale, info.vae)};
+  }
+  const Dataset& pictures = *std::get<std::shared_ptr<const Dataset>>(data);
+  return {pictures.size(), pictures.resolution(), pictures.channels(), pictures.classes(),
+          pictures.source().describe()};
+}
+
+}  // namespace diffit

@@ -1,0 +1,93 @@
+// diffit data encode.
+#include <csignal>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "tools/diffit/machine.h"
+#include "tools/diffit/progress.h"
+#include "train/encode_latents.h"
+#include "train/vae_file.h"
+
+namespace diffit {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+extern "C" void interrupt_encoding(int) {
+  interrupted = 1;
+}
+
+struct EncodeOptions {
+  std::string data, destination, vae;
+  std::int64_t batch = 32, size = 0;
+};
+
+void run_encode(const CommonOptions& common, const EncodeOptions& options) {
+  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const auto pictures = open_dataset(options.data, options.size);
+  const Vae vae = load_vae(model_path(options.vae), machine.device);
+  std::optional<ProgressLine> progress(common);
+  std::signal(SIGINT, interrupt_encoding);
+  std::signal(SIGTERM, interrupt_encoding);
+  const LatentInfo info = encode_latents(
+      *pictures, vae, options.destination, {options.batch, machine.device, machine.dtype},
+      [&](std::int64_t done, std::int64_t all) {
+        if (interrupted) {
+          fail("{}: interrupted after {} of {} pictures; whole shards are kept, the same command goes on",
+               options.destination, done, all);
+        }
+        progress->show_count(static_cast<double>(done), static_cast<double>(all), "pictures");
+      });
+  progress.reset();
+  print_latents(common, options.destination, info);
+}
+
+}  // namespace
+
+void print_latents(const CommonOptions& common, const std::string& folder, const LatentInfo& info) {
+  const Json object = {{"data", folder},
+                       {"kind", "latents"},
+                       {"source", info.source},
+                       {"pictures", info.pictures},
+                       {"width", info.width},
+                       {"height", info.height},
+                       {"channels", info.channels},
+                       {"classes", info.classes},
+                       {"shards", info.shards()},
+                       {"vae_identity", info.vae},
+                       {"scale", info.scale},
+                       {"mean", info.mean},
+                       {"deviation", info.deviation}};
+  std::string text =
+      fmt::format("{}: latents of {}\n  {} pictures and their mirror images, {} x {} x {}, {}\n", folder,
+                  info.source, info.pictures, info.channels, info.height, info.width,
+                  info.classes > 0 ? fmt::format("{} classes", info.classes) : "no labels");
+  text += fmt::format("  by the VAE {}, scale {:.6g}: mean {:.4f}, deviation {:.4f}\n", info.vae, info.scale,
+                      info.mean, info.deviation);
+  print_result(common, object, text);
+}
+
+void add_encode_command(CLI::App& data, CommonOptions& common) {
+  CLI::App* command = add_command(
+      data, common, "encode",
+      "Encodes a data set once, for training latent models: shards of moments and mirrored moments.");
+  const auto options = std::make_shared<EncodeOptions>();
+  command
+      ->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures")
+      ->required();
+  command->add_option("DEST", options->destination, "the folder to write; whole shards in it are kept")
+      ->required();
+  command
+      ->add_option(
+          "--vae", options->vae,
+          "the autoencoder: of diffit train, or Stable Diffusion's under diffusers' or original names")
+      ->required();
+  command->add_option("--size", options->size, "side that smaller pictures are framed to with zeros")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
+  command->add_option("--batch", options->batch, "pictures a pass")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{65536}))
+      ->capture_default_str();
+  command->callback([&common, options] { run_encode(common, *options); });
+}
+
+}  // namespace diffit
