@@ -363,3 +363,15 @@ def test_memory_does_not_grow_with_the_number_of_pictures(latent_model, vae, tmp
     # 2048 pictures of 32 x 32 x 3 are 6 MiB as bytes and 24 MiB as float32; the allocator's own ups and downs are 2.
     assert many.rss < few.rss + (5 << 20)
     assert np.load(tmp_path / "y.npz")["arr_0"].shape == (2048, 32, 32, 3)
+
+
+def test_classes_by_name(tmp_path):
+    weights, metadata, _, _ = split_golden("latent")
+    names = [["tench", "Tinca tinca"], "goldfish", "golden retriever", *[f"thing {i}" for i in range(3, 10)]]
+    model = tmp_path / "m.safetensors"
+    formats.write_safetensors(model, weights, {**metadata, "diffit.class_names": json.dumps(names)})
+    options = ["-n", "3", "--sampler", "ddim", "--steps", "2"]
+    by_name = sample(tmp_path, model, *options, "--classes", "golden retriever,7,Tinca Tinca")
+    assert np.array_equal(by_name, sample(tmp_path, model, *options, "--classes", "2,7,0"))
+    refused("sample", "-m", model, "-o", tmp_path / "x.safetensors", "--classes", "thing", mentions=["thing 3"])
+    refused("sample", "-m", model, "-o", tmp_path / "x.safetensors", "--classes", "godlfish", mentions=["goldfish"])

@@ -22,6 +22,11 @@ extern "C" void on_interrupt(int signal) {
   interrupted = 1;
 }
 
+std::optional<ClassNames> names_of(const WeightsFile& file, std::int64_t classes) {
+  if (classes == 0) return {};
+  return class_names_of(file.path(), file.metadata(), classes, home() / "presets/classes");
+}
+
 using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&)>;
 
 /// One a class, where there are more pictures than that.
@@ -94,7 +99,7 @@ void make(const SampleOptions& options, const CommonOptions& common,
 
 void sample_images(const SampleOptions& options, const CommonOptions& common, const Machine& machine,
                    const WeightsFile& file, const ImageConfig& config) {
-  ImageRequest request = image_request(options, config);
+  ImageRequest request = image_request(options, config, names_of(file, config.classes));
   request.dtype = machine.dtype;
   if (request.batch == 0) request.batch = 64;
   const Model model = load_model(file, machine.device);
@@ -121,7 +126,7 @@ void sample_images(const SampleOptions& options, const CommonOptions& common, co
 
 void sample_latents(SampleOptions options, const CommonOptions& common, const Machine& machine,
                     const WeightsFile& file, const LatentConfig& config) {
-  LatentRequest request = latent_request(options, config);
+  LatentRequest request = latent_request(options, config, names_of(file, config.classes));
   request.dtype = machine.dtype;
   if (request.batch == 0) request.batch = 8;
   const bool raw = holds_raw_samples(options.out);

@@ -32,20 +32,31 @@ std::vector<std::uint64_t> parse_seeds(const std::string& text) {
 }
 
 std::vector<std::uint64_t> seeds_of(const SampleOptions& options) {
-  if (options.seeds.empty()) {
+  if (!options.seeds) {
     std::vector<std::uint64_t> seeds(static_cast<std::size_t>(std::max<std::int64_t>(options.count, 1)));
     std::iota(seeds.begin(), seeds.end(), 0);
     return seeds;
   }
-  std::vector<std::uint64_t> seeds = parse_seeds(options.seeds);
+  std::vector<std::uint64_t> seeds = parse_seeds(*options.seeds);
   DIFFIT_CHECK(options.count == 0 || static_cast<std::size_t>(options.count) == seeds.size(),
                "-n {} and --seeds with {} entries contradict each other: leave one away", options.count,
                seeds.size());
   return seeds;
 }
 
+/// A label, or the name of a class.
+std::int64_t label_of(const std::string& text, std::int64_t classes, const std::optional<ClassNames>& names) {
+  const bool number = text.find_first_not_of("-0123456789") == std::string::npos;
+  if (!number && names) return names->find(trim(text));
+  const std::int64_t label = parse_int(
+      text, number ? "--classes" : "--classes (all, random or labels; this model's classes have no names)");
+  DIFFIT_CHECK(label >= 0 && label < classes, "--classes: the model has classes 0 to {}, got {}", classes - 1,
+               label);
+  return label;
+}
+
 std::vector<std::int64_t> labels_of(const SampleOptions& options, const std::vector<std::uint64_t>& seeds,
-                                    std::int64_t classes) {
+                                    std::int64_t classes, const std::optional<ClassNames>& names) {
   if (classes == 0) {
     DIFFIT_CHECK(options.classes == "all", "--classes {}: the model is unconditional", options.classes);
     return {};
@@ -56,9 +67,7 @@ std::vector<std::int64_t> labels_of(const SampleOptions& options, const std::vec
     std::iota(listed.begin(), listed.end(), 0);
   } else if (options.classes != "random") {
     for (const std::string& part : split(options.classes, ',')) {
-      listed.push_back(parse_int(part, "--classes (all, random or a,b,c)"));
-      DIFFIT_CHECK(listed.back() >= 0 && listed.back() < classes,
-                   "--classes: the model has classes 0 to {}, got {}", classes - 1, listed.back());
+      listed.push_back(label_of(part, classes, names));
     }
   }
   std::vector<std::int64_t> labels;
@@ -82,9 +91,10 @@ at::Tensor noise_of(const std::string& path, const char* option) {
   return noise;
 }
 
-void fill_request(const SampleOptions& options, std::int64_t classes, SampleRequest& request) {
+void fill_request(const SampleOptions& options, std::int64_t classes, const std::optional<ClassNames>& names,
+                  SampleRequest& request) {
   request.seeds = seeds_of(options);
-  request.labels = labels_of(options, request.seeds, classes);
+  request.labels = labels_of(options, request.seeds, classes, names);
   request.batch = options.batch;
   request.init_noise = noise_of(options.init_noise, "--init-noise");
   request.step_noise = noise_of(options.step_noise, "--step-noise");
@@ -174,7 +184,8 @@ void apply_preset(SampleOptions& o, const ModelConfig& model, const std::string&
   fill(o.rounding, p.rounding);
 }
 
-ImageRequest image_request(const SampleOptions& options, const ImageConfig& config) {
+ImageRequest image_request(const SampleOptions& options, const ImageConfig& config,
+                           const std::optional<ClassNames>& names) {
   ImageRequest request;
   const std::string name = options.sampler.value_or("heun");
   request.sampler = edm_sampler_named(name);
@@ -184,11 +195,12 @@ ImageRequest image_request(const SampleOptions& options, const ImageConfig& conf
   DIFFIT_CHECK(options.vae.empty(), "--vae: belongs to latent models; this one makes pictures by itself");
   fill_edm(options, request);
   request.guidance = parse_guidance(options.guidance, {.channels = 0, .tolerance = Guidance{}.tolerance});
-  fill_request(options, config.classes, request);
+  fill_request(options, config.classes, names, request);
   return request;
 }
 
-LatentRequest latent_request(const SampleOptions& options, const LatentConfig& config) {
+LatentRequest latent_request(const SampleOptions& options, const LatentConfig& config,
+                             const std::optional<ClassNames>& names) {
   LatentRequest request;
   const std::string name = options.sampler.value_or("ddpm");
   request.sampler = latent_sampler_named(name);
@@ -228,7 +240,7 @@ LatentRequest latent_request(const SampleOptions& options, const LatentConfig& c
   // The released arithmetic guides three channels; another model as the weaker one is not of its making.
   request.guidance = parse_guidance(options.guidance, {.channels = options.autoguidance.empty() ? 3 : 0,
                                                        .tolerance = Guidance{}.tolerance});
-  fill_request(options, config.classes, request);
+  fill_request(options, config.classes, names, request);
   return request;
 }
 
@@ -268,7 +280,10 @@ void add_sample_options(CLI::App& command, SampleOptions& o) {
   command.add_option("-n,--count", o.count, "pictures, with seeds 0 to N-1; default 1")
       ->check(CLI::Range(std::int64_t{1}, kMostPictures));
   command.add_option("--seeds", o.seeds, "A-B or a,b,c: one picture each");
-  command.add_option("--classes", o.classes, "all (in turn), random (by the seed), or a,b,c in turn")
+  command
+      .add_option("--classes", o.classes,
+                  "all (in turn), random (by the seed), or a,b,c in turn: labels, or names (diffit info "
+                  "MODEL --classes)")
       ->capture_default_str();
   command.add_option("--preset", o.preset,
                      fmt::format("how published pictures were sampled: {}; options typed beside it win",
