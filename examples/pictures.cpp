@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const Model model = load_model(SafetensorsFile(argv[1]), at::kCPU);
+    const Model model = load_model(WeightsFile(argv[1]), at::kCPU);
     const auto& network = std::get<ImageDiffiT>(model);
 
     ImageRequest request;
