@@ -29,7 +29,19 @@ std::int64_t largest_window(const ModelConfig& config) {
   return largest;
 }
 
-/// Before memory is taken for what a configuration claims.
+template <class Make>
+auto with_network(const ModelConfig& config, Make&& make) {
+  return std::visit(
+      [&](const auto& c) {
+        using Config = std::decay_t<decltype(c)>;
+        using Network = std::conditional_t<std::is_same_v<Config, ImageConfig>, ImageDiffiT, LatentDiffiT>;
+        return make(Network(c));
+      },
+      config);
+}
+
+}  // namespace
+
 void check_size(const WeightsFile& file, const ModelConfig& config) {
   std::int64_t held = 0;
   double bytes = 0;
@@ -47,19 +59,6 @@ void check_size(const WeightsFile& file, const ModelConfig& config) {
                "{}: attention over a window of {} takes an index of {}, the file has {}",
                file.path().string(), window, human_bytes(8 * std::pow(window, 4)), human_bytes(bytes));
 }
-
-template <class Make>
-auto with_network(const ModelConfig& config, Make&& make) {
-  return std::visit(
-      [&](const auto& c) {
-        using Config = std::decay_t<decltype(c)>;
-        using Network = std::conditional_t<std::is_same_v<Config, ImageConfig>, ImageDiffiT, LatentDiffiT>;
-        return make(Network(c));
-      },
-      config);
-}
-
-}  // namespace
 
 void check_model(const WeightsFile& file, const ModelConfig& config) {
   check_size(file, config);

@@ -17,6 +17,9 @@ inline constexpr const char* kStateKey = "diffit.state";
 /// shapes.
 ModelConfig config_of(const WeightsFile& file);
 
+/// Error(invalid) where a configuration claims more than the file holds: asked before memory is taken.
+void check_size(const WeightsFile& file, const ModelConfig& config);
+
 /// Error(invalid) lists every tensor that the model of `config` lacks, has no use for, or has in another
 /// shape or kind. No weight is read.
 void check_model(const WeightsFile& file, const ModelConfig& config);

@@ -1,6 +1,7 @@
 #include "tools/diffit/latent_source.h"
 
 #include "base/error.h"
+#include "nn/latent_evaluator.h"
 #include "train/model_file.h"
 #include "train/vae_file.h"
 
@@ -10,10 +11,13 @@ LatentSource open_latent_source(const WeightsFile& file, const Machine& machine)
   const ModelConfig config = config_of(file);
   const auto* latent = std::get_if<LatentConfig>(&config);
   DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space one", file.path().string());
-  const auto model = std::make_shared<Model>(load_model(file, machine.device));
-  return {*latent,
-          [model, network = latent_network(std::get<LatentDiffiT>(*model), machine.dtype)](
-              const at::Tensor& x, double t, const at::Tensor& labels) { return network(x, t, labels); }};
+  check_size(file, config);
+  const auto evaluator = std::make_shared<LatentEvaluator>(
+      *latent, file.tensors(), file.path().string(), machine.dtype, machine.device,
+      [&file](const TensorView& view) { file.done_with(view); });
+  return {*latent, [evaluator](const at::Tensor& x, double t, const at::Tensor& labels) {
+            return (*evaluator)(x, t, labels);
+          }};
 }
 
 fs::path vae_path(const std::string& given, const WeightsFile& model) {
