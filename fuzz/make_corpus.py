@@ -172,6 +172,19 @@ def make_text():
         write("text", **{f"{kind}_{name}": first + content for name, content in files.items()})
 
 
+def make_torch():
+    """Files of torch.save by torch itself (tests/golden/make_torch_files.py), and their pickles."""
+    for path in sorted((CORPUS.parents[1] / "tests/golden/torch").glob("*.pt")):
+        content = path.read_bytes()
+        write("torch", **{path.stem: content})
+        if content.startswith(b"PK"):
+            with zipfile.ZipFile(path) as archive:
+                write("pickle", **{path.stem: archive.read(f"{path.stem}/data.pkl")})
+    write("pickle", system=b"\x80\x02cos\nsystem\nX\4\0\0\0true\x85R.", deep=b"\x80\x02N" + b"\x85" * 20000 + b".",
+          marks=b"\x80\x02" + b"(" * 20000, itself=b"\x80\x02}q\0X\1\0\0\0ah\0s.", text_4_gib=b"\x80\x02X\xff\xff\xff\xff",
+          large_integer=b"\x80\x02\x8a\x09" + b"\xff" * 9 + b".", protocol_0=b"(dp0\n.", empty=b"")
+
+
 if __name__ == "__main__":
     make_safetensors()
     make_npy()
@@ -179,3 +192,4 @@ if __name__ == "__main__":
     make_pictures()
     make_idx()
     make_text()
+    make_torch()

@@ -56,9 +56,15 @@ Container read_whole(const fs::path& path, std::uint64_t limit) {
 
 }  // namespace
 
+namespace {
+
+constexpr std::string_view temporary_suffix = ".XXXXXX.tmp";  // X: any letter or digit
+
+}  // namespace
+
 AtomicFile::AtomicFile(fs::path destination) : destination_(std::move(destination)) {
   if (fs::is_directory(destination_)) reject("cannot write {}: it is a folder", destination_.string());
-  std::string name = destination_.string() + ".XXXXXX.tmp";
+  std::string name = destination_.string().append(temporary_suffix);
   fd_ = ::mkstemps(name.data(), 4);
   if (fd_ < 0) fail("cannot write {}: {}", destination_.string(), std::strerror(errno));
   ::fchmod(fd_, 0644);
@@ -96,6 +102,22 @@ void AtomicFile::commit() {
   if (directory.fd >= 0) ::fsync(directory.fd);
 }
 
+void remove_temporaries(const fs::path& folder) {
+  const auto is_temporary = [](std::string_view name) {
+    if (name.size() <= temporary_suffix.size()) return false;
+    name.remove_prefix(name.size() - temporary_suffix.size());
+    return std::equal(name.begin(), name.end(), temporary_suffix.begin(), [](char got, char wanted) {
+      return wanted == 'X' ? std::isalnum(static_cast<unsigned char>(got)) != 0 : got == wanted;
+    });
+  };
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    if (entry.is_regular_file(none) && is_temporary(entry.path().filename().string())) {
+      fs::remove(entry.path(), none);
+    }
+  }
+}
+
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const Descriptor file{open_for_reading(path)};
   const std::uint64_t size = regular_size(file.fd, path);
@@ -107,6 +129,18 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+
+bool MappedFile::holds(std::span<const std::byte> part) const {
+  return part.data() >= bytes_.data() && part.data() + part.size() <= bytes_.data() + bytes_.size();
+}
+
+void MappedFile::done_with(std::span<const std::byte> part) const {
+  if (part.empty() || !holds(part)) return;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = static_cast<std::size_t>(part.data() - bytes_.data());
+  const std::size_t first = begin / page * page;  // a page shared with a neighbour is read again, no more
+  ::madvise(const_cast<std::byte*>(bytes_.data()) + first, begin + part.size() - first, MADV_DONTNEED);
+}
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());

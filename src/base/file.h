@@ -37,6 +37,9 @@ class AtomicFile {
   std::uint64_t size_ = 0;
 };
 
+/// Removes what AtomicFiles of killed processes left in `folder`. Nobody else may be writing there.
+void remove_temporaries(const fs::path& folder);
+
 /// A file mapped for reading. Empty files are allowed. Throws Error(invalid) where it cannot be opened.
 class MappedFile {
  public:
@@ -47,6 +50,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// True where `part` lies in bytes().
+  bool holds(std::span<const std::byte> part) const;
+  /// `part` of bytes() will not be read soon: its pages leave this process's memory, and come back when read.
+  void done_with(std::span<const std::byte> part) const;
   const fs::path& path() const { return path_; }
 
  private:

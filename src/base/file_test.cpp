@@ -37,6 +37,15 @@ TEST_F(Files, AppearOnlyWhenCommitted) {
   EXPECT_EQ(count(), 1u);
 }
 
+TEST_F(Files, LeftByAKilledWriterAreRemovedAndNoOthers) {
+  for (const char* name : {"a.png.k3Xz9Q.tmp", "mine.tmp", "a.png.k3-z9Q.tmp", ".abcdef.tmp"}) {
+    write_file(folder_ / name, "x");
+  }
+  remove_temporaries(folder_);
+  EXPECT_EQ(count(), 3u);
+  EXPECT_FALSE(fs::exists(folder_ / "a.png.k3Xz9Q.tmp"));
+}
+
 TEST_F(Files, ThatExistAreKeptWhenAWriterIsAbandoned) {
   const fs::path path = folder_ / "a.txt";
   write_file(path, "old");

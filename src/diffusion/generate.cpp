@@ -20,11 +20,11 @@ at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const
   return denoised(network, {model.config().sigma_data}, x, sigma);
 }
 
-namespace {
-
-void check_image_request(const ImageConfig& config, const ImageRequest& request) {
+void check(const ImageConfig& config, const ImageRequest& request) {
+  const std::vector<double> sigmas =
+      karras_sigmas(request.steps, request.sigma_min, request.sigma_max, request.rho);
   check_request(request, config.classes, {config.in_channels, config.resolution, config.resolution},
-                request.guide != nullptr);
+                request.guide != nullptr, request.churn.noisy_steps(sigmas));
   DIFFIT_CHECK(
       !request.guidance.power_cosine,
       "--guidance-schedule power-cosine is defined on the 1000 timesteps of latent models; image models take "
@@ -39,6 +39,8 @@ void check_image_request(const ImageConfig& config, const ImageRequest& request)
                config.resolution, config.resolution, config.in_channels, config.classes, guide.resolution,
                guide.resolution, guide.in_channels, guide.classes);
 }
+
+namespace {
 
 /// D(x; sigma) with guidance, for one batch.
 class GuidedPictures {
@@ -91,7 +93,7 @@ class GuidedPictures {
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
                      const SampleProgress& progress) {
   const ImageConfig& config = model.config();
-  check_image_request(config, request);
+  check(config, request);
   const std::vector<double> sigmas =
       karras_sigmas(request.steps, request.sigma_min, request.sigma_max, request.rho);
   const auto sampler = request.sampler == EdmSampler::heun ? heun : euler;

@@ -27,6 +27,9 @@ EdmSampler edm_sampler_named(const std::string& name);
 at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
                             const Condition& condition);
 
+/// Error(invalid) where the request does not fit the model; generate() does it too.
+void check(const ImageConfig& config, const ImageRequest& request);
+
 /// Makes the pictures batch by batch. Returns the evaluations of one picture.
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
                      const SampleProgress& progress = {});

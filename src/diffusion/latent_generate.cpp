@@ -81,20 +81,24 @@ class GuidedLatents {
   Evaluations evaluations_;
 };
 
+Spacing usual_spacing(LatentSampler sampler) {
+  return sampler == LatentSampler::ddim ? Spacing::leading : Spacing::linspace;
+}
+
 at::Tensor run_sampler(const LatentRequest& r, const VpSchedule& schedule, const NoisePredictor& network,
                        const at::Tensor& start, const StepNoise& noise, const StepProgress& progress) {
-  const auto grid = [&](Spacing usual) {
-    return timestep_grid(r.spacing.value_or(usual), r.steps, schedule.size());
+  const auto grid = [&] {
+    return timestep_grid(r.spacing.value_or(usual_spacing(r.sampler)), r.steps, schedule.size());
   };
   switch (r.sampler) {
     case LatentSampler::ddpm:
       return ddpm(network, start, schedule.respaced(r.steps), noise, progress);
     case LatentSampler::ddim:
-      return ddim(network, start, schedule, grid(Spacing::leading), r.eta, noise, progress);
+      return ddim(network, start, schedule, grid(), r.eta, noise, progress);
     case LatentSampler::dpmpp2m:
-      return dpmpp2m(network, start, schedule, grid(Spacing::linspace), progress);
+      return dpmpp2m(network, start, schedule, grid(), progress);
     case LatentSampler::unipc:
-      return unipc(network, start, schedule, grid(Spacing::linspace), progress);
+      return unipc(network, start, schedule, grid(), progress);
     case LatentSampler::heun:
     case LatentSampler::euler:
       break;
@@ -108,10 +112,30 @@ at::Tensor run_sampler(const LatentRequest& r, const VpSchedule& schedule, const
 
 }  // namespace
 
+void check(const LatentConfig& config, const LatentRequest& request) {
+  const VpSchedule schedule = VpSchedule::linear();
+  std::int64_t noisy_steps = 0;
+  switch (request.sampler) {
+    case LatentSampler::ddpm:
+      noisy_steps = schedule.respaced(request.steps).size() - 1;
+      break;
+    case LatentSampler::heun:
+    case LatentSampler::euler:
+      noisy_steps = request.churn.noisy_steps(
+          karras_sigmas_of(schedule, request.steps, request.sigma_min, request.sigma_max, request.rho));
+      break;
+    default:
+      timestep_grid(request.spacing.value_or(usual_spacing(request.sampler)), request.steps, schedule.size());
+      if (request.sampler == LatentSampler::ddim && request.eta > 0) noisy_steps = request.steps - 1;
+  }
+  check_request(request, config.classes, {config.in_channels, config.input_size, config.input_size},
+                static_cast<bool>(request.guide), noisy_steps);
+}
+
 Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,
                      const LatentRequest& request, const SampleSink& sink, const SampleProgress& progress) {
+  check(config, request);
   const std::vector<std::int64_t> shape{config.in_channels, config.input_size, config.input_size};
-  check_request(request, config.classes, shape, request.guide != nullptr);
   const VpSchedule schedule = VpSchedule::linear();
   const std::int64_t all = points_of(request) * static_cast<std::int64_t>(request.seeds.size());
   std::int64_t done = request.first * points_of(request);

@@ -36,6 +36,9 @@ struct LatentRequest : SampleRequest {
 /// Points at which the guided network is evaluated for a picture.
 std::int64_t points_of(const LatentRequest& request);
 
+/// Error(invalid) where the request does not fit the model; generate() does it too.
+void check(const LatentConfig& config, const LatentRequest& request);
+
 /// Makes the latents batch by batch, on `device`. Returns the evaluations of one picture.
 ///   config: of the network; `guide` must take the same latents and labels
 Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,

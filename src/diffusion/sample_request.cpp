@@ -18,8 +18,8 @@ at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape)
   return normal_tensor(shape, random);
 }
 
-void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape,
-                   bool autoguided) {
+void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape, bool autoguided,
+                   std::int64_t noisy_steps) {
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   DIFFIT_CHECK(request.batch >= 1, "--batch: wanted at least 1, got {}", request.batch);
   DIFFIT_CHECK(classes == 0 ? request.labels.empty() : request.labels.size() == request.seeds.size(),
@@ -41,6 +41,9 @@ void check_request(const SampleRequest& request, std::int64_t classes, at::IntAr
   };
   check_noise(request.init_noise, 4, "--init-noise", "");
   check_noise(request.step_noise, 5, "--step-noise", "steps, ");
+  DIFFIT_CHECK(!request.step_noise.defined() || request.step_noise.size(0) >= noisy_steps,
+               "--step-noise: {} steps add noise, the file has {} rows", noisy_steps,
+               request.step_noise.size(0));
 }
 
 SampleBatch::SampleBatch(const SampleRequest& request, std::int64_t first, std::int64_t size,
@@ -71,8 +74,6 @@ at::Tensor SampleBatch::noise_of_step(std::int64_t k) const {
     return stack(request_, first_, size_, [&](std::uint64_t seed) { return step_noise(seed, k, shape_); })
         .to(device_);
   }
-  DIFFIT_CHECK(k < request_.step_noise.size(0), "--step-noise: {} rows, and more steps than that add noise",
-               request_.step_noise.size(0));
   return request_.step_noise[k].narrow(0, first_, size_).to(device_);
 }
 

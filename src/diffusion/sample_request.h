@@ -27,10 +27,10 @@ struct SampleRequest {
 at::Tensor initial_noise(std::uint64_t seed, at::IntArrayRef shape);
 at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape);
 
-/// Error(invalid) for labels, batch and noise that do not fit `classes` and `shape` [C, R, R]. `autoguided`:
-/// guidance is by a second model, and needs no condition.
-void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape,
-                   bool autoguided);
+/// Error(invalid) for labels, batch and noise that do not fit `classes`, `shape` [C, R, R] and the number of
+/// steps that add noise. `autoguided`: guidance is by a second model, and needs no condition.
+void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape, bool autoguided,
+                   std::int64_t noisy_steps);
 
 /// Pictures first .. first + size - 1 of a request. The request must outlive it.
 class SampleBatch {

@@ -27,6 +27,12 @@ double Churn::gamma(double sigma, std::int64_t steps) const {
   return std::min(s_churn / static_cast<double>(steps), std::sqrt(2.0) - 1);
 }
 
+std::int64_t Churn::noisy_steps(const std::vector<double>& sigmas) const {
+  const auto steps = static_cast<std::int64_t>(sigmas.size()) - 1;
+  return std::count_if(sigmas.begin(), sigmas.end() - 1,
+                       [&](double sigma) { return gamma(sigma, steps) > 0; });
+}
+
 namespace {
 
 /// Algorithm 2 of EDM; without `correct` it is Euler's method.

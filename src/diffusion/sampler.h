@@ -31,6 +31,8 @@ struct Churn {
 
   /// gamma_i at `sigma` with N steps.
   double gamma(double sigma, std::int64_t steps) const;
+  /// Steps that add noise on the grid `sigmas`, which ends with 0.
+  std::int64_t noisy_steps(const std::vector<double>& sigmas) const;
 };
 
 /// Heun's second-order method (EDM algorithm 2; without churn algorithm 1). `sigmas` ends with 0.

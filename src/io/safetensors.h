@@ -29,6 +29,8 @@ class SafetensorsFile {
   /// Error(invalid) that lists what there is, where there is none of that name.
   const TensorView& at(const std::string& name) const { return table_.at(name, path().string()); }
   const Metadata& metadata() const { return metadata_; }
+  /// The tensor will not be read soon: its bytes leave this process's memory.
+  void done_with(const TensorView& view) const { file_.done_with(view.bytes); }
 
  private:
   MappedFile file_;

@@ -31,6 +31,8 @@ class TorchFile {
   TorchFile(const fs::path& path, Average average);
 
   const std::vector<TensorView>& tensors() const { return tensors_; }
+  /// The tensor will not be read soon: its bytes leave this process's memory, where they are the file's.
+  void done_with(const TensorView& view) const { file_.done_with(view.bytes); }
 
  private:
   MappedFile file_;

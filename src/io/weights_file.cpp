@@ -81,6 +81,11 @@ WeightsFile::WeightsFile(const fs::path& path, Average average)
   table_ = TensorTable(std::move(tensors), where);
 }
 
+void WeightsFile::done_with(const TensorView& view) const {
+  for (const SafetensorsFile& file : source_->safetensors) file.done_with(view);
+  if (source_->torch) source_->torch->done_with(view);
+}
+
 WeightsFile::~WeightsFile() = default;
 WeightsFile::WeightsFile(WeightsFile&&) noexcept = default;
 

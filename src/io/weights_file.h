@@ -31,6 +31,9 @@ class WeightsFile {
   /// Error(invalid) that lists what there is, where there is none of that name.
   const TensorView& at(const std::string& name) const { return table_.at(name, path_.string()); }
   const Metadata& metadata() const { return metadata_; }
+  /// The tensor will not be read soon: its bytes leave this process's memory. Whoever turns every tensor into
+  /// something of their own says so after each, so that the file is never held whole beside it.
+  void done_with(const TensorView& view) const;
   /// "safetensors", "safetensors in N files", "torch".
   const std::string& kind() const { return kind_; }
 

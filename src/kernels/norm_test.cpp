@@ -143,5 +143,17 @@ TEST(GroupNorm, KeepsItsPrecisionFarFromZero) {
   expect_close(group_norm(x, 4, one, zero, 1e-5, false), want, 16 * 1000 * epsilon(at::kFloat), "mean 1000");
 }
 
+// Squares of one size, added one by one, are all rounded the same way: half a million of them lose 2^-12.
+// In blocks of 1024 pixels, two sums each, n terms lose at most n u: 512 in a sum, 1024 of the blocks; half
+// of that of the deviation, and some roundings of the result.
+TEST(GroupNorm, KeepsItsPrecisionOnLargeMaps) {
+  const Tensor x = (at::rand({1, 1024, 1024, 4}) > 0.5).to(at::kFloat) * 2.0006 - 1.0003;
+  const Tensor one = at::ones({4}), zero = at::zeros({4});
+  const Tensor want =
+      definition::group_norm(x.to(at::kDouble), 4, one.to(at::kDouble), zero.to(at::kDouble), 1e-6, false);
+  expect_close(group_norm(x, 4, one, zero, 1e-6, false), want,
+               ((512 + 1024) / 2 + 4) * epsilon(at::kFloat) * largest(want), "a million pixels");
+}
+
 }  // namespace
 }  // namespace diffit

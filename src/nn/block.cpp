@@ -1,5 +1,6 @@
 #include "nn/block.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/ops.h"
@@ -19,6 +20,15 @@ at::Tensor relative_position_index(std::int64_t w) {
   return dy * (2 * w - 1) + dx;
 }
 
+/// That of a layer before with the same window, where the list has one.
+at::Tensor shared_index(const ParameterList& list, std::int64_t w) {
+  const auto& items = list.items();
+  const auto same = std::find_if(items.rbegin(), items.rend(), [w](const Parameter& p) {
+    return p.start == Start::buffer && p.tensor.size(0) == w * w;
+  });
+  return same != items.rend() ? same->tensor : relative_position_index(w);
+}
+
 }  // namespace
 
 Tmsa::Tmsa(std::int64_t width, std::int64_t time_width, std::int64_t heads_, std::int64_t window_)
@@ -26,7 +36,6 @@ Tmsa::Tmsa(std::int64_t width, std::int64_t time_width, std::int64_t heads_, std
       qkv(width, 3 * width),
       proj(width, width),
       table(at::empty({(2 * window_ - 1) * (2 * window_ - 1), heads_}, at::kFloat)),
-      index(relative_position_index(window_)),
       heads(heads_),
       window(window_) {}
 
@@ -36,7 +45,7 @@ at::Tensor Tmsa::operator()(const at::Tensor& x, const at::Tensor& time) const {
 
 void Tmsa::add_to(ParameterList& list, const std::string& prefix) const {
   list.add(prefix + ".relative_position_bias_table", table, Start::truncated_002);
-  list.add(prefix + ".relative_position_index", index, Start::buffer);
+  list.add(prefix + ".relative_position_index", shared_index(list, window), Start::buffer);
   qkv_temb.add_to(list, prefix + ".qkv_temb");
   qkv.add_to(list, prefix + ".qkv");
   proj.add_to(list, prefix + ".proj");

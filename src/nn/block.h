@@ -10,13 +10,14 @@ namespace diffit {
 struct Tmsa {
   Linear qkv_temb, qkv, proj;
   at::Tensor table;  // relative_position_bias_table [(2w-1)^2, heads]
-  at::Tensor index;  // relative_position_index [N, N] int64: in files only, the kernels compute it
   std::int64_t heads = 1, window = 1;
 
   Tmsa() = default;
   Tmsa(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window);
   /// x [B, H, W, C], time [B, time_width] -> [B, H, W, C].
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  /// With relative_position_index [N, N] int64: in files only, the kernels compute it. Layers of one window
+  /// in a list share theirs.
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 

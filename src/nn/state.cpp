@@ -1,11 +1,16 @@
 #include "nn/state.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
 
 #include "base/error.h"
+#include "io/finite.h"
+#include "io/printable.h"
 
 namespace diffit {
 
@@ -85,50 +90,90 @@ class Complaints {
   std::string text_;
 };
 
-bool finite(const at::Tensor& tensor) {
-  return !tensor.is_floating_point() || at::isfinite(tensor).all().item<bool>();
+/// The file's own bytes as a tensor, where their alignment allows; else a copy.
+at::Tensor borrow(const TensorView& view) {
+  const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
+  if (view.bytes.empty() || address % element_size(view.dtype) != 0) return to_tensor(view);
+  return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, scalar_type(view.dtype));
 }
 
-}  // namespace
+bool holds_index(const TensorView& view, const at::Tensor& index) {
+  if (view.dtype == Dtype::i64 && index.is_cpu())
+    return std::memcmp(view.bytes.data(), index.const_data_ptr(), view.bytes.size()) == 0;
+  return at::equal(borrow(view).to(at::kLong), index.to(at::kCPU));
+}
 
-void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
-                     const std::string& prefix, const std::string& where) {
-  const at::NoGradGuard no_grad;
+bool all_finite(const TensorView& view) {
+  const auto count = static_cast<std::int64_t>(view.bytes.size());
+  constexpr std::int64_t kGrain = 1 << 20;  // bytes: no element is split
+  std::atomic<bool> finite = true;
+  at::parallel_for(0, (count + kGrain - 1) / kGrain, 1, [&](std::int64_t begin, std::int64_t end) {
+    const auto first = static_cast<std::size_t>(begin * kGrain);
+    const auto last = static_cast<std::size_t>(std::min(end * kGrain, count));
+    if (!all_finite(view.dtype, view.bytes.subspan(first, last - first))) finite = false;
+  });
+  return finite;
+}
+
+using Match = std::pair<const Parameter*, const TensorView*>;
+
+/// Each parameter with its tensor in the file, as far as they fit; complains of all else.
+std::vector<Match> match(const ParameterList& parameters, std::span<const TensorView> tensors,
+                         const std::string& prefix, Complaints& complaints) {
   std::map<std::string, const TensorView*> unclaimed;
   for (const TensorView& view : tensors) {
     if (view.name.starts_with(prefix)) unclaimed[view.name.substr(prefix.size())] = &view;
   }
-  Complaints complaints;
+  std::vector<Match> matches;
   for (const Parameter& p : parameters) {
     const auto found = unclaimed.find(p.name);
+    const bool wants_index = p.start == Start::buffer;
     if (found == unclaimed.end()) {
       // An index is a function of the window: files without it lose nothing.
-      if (p.start != Start::buffer) complaints.add("missing {}{}", prefix, p.name);
+      if (!wants_index) complaints.add("missing {}{}", prefix, p.name);
       continue;
     }
     const TensorView& view = *found->second;
     unclaimed.erase(found);
-    const at::IntArrayRef wanted = p.tensor.sizes();
-    if (at::IntArrayRef(view.shape) != wanted) {
-      complaints.add("{}: wanted shape [{}], got [{}]", view.name, fmt::join(wanted, ", "),
+    const at::ScalarType type = scalar_type(view.dtype);
+    if (at::IntArrayRef(view.shape) != p.tensor.sizes()) {
+      complaints.add("{}: wanted shape [{}], got [{}]", view.name, fmt::join(p.tensor.sizes(), ", "),
                      fmt::join(view.shape, ", "));
-      continue;
-    }
-    const bool wants_index = p.start == Start::buffer;
-    const at::Tensor value = to_tensor(view);
-    if (wants_index ? !at::isIntegralType(value.scalar_type(), false) : !value.is_floating_point()) {
+    } else if (wants_index ? !at::isIntegralType(type, false) : !at::isFloatingType(type)) {
       complaints.add("{}: wanted {}, got {}", view.name, wants_index ? "whole numbers" : "floating point",
                      safetensors_name(view.dtype));
-    } else if (wants_index) {
-      if (!at::equal(value.to(at::kLong), p.tensor))
-        complaints.add("{}: not the index of this window", view.name);
-    } else if (!finite(value)) {
-      complaints.add("{}: holds NaN or infinity", view.name);
     } else {
-      p.tensor.copy_(value);
+      matches.emplace_back(&p, &view);
     }
   }
-  for (const auto& [name, view] : unclaimed) complaints.add("unexpected {}", view->name);
+  for (const auto& [name, view] : unclaimed) complaints.add("unexpected {}", printable(view->name));
+  return matches;
+}
+
+}  // namespace
+
+void check_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
+                      const std::string& prefix, const std::string& where) {
+  Complaints complaints;
+  match(parameters, tensors, prefix, complaints);
+  complaints.reject_if_any(where);
+}
+
+void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
+                     const std::string& prefix, const std::string& where,
+                     const std::function<void(const TensorView&)>& done_with) {
+  const at::NoGradGuard no_grad;
+  Complaints complaints;
+  for (const auto& [p, view] : match(parameters, tensors, prefix, complaints)) {
+    if (p->start == Start::buffer) {
+      if (!holds_index(*view, p->tensor)) complaints.add("{}: not the index of this window", view->name);
+    } else if (!all_finite(*view)) {
+      complaints.add("{}: holds NaN or infinity", view->name);
+    } else {
+      p->tensor.copy_(borrow(*view));
+    }
+    if (done_with) done_with(*view);
+  }
   complaints.reject_if_any(where);
 }
 

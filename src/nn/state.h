@@ -1,6 +1,7 @@
 // Parameters in and out of named tensors as files hold them. No file is read here.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,11 +20,19 @@ at::Tensor to_tensor(const TensorView& view);
 /// A view of a contiguous CPU tensor, which must outlive it.
 TensorView view_of(std::string name, const at::Tensor& tensor);
 
-/// Copies the tensors named prefix + parameter name into the parameters, converted to each one's type.
-/// Buffers are compared, not taken. Missing, unexpected (of that prefix) and misshapen tensors, wrong buffers
-/// and non-finite values are all listed in one Error(invalid) that begins with `where`.
+/// Error(invalid) that begins with `where` and lists every tensor that is missing, unexpected (of that
+/// prefix), of another shape, or whole numbers where floating point is wanted or the other way round. A
+/// missing buffer is fine: it is a function of its window. No bytes are read.
+void check_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
+                      const std::string& prefix, const std::string& where);
+
+/// Copies the tensors named prefix + parameter name into the parameters, converted to each one's type, with
+/// no other copy on the way. Buffers are compared, not taken. Missing, unexpected (of that prefix) and
+/// misshapen tensors, wrong buffers and non-finite values are all listed in one Error(invalid) that begins
+/// with `where`. `done_with`, where given, hears of each tensor that has been taken.
 void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
-                     const std::string& prefix, const std::string& where);
+                     const std::string& prefix, const std::string& where,
+                     const std::function<void(const TensorView&)>& done_with = {});
 
 /// Contiguous CPU copies (or the tensors themselves where they are that already), named prefix + parameter
 /// name.

@@ -110,7 +110,7 @@ VaeConfig infer_vae_config(std::span<const TensorView> tensors, const VaeLayout&
     c.channels.push_back(
         axis({{block + "conv2.weight", 0}, {block + "conv1.weight", 0}, {block + "norm2.weight", 0}}));
   }
-  return read_vae_config(write_vae_config(c), where + " (inferred)");
+  return read_vae_config(write_vae_config(c), where + " (inferred; norm_groups is not told by shapes)");
 }
 
 }  // namespace diffit

@@ -7,8 +7,6 @@
 
 namespace diffit {
 
-struct Journal::Events {};
-
 namespace {
 
 /// The lines of up to `images`; a last line that was cut short is dropped.
@@ -26,14 +24,13 @@ std::string lines_until(const fs::path& path, std::int64_t images) {
 
 }  // namespace
 
-Journal::Journal(const RunFolder& folder, std::int64_t images) : stats_path_(folder.stats()) {
+Journal::Journal(const RunFolder& folder, std::int64_t images)
+    : events_(folder.path(), images > 0 ? images + 1 : 0), stats_path_(folder.stats()) {
   if (fs::exists(stats_path_)) write_file(stats_path_, lines_until(stats_path_, images));
   stats_.open(stats_path_, std::ios::app);
   log_.open(folder.log(), std::ios::app);
   if (!stats_ || !log_) fail("{}: its stats.jsonl and log.txt cannot be written", folder.path().string());
 }
-
-Journal::~Journal() = default;
 
 void Journal::record(const TrainingStatus& s) {
   const Json row = {{"images", s.images},
@@ -46,9 +43,14 @@ void Journal::record(const TrainingStatus& s) {
                     {"memory_bytes", s.memory_bytes}};
   stats_ << row.dump() << "\n" << std::flush;
   if (!stats_) fail("{}: cannot be written; is the disk full?", stats_path_.string());
+  for (const auto& [key, value] : row.items()) {
+    if (key != "images") events_.scalar("train/" + key, value.get<double>(), s.images);
+  }
 }
 
-void Journal::record_picture(const std::string&, const Picture&, std::int64_t) {}
+void Journal::record_picture(const std::string& tag, const Picture& picture, std::int64_t images) {
+  events_.image(tag, encode_png(picture, 6), picture.width, picture.height, picture.channels, images);
+}
 
 void Journal::say(const std::string& text) {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -62,6 +64,7 @@ void Journal::say(const std::string& text) {
 void Journal::flush() {
   stats_.flush();
   log_.flush();
+  events_.flush();
 }
 
 }  // namespace diffit

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include "io/events.h"
+#include "io/picture.h"
 #include "train/run_folder.h"
 
 namespace diffit {
@@ -23,10 +25,8 @@ struct TrainingStatus {
 class Journal {
  public:
   Journal(const RunFolder& folder, std::int64_t images);
-  ~Journal();
-  Journal(const Journal&) = delete;
-  Journal& operator=(const Journal&) = delete;
 
+  /// A line of stats.jsonl, and the same numbers as TensorBoard's scalars under "train/".
   void record(const TrainingStatus& status);
   void record_picture(const std::string& tag, const Picture& picture, std::int64_t images);
   /// A line of log.txt with the time.
@@ -35,8 +35,7 @@ class Journal {
   void flush();
 
  private:
-  struct Events;
-  std::unique_ptr<Events> events_;
+  EventWriter events_;
   std::ofstream stats_, log_;
   fs::path stats_path_;
 };

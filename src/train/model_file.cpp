@@ -1,6 +1,10 @@
 #include "train/model_file.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
+#include "base/text.h"
 #include "nn/cost.h"
 
 namespace diffit {
@@ -16,31 +20,65 @@ ModelConfig config_of(const WeightsFile& file) {
 
 namespace {
 
+/// Side of the largest window that attention sees at once.
+std::int64_t largest_window(const ModelConfig& config) {
+  if (const auto* latent = std::get_if<LatentConfig>(&config)) return latent->depth > 0 ? latent->grid() : 1;
+  const auto& image = std::get<ImageConfig>(config);
+  std::int64_t largest = 1;
+  for (std::int64_t i = 0; i < image.stages(); ++i) largest = std::max(largest, image.window_of(i));
+  return largest;
+}
+
 /// Before memory is taken for what a configuration claims.
 void check_size(const WeightsFile& file, const ModelConfig& config) {
   std::int64_t held = 0;
-  for (const TensorView& view : file.tensors()) held += view.count();
+  double bytes = 0;
+  for (const TensorView& view : file.tensors()) {
+    held += view.count();
+    bytes += static_cast<double>(view.bytes.size());
+  }
   const std::int64_t claimed = total(cost_of(config)).parameters;
   DIFFIT_CHECK(claimed <= held, "{}: its configuration asks for {} parameters, the file holds {}",
                file.path().string(), claimed, held);
+  // Files may lack the index, but one that dwarfs its file is no model's.
+  constexpr double kIndexWithoutFile = 64 << 20;
+  const auto window = static_cast<double>(largest_window(config));
+  DIFFIT_CHECK(8 * std::pow(window, 4) <= bytes + kIndexWithoutFile,
+               "{}: attention over a window of {} takes an index of {}, the file has {}",
+               file.path().string(), window, human_bytes(8 * std::pow(window, 4)), human_bytes(bytes));
+}
+
+template <class Make>
+auto with_network(const ModelConfig& config, Make&& make) {
+  return std::visit(
+      [&](const auto& c) {
+        using Config = std::decay_t<decltype(c)>;
+        using Network = std::conditional_t<std::is_same_v<Config, ImageConfig>, ImageDiffiT, LatentDiffiT>;
+        return make(Network(c));
+      },
+      config);
 }
 
 }  // namespace
 
+void check_model(const WeightsFile& file, const ModelConfig& config) {
+  check_size(file, config);
+  with_network(config, [&](const auto& network) {
+    check_parameters(network.parameters(), file.tensors(), "", file.path().string());
+  });
+}
+
 Model load_model(const WeightsFile& file, at::Device device) {
-  const auto make = [&](const auto& config) -> Model {
-    using Config = std::decay_t<decltype(config)>;
-    using Network = std::conditional_t<std::is_same_v<Config, ImageConfig>, ImageDiffiT, LatentDiffiT>;
-    Network network(config);
-    load_parameters(network.parameters(), file.tensors(), "", file.path().string());
+  const ModelConfig config = config_of(file);
+  check_size(file, config);
+  return with_network(config, [&](auto network) -> Model {
+    load_parameters(network.parameters(), file.tensors(), "", file.path().string(),
+                    [&](const TensorView& view) { file.done_with(view); });
     for (const Parameter& p : network.parameters()) {
       if (device.type() != at::kCPU) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(device));
     }
     return network;
-  };
-  const ModelConfig config = config_of(file);
-  check_size(file, config);
-  return std::visit(make, config);
+  });
 }
 
 void save_model(const fs::path& path, const ParameterList& parameters, const ModelConfig& config,

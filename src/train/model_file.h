@@ -10,10 +10,16 @@
 namespace diffit {
 
 inline constexpr const char* kConfigKey = "diffit.config";
+/// Metadata of a file that training resumes from, and that is no model as it is.
+inline constexpr const char* kStateKey = "diffit.state";
 
 /// The configuration that a file states; without one, that of a released latent checkpoint, from names and
 /// shapes.
 ModelConfig config_of(const WeightsFile& file);
+
+/// Error(invalid) lists every tensor that the model of `config` lacks, has no use for, or has in another
+/// shape or kind. No weight is read.
+void check_model(const WeightsFile& file, const ModelConfig& config);
 
 using Model = std::variant<ImageDiffiT, LatentDiffiT>;
 

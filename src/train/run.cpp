@@ -55,6 +55,7 @@ class Run {
     fs::create_directories(folder_.path(), error);
     if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
     lock_ = std::make_unique<FolderLock>(folder_.path());
+    remove_temporaries(folder_.path());
     Recipe started = recipe_;
     if (request_.resume && !folder_.states().empty())
       started.train.init_from.clear();  // the state has it all
@@ -148,11 +149,12 @@ class Run {
     status.skipped = trainer_->skipped_steps();
     status.memory_bytes = resident_bytes();
     if (listener_.stepped) listener_.stepped(status);
-    if ((recipe_.train.log_images == 0 || due(recipe_.train.log_images)) && summed_steps_ > 0) {
-      journal_->record(status);
-      loss_sum_ = norm_sum_ = 0;
-      summed_steps_ = 0;
-    }
+    const bool whole = recipe_.train.log_images == 0 || due(recipe_.train.log_images);
+    if (summed_steps_ == 0 || !(whole || done())) return;
+    journal_->record(status);
+    if (!whole) return;  // the last line of a training that may go on: the sums go on with it
+    loss_sum_ = norm_sum_ = 0;
+    summed_steps_ = 0;
   }
 
   void save() {

@@ -86,7 +86,8 @@ def read_edm_zip(path):
         names = sorted(name for name in archive.namelist() if name.endswith(".png"))
         meta = json.loads(archive.read("dataset.json"))
         pictures = [np.array(Image.open(io.BytesIO(archive.read(name)))) for name in names]
-        labels = None if meta["labels"] is None else [dict(meta["labels"])[name] for name in names]
+        label_of = None if meta["labels"] is None else dict(meta["labels"])
+        labels = None if label_of is None else [label_of[name] for name in names]
     return np.stack(pictures), labels
 
 

@@ -1,8 +1,10 @@
 """diffit info: models, data, and what the program has."""
 
 import json
+import struct
 
 import formats
+import numpy as np
 import pytest
 from conftest import FASHION, refused, run, split_golden
 
@@ -43,14 +45,88 @@ def test_a_released_checkpoint_without_configuration_is_inferred(tmp_path):
     assert trained_numbers(weights) in flat_numbers(config)
 
 
-def test_the_published_sizes(tmp_path):
+XL2 = {"model": "latent", "input_size": 32, "patch": 2, "hidden": 1152, "depth": 28, "heads": 16, "mlp_ratio": 4.0,
+       "classes": 1000, "in_channels": 4}
+
+
+def write_full_size(path, metadata=None):
+    """DiffiT-XL/2 of the released names and shapes; the weights are a hole in the file, which takes no disk."""
+    c, grid = 1152, 16
+    shapes = {"pos_embed": [1, 256, c], "x_embedder.proj.weight": [c, 4, 2, 2], "x_embedder.proj.bias": [c],
+              "t_embedder.mlp.0.weight": [c, 256], "t_embedder.mlp.0.bias": [c], "t_embedder.mlp.2.weight": [c, c],
+              "t_embedder.mlp.2.bias": [c], "y_embedder.embedding_table.weight": [1001, c],
+              "final_layer.linear.weight": [32, c], "final_layer.linear.bias": [32]}
+    for i in range(28):
+        shapes[f"blocks.{i}.attn.relative_position_bias_table"] = [(2 * grid - 1) ** 2, 16]
+        for name, out, inner in [("attn.qkv_temb", 3 * c, c), ("attn.qkv", 3 * c, c), ("attn.proj", c, c),
+                                 ("mlp.fc1", 4 * c, c), ("mlp.fc2", c, 4 * c)]:
+            shapes |= {f"blocks.{i}.{name}.weight": [out, inner], f"blocks.{i}.{name}.bias": [out]}
+    header, at = {"__metadata__": metadata} if metadata else {}, 0
+    for name, shape in shapes.items():
+        size = 4 * int(np.prod(shape))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + at)
+
+
+def test_the_published_sizes_of_a_released_checkpoint(tmp_path):
     """561.3 M parameters and 114 GMAC: what the paper and the released code say of the model at 256."""
-    config = {"model": "latent", "input_size": 32, "patch": 2, "hidden": 1152, "depth": 28, "heads": 16,
-              "mlp_ratio": 4.0, "classes": 1000, "in_channels": 4}
+    path = tmp_path / "diffit_256.safetensors"
+    write_full_size(path)
+    result = run("info", path)
+    assert "561.3 M parameters" in result.out and "114.3 GMAC" in result.out and "inferred" in result.out
+    assert result.rss < 400 << 20, "no weight is read"
+    told = run("info", path, "--json").json
+    assert told["config"] | XL2 == told["config"] and told["config_from"] == "inferred"
+    assert sum(part["parameters"] for part in told["parts"]) == told["parameters"]
+    assert told["dtypes"] == {"F32": told["tensors"]}
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_told_at_once(tmp_path):
+    weights, metadata, _, _ = split_golden("latent")
+    weights["surplus"] = weights.pop("pos_embed")
+    weights["final_layer.linear.bias"] = weights["final_layer.linear.bias"][:-1]
+    weights["blocks.0.mlp.fc1.bias"] = weights["blocks.0.mlp.fc1.bias"].astype(np.int64)
+    formats.write_safetensors(tmp_path / "m.safetensors", weights, metadata)
+    mentions = ["m.safetensors", "missing pos_embed", "unexpected surplus", "final_layer.linear.bias: wanted shape",
+                "blocks.0.mlp.fc1.bias: wanted floating point"]
+    weights["filling"] = np.zeros(100000, np.float32)  # so that the count alone does not tell
+    formats.write_safetensors(tmp_path / "m.safetensors", weights, metadata)
+    refused("info", tmp_path / "m.safetensors", mentions=[*mentions, "unexpected filling"])
+
+
+def test_a_file_without_the_tensors_of_its_configuration_is_refused(tmp_path):
     path = tmp_path / "empty.safetensors"
-    formats.write_safetensors(path, {}, {"diffit.config": json.dumps(config)})
-    # A file without its tensors is no model, and the error says which are missing.
-    assert "x_embedder.proj.weight" in refused("info", path) or "missing" in refused("info", path)
+    formats.write_safetensors(path, {}, {"diffit.config": json.dumps(XL2)})
+    refused("info", path, mentions=["empty.safetensors", "parameters", "holds 0"])
+
+
+def test_check_reads_every_weight(latent_model, tmp_path):
+    assert "loaded in" in run("info", latent_model, "--check").out
+    weights, metadata, _, _ = split_golden("latent")
+    weights["blocks.1.attn.qkv.bias"][3] = np.inf
+    weights["blocks.0.attn.relative_position_index"][0, 0] += 1
+    formats.write_safetensors(tmp_path / "m.safetensors", weights, metadata)
+    run("info", tmp_path / "m.safetensors")
+    refused("info", tmp_path / "m.safetensors", "--check",
+            mentions=["blocks.1.attn.qkv.bias: holds NaN or infinity", "blocks.0.attn.relative_position_index: not the index"])
+
+
+def test_classes_have_names(latent_model, tmp_path):
+    names = run("info", "--classes", "--json").json["classes"]
+    assert len(names) == 1000 and "golden retriever" in names[207]
+    assert " 207  golden retriever" in run("info", "--classes").out
+    assert run("info", "--classes", "fashion-mnist", "--json").json["classes"][9][0] == "Ankle boot"
+    refused("info", "--classes", latent_model, mentions=["10 classes have no names", "diffit.class_names"])
+    weights, metadata, _, _ = split_golden("latent")
+    own = [f"kind {i}" for i in range(10)]
+    formats.write_safetensors(tmp_path / "m.safetensors", weights, metadata | {"diffit.class_names": json.dumps(own)})
+    assert run("info", "--classes", tmp_path / "m.safetensors", "--json").json["classes"] == [[name] for name in own]
+    formats.write_safetensors(tmp_path / "m.safetensors", weights, metadata | {"diffit.class_names": json.dumps(own[1:])})
+    refused("info", "--classes", tmp_path / "m.safetensors", mentions=["9 names for 10 classes"])
 
 
 def test_a_data_set(small_data):

@@ -37,7 +37,9 @@ void add_train_command(CLI::App& app, CommonOptions& common);
 void add_data_command(CLI::App& app, CommonOptions& common);
 void add_encode_command(CLI::App& data, CommonOptions& common);
 void add_ema_command(CLI::App& app, CommonOptions& common);
+void add_convert_command(CLI::App& app, CommonOptions& common);
 void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
+void add_vae_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit

@@ -107,7 +107,8 @@ Output evaluate(const LatentDiffiT& model, const Input& input, const Guidance& g
     std::vector<at::Tensor> scales;
     const at::Tensor times = t.to(at::kCPU);
     for (std::int64_t i = 0; i < batch; ++i) {
-      scales.push_back(at::full({1}, guidance.scale_at(times[i].item<double>(), 1000), t.options()));
+      const double scale = guidance.scale_at(times[i].item<double>(), 1000);
+      scales.push_back(at::full({1}, guidance.counts(scale) ? scale : 1, t.options()));
     }
     output.emplace_back("guided", guided(guidance, forward.narrow(1, 0, c.in_channels),
                                          run(null).narrow(1, 0, c.in_channels), at::cat(scales)));
@@ -119,9 +120,9 @@ void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const Model model = load_model(WeightsFile(model_path(options.model)), machine.device);
-  const Guidance guidance =
-      parse_guidance(options.guidance, /*latent=*/std::holds_alternative<LatentDiffiT>(model));
-  DIFFIT_CHECK(options.guidance.interval.empty(),
+  const bool latent = std::holds_alternative<LatentDiffiT>(model);
+  const Guidance guidance = parse_guidance(options.guidance, {.channels = latent ? 3 : 0, .tolerance = 0});
+  DIFFIT_CHECK(!options.guidance.interval,
                "--guidance-interval: belongs to sample; denoise guides every row");
   const Input input(options.in);
   Output output = std::visit([&](const auto& m) { return evaluate(m, input, guidance, machine); }, model);
@@ -153,7 +154,7 @@ void add_denoise_command(CLI::App& app, CommonOptions& common) {
   command
       ->add_option("-o,--out", o->out, "safetensors: `forward`; `denoised` (image); `guided` with --guidance")
       ->required();
-  add_guidance_options(*command, o->guidance);
+  add_guidance_options(*command, o->guidance, 0);
   command->callback([o, &common] { run_denoise(*o, common); });
 }
 

@@ -1,8 +1,12 @@
 #include <ATen/Parallel.h>
 
+#include <chrono>
+
 #include "base/error.h"
 #include "base/text.h"
+#include "data/class_names.h"
 #include "io/picture.h"
+#include "io/safetensors.h"
 #include "kernels/ops.h"
 #include "nn/cost.h"
 #include "tools/diffit/machine.h"
@@ -24,26 +28,65 @@ void describe_program(const CommonOptions& common) {
           fmt::join(preset_names(), ", "), home().string()));
 }
 
-void describe_model(const fs::path& path, const CommonOptions& common) {
+struct InfoOptions {
+  std::string what;
+  bool classes = false, check = false;
+};
+
+/// How many tensors there are of each element type: "336 F32, 28 I64".
+Json count_dtypes(const WeightsFile& file) {
+  Json counts = Json::object();
+  for (const TensorView& view : file.tensors()) {
+    const std::string name(safetensors_name(view.dtype));
+    counts[name] = counts.value(name, 0) + 1;
+  }
+  return counts;
+}
+
+std::string format_counts(const Json& counts) {
+  std::string text;
+  for (const auto& [name, count] : counts.items())
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count.get<int>(), name);
+  return text;
+}
+
+Json describe_part(const PartCost& part) {
+  return {{"part", part.part},
+          {"parameters", part.parameters},
+          {"macs", part.layer_macs},
+          {"attention_macs", part.attention_macs}};
+}
+
+/// Reads every weight, as sampling would; seconds.
+double time_loading(const WeightsFile& file) {
+  const auto start = std::chrono::steady_clock::now();
+  load_model(file, at::kCPU);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void describe_model(const fs::path& path, const InfoOptions& options, const CommonOptions& common) {
   const WeightsFile file(path);
   const ModelConfig config = config_of(file);
+  const bool state = file.metadata().contains(kStateKey);
+  if (!state) check_model(file, config);
   const std::vector<PartCost> parts = cost_of(config);
   const PartCost all = total(parts);
-  Json metadata = Json::object();
+  Json metadata = Json::object(), parts_json = Json::array();
   for (const auto& [key, value] : file.metadata()) {
     if (key != kConfigKey && key.starts_with("diffit.") && value.size() < 4096) metadata[key] = value;
   }
-  const bool state = file.metadata().contains("diffit.state");
-  const Json object = {{"path", path.string()},
-                       {"kind", state ? "training state" : "model"},
-                       {"config", write_model_config(config)},
-                       {"parameters", all.parameters},
-                       {"macs", all.layer_macs},
-                       {"attention_macs", all.attention_macs},
-                       {"tensors", file.tensors().size()},
-                       {"metadata", metadata}};
-  std::string text = fmt::format("{}{}\n{}\n", path.string(), state ? " (a training state)" : "",
-                                 write_model_config(config).dump());
+  for (const PartCost& part : parts) parts_json.push_back(describe_part(part));
+  const char* origin = file.metadata().contains(kConfigKey) ? "stated" : "inferred";
+  const Json dtypes = count_dtypes(file);
+  Json object = {{"path", path.string()},  {"kind", state ? "training state" : "model"},
+                 {"file", file.kind()},    {"config", write_model_config(config)},
+                 {"config_from", origin},  {"parameters", all.parameters},
+                 {"macs", all.layer_macs}, {"attention_macs", all.attention_macs},
+                 {"parts", parts_json},    {"tensors", file.tensors().size()},
+                 {"dtypes", dtypes},       {"metadata", metadata}};
+  std::string text =
+      fmt::format("{}{} ({}; {})\n{} ({})\n", path.string(), state ? ", a training state" : "", file.kind(),
+                  format_counts(dtypes), write_model_config(config).dump(), origin);
   text += fmt::format("{} parameters, {}MAC a forward (and {}MAC in attention's products)\n",
                       human_count(static_cast<double>(all.parameters)), human_count(all.layer_macs),
                       human_count(all.attention_macs));
@@ -53,7 +96,49 @@ void describe_model(const fs::path& path, const CommonOptions& common) {
   }
   for (const auto& [key, value] : metadata.items())
     text += fmt::format("{} = {}\n", key, value.get<std::string>());
+  if (options.check) {
+    DIFFIT_CHECK(!state, "{}: --check: a training state is checked when it is resumed", path.string());
+    object["load_seconds"] = time_loading(file);
+    text += fmt::format("every weight is finite; loaded in {}\n", human_seconds(object["load_seconds"]));
+  }
   print_result(common, object, text);
+}
+
+std::int64_t classes_of(const ModelConfig& config) {
+  return std::visit([](const auto& c) { return c.classes; }, config);
+}
+
+/// The classes of a model, or of a table by its name.
+ClassNames named_classes(const std::string& what) {
+  const fs::path folder = home() / "presets/classes";
+  const fs::path table = folder / ((what.empty() ? "imagenet" : what) + ".txt");
+  std::error_code none;
+  if (what.find('/') == std::string::npos && fs::is_regular_file(table, none)) return read_class_names(table);
+  const WeightsFile file(model_path(what));
+  const std::int64_t classes = classes_of(config_of(file));
+  DIFFIT_CHECK(classes > 0, "{}: the model is unconditional, it has no classes", what);
+  auto names = class_names_of(file.path(), file.metadata(), classes, folder);
+  DIFFIT_CHECK(names, "{}: its {} classes have no names (metadata key {}, or a table in {})", what, classes,
+               kClassNamesKey, folder.string());
+  return *std::move(names);
+}
+
+void list_classes(const std::string& what, const CommonOptions& common) {
+  const ClassNames names = named_classes(what);
+  Json list = Json::array();
+  std::string text;
+  for (std::int64_t label = 0; label < names.size(); ++label) {
+    list.push_back(names.all_names(label));
+    text += fmt::format("{:>4}  {}\n", label, fmt::join(names.all_names(label), "; "));
+  }
+  print_result(common, {{"classes", list}}, text);
+}
+
+/// True for what looks like weights by its name: the rest are data sets.
+bool is_weights_name(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  return extension == ".safetensors" || extension == ".pt" || extension == ".pth" ||
+         path.filename().string().ends_with(".index.json");
 }
 
 void describe_picture(const fs::path& path, const CommonOptions& common) {
@@ -74,30 +159,37 @@ void describe_picture(const fs::path& path, const CommonOptions& common) {
   print_result(common, object, text);
 }
 
-void run_info(const std::string& what, const CommonOptions& common) {
-  if (what.empty()) {
-    describe_program(common);
-    return;
-  }
+void run_info(const InfoOptions& options, const CommonOptions& common) {
+  const std::string& what = options.what;
   std::error_code none;
-  const fs::path path(what);
-  if (fs::is_regular_file(path, none) && is_picture_name(what)) {
-    describe_picture(path, common);
-  } else if (fs::exists(path, none) && path.extension() != ".safetensors") {
+  if (options.classes) {
+    list_classes(what, common);
+  } else if (what.empty()) {
+    describe_program(common);
+  } else if (fs::is_regular_file(what, none) && is_picture_name(what)) {
+    describe_picture(what, common);
+  } else if (fs::exists(what, none) && !is_weights_name(what)) {
     print_data_info(common, what);
   } else {
-    describe_model(model_path(what), common);
+    describe_model(model_path(what), options, common);
   }
 }
 
 }  // namespace
 
 void add_info_command(CLI::App& app, CommonOptions& common) {
-  auto what = std::make_shared<std::string>();
+  auto o = std::make_shared<InfoOptions>();
   CLI::App* command = add_command(app, common, "info",
                                   "What a model, data set or picture is; without one, what this program has");
-  command->add_option("what", *what, "model file or bundled model, data (zip, IDX, CIFAR, folder), picture");
-  command->callback([what, &common] { run_info(*what, common); });
+  command->add_option(
+      "what", o->what,
+      "model file (.safetensors, *.index.json, .pt, .pth) or bundled model, data (zip, IDX, CIFAR, "
+      "folder), picture");
+  command->add_flag(
+      "--classes", o->classes,
+      "list labels and names: of the model, or of the table imagenet (default), cifar10, fashion-mnist");
+  command->add_flag("--check", o->check, "of a model: read every weight, and tell how long loading takes");
+  command->callback([o, &common] { run_info(*o, common); });
 }
 
 }  // namespace diffit

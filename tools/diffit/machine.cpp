@@ -28,8 +28,6 @@ fs::path home() {
   return ".";
 }
 
-namespace {
-
 std::vector<std::string> stems(const fs::path& folder, const std::string& extension) {
   std::vector<std::string> names;
   std::error_code none;
@@ -40,9 +38,8 @@ std::vector<std::string> stems(const fs::path& folder, const std::string& extens
   return names;
 }
 
-/// `given` as a path where there is one, or looks like one; else the file of that name in `folder`.
-fs::path find(const std::string& given, const char* what, const fs::path& folder,
-              const std::string& extension) {
+fs::path find_file(const std::string& given, const char* what, const fs::path& folder,
+                   const std::string& extension) {
   std::error_code none;
   if (fs::exists(given, none)) return given;
   const std::vector<std::string> names = stems(folder, extension);
@@ -51,8 +48,6 @@ fs::path find(const std::string& given, const char* what, const fs::path& folder
          did_you_mean(given, names), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
 }
 
-}  // namespace
-
 std::vector<std::string> preset_names() {
   return stems(home() / "presets", ".toml");
 }
@@ -60,10 +55,10 @@ std::vector<std::string> bundled_models() {
   return stems(home() / "models", ".safetensors");
 }
 fs::path model_path(const std::string& model) {
-  return find(model, "model", home() / "models", ".safetensors");
+  return find_file(model, "model", home() / "models", ".safetensors");
 }
 fs::path preset_path(const std::string& config) {
-  return find(config, "config", home() / "presets", ".toml");
+  return find_file(config, "config", home() / "presets", ".toml");
 }
 
 }  // namespace diffit

@@ -72,27 +72,26 @@ std::vector<std::string> names_of(const CLI::App& app) {
   return names;
 }
 
-/// CLI11's complaint as one line, with the nearest name there is.
+/// CLI11's complaint as one line; what is unknown by its name, with the nearest that there is.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* deepest = &app;
-  while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
-  std::string text = error.what();
-  for (char& c : text) {
-    if (c == '\n') c = ' ';
-  }
-  std::string hint;
-  if (error.get_name() == "ExtrasError" || error.get_name() == "RequiredError") {
-    for (const std::string& extra : app.remaining(true)) {
-      hint = did_you_mean(extra.substr(0, extra.find('=')), names_of(*deepest));
-      if (!hint.empty()) break;
-    }
-  }
   std::string command = "diffit";
-  for (const CLI::App* a = &app; !a->get_subcommands().empty();) {
-    a = a->get_subcommands().front();
-    command += " " + a->get_name();
+  while (!deepest->get_subcommands().empty()) {
+    deepest = deepest->get_subcommands().front();
+    command += " " + deepest->get_name();
   }
-  return fmt::format("{}{} (see {} --help)", text, hint, command);
+  std::string text = error.what();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  const bool unknown_option = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  const bool unknown_command = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+                               !deepest->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (const auto unknown = app.remaining(/*recurse=*/true);
+      !unknown.empty() && (unknown_option || unknown_command)) {
+    const std::string word = unknown.front().substr(0, unknown.front().find('='));
+    const char* what = word.starts_with('-') ? "option" : unknown_command ? "command" : "argument";
+    text = fmt::format("unknown {} '{}'{}", what, word, did_you_mean(word, names_of(*deepest)));
+  }
+  return fmt::format("{} (see {} --help)", text, command);
 }
 
 int report(ErrorKind kind, const std::string& message) {
@@ -117,7 +116,9 @@ int run(int argc, char** argv) {
   add_train_command(app, common);
   add_denoise_command(app, common);
   add_data_command(app, common);
+  add_vae_command(app, common);
   add_ema_command(app, common);
+  add_convert_command(app, common);
   add_info_command(app, common);
   add_bench_command(app, common);
   if (argc == 1) {

@@ -1,29 +1,36 @@
 #include "tools/diffit/sample_output.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
-#include "diffusion/pictures.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "nn/state.h"
+#include "tools/diffit/part_file.h"
 
 namespace diffit {
 
 namespace {
 
-Json with_seed(const Json& made_by, const ImageRequest& request, std::size_t i) {
+Json with_seed(const Json& made_by, const SampleRequest& request, std::size_t i) {
   Json object = made_by;
   object["seeds"] = Json::array({request.seeds[i]});
   if (!request.labels.empty()) object["classes"] = Json::array({request.labels[i]});
   return object;
 }
 
-Json with_seeds(const Json& made_by, const ImageRequest& request) {
+Json with_seeds(const Json& made_by, const SampleRequest& request) {
   Json object = made_by;
   object["seeds"] = request.seeds;
   if (!request.labels.empty()) object["classes"] = request.labels;
+  return object;
+}
+
+/// What an interrupted run must agree in to be gone on with.
+Json identity(const SampleRequest& request, const SampleOutputOptions& options) {
+  Json object = with_seeds(options.made_by, request);
+  object["files"] = options.files;
+  object["shape"] = options.shape;
   return object;
 }
 
@@ -33,112 +40,178 @@ PngText png_text(const Json& made_by) {
 
 class GridOutput : public SampleOutput {
  public:
-  GridOutput(fs::path path, const Json& made_by, std::int64_t columns)
-      : path_(std::move(path)), text_(png_text(made_by)), columns_(columns) {}
+  GridOutput(const SampleRequest& request, SampleOutputOptions options)
+      : options_(std::move(options)), text_(png_text(with_seeds(options_.made_by, request))) {}
   void add(std::int64_t, const at::Tensor& samples) override {
-    for (Picture& picture : to_pictures(samples)) pictures_.push_back(std::move(picture));
+    for (Picture& picture : to_pictures(samples, options_.rounding)) pictures_.push_back(std::move(picture));
   }
   void finish() override {
-    write_png(path_, pictures_.size() == 1 ? pictures_[0] : grid(pictures_, columns_), text_);
+    write_png(options_.path, pictures_.size() == 1 ? pictures_[0] : grid(pictures_, options_.columns), text_);
   }
 
  private:
-  fs::path path_;
+  SampleOutputOptions options_;
   PngText text_;
-  std::int64_t columns_;
   std::vector<Picture> pictures_;
 };
 
+/// One PNG a picture; while it is made, the request lies beside them.
 class FolderOutput : public SampleOutput {
  public:
-  FolderOutput(fs::path path, const ImageRequest& request, const Json& made_by)
-      : path_(std::move(path)), request_(request), made_by_(made_by) {
+  FolderOutput(const SampleRequest& request, SampleOutputOptions options)
+      : request_(request), options_(std::move(options)), note_(options_.path / "unfinished.json") {
     std::error_code error;
-    fs::create_directories(path_, error);
-    if (error) fail("{}: cannot be made: {}", path_.string(), error.message());
-  }
-  void add(std::int64_t first, const at::Tensor& samples) override {
-    auto i = static_cast<std::size_t>(first);
-    for (const Picture& picture : to_pictures(samples)) {
-      write_png(path_ / name(i), picture, png_text(with_seed(made_by_, request_, i)));
-      ++i;
+    made_folder_ = fs::create_directories(options_.path, error);
+    if (error) fail("{}: cannot be made: {}", options_.path.string(), error.message());
+    for (const std::uint64_t seed : request_.seeds) ++uses_[seed];
+    const Json wanted = identity(request_, options_);
+    if (!options_.restart && fs::exists(note_)) {
+      check_same_request(parse_json(read_text(note_, std::uint64_t{1} << 32), note_.string()), wanted, note_);
+      while (done_ < request_.seeds.size() && fs::exists(options_.path / name(done_))) ++done_;
+    } else {
+      write_file(note_, wanted.dump());
     }
   }
-  void finish() override {}
+  ~FolderOutput() override {
+    if (done_ > 0) return;
+    std::error_code none;
+    fs::remove(note_, none);
+    if (made_folder_) fs::remove(options_.path, none);  // only if it is empty
+  }
+  std::int64_t done() const override { return static_cast<std::int64_t>(done_); }
+  void add(std::int64_t first, const at::Tensor& samples) override {
+    auto i = static_cast<std::size_t>(first);
+    for (const Picture& picture : to_pictures(samples, options_.rounding)) {
+      write_png(options_.path / name(i), picture, png_text(with_seed(options_.made_by, request_, i)));
+      done_ = std::max(done_, ++i);
+    }
+  }
+  void finish() override { fs::remove(note_); }
 
  private:
   /// The seed; where one seed is used for several pictures, the number of the picture too.
   std::string name(std::size_t i) const {
-    const auto& seeds = request_.seeds;
-    const bool repeated = std::count(seeds.begin(), seeds.end(), seeds[i]) > 1;
-    return repeated ? fmt::format("{:06}-{}.png", seeds[i], i) : fmt::format("{:06}.png", seeds[i]);
+    const std::uint64_t seed = request_.seeds[i];
+    return uses_.at(seed) > 1 ? fmt::format("{:06}-{}.png", seed, i) : fmt::format("{:06}.png", seed);
   }
-  fs::path path_;
-  const ImageRequest& request_;
-  Json made_by_;
+
+  const SampleRequest& request_;
+  SampleOutputOptions options_;
+  fs::path note_;
+  bool made_folder_ = false;
+  std::unordered_map<std::uint64_t, std::int64_t> uses_;
+  std::size_t done_ = 0;
 };
 
-class NpzOutput : public SampleOutput {
+/// Rows are kept in a PartFile; the output is written out of it at the end.
+class RowsOutput : public SampleOutput {
  public:
-  NpzOutput(const fs::path& path, const ImageRequest& request, const ImageConfig& config)
-      : request_(request), writer_(path) {
-    const std::int64_t shape[] = {static_cast<std::int64_t>(request.seeds.size()), config.resolution,
-                                  config.resolution, config.in_channels};
-    writer_.begin("arr_0", Dtype::u8, shape);
+  RowsOutput(const SampleRequest& request, SampleOutputOptions options, std::uint64_t bytes_a_number)
+      : request_(request),
+        options_(std::move(options)),
+        part_(options_.path, identity(request_, options_),
+              bytes_a_number *
+                  static_cast<std::uint64_t>(options_.shape[0] * options_.shape[1] * options_.shape[2]),
+              options_.restart) {}
+  std::int64_t done() const override {
+    return std::min(part_.rows(), static_cast<std::int64_t>(request_.seeds.size()));
   }
+  void go_on_from(std::int64_t first) override { part_.truncate(first); }
+  void finish() override {
+    write();
+    part_.remove();
+  }
+
+ protected:
+  /// The whole output, out of all rows.
+  virtual void write() = 0;
+  std::int64_t count() const { return static_cast<std::int64_t>(request_.seeds.size()); }
+
+  const SampleRequest& request_;
+  SampleOutputOptions options_;
+  PartFile part_;
+};
+
+class NpzOutput : public RowsOutput {
+ public:
+  NpzOutput(const SampleRequest& request, const SampleOutputOptions& options)
+      : RowsOutput(request, options, 1) {}
   void add(std::int64_t, const at::Tensor& samples) override {
-    for (const Picture& picture : to_pictures(samples))
-      writer_.write(std::as_bytes(std::span(picture.pixels)));
-  }
-  void finish() override {
-    writer_.end();
-    if (!request_.labels.empty()) {
-      const std::int64_t shape[] = {static_cast<std::int64_t>(request_.labels.size())};
-      writer_.add("arr_1", Dtype::i64, shape, std::as_bytes(std::span(request_.labels)));
+    std::vector<std::uint8_t> rows;
+    for (const Picture& picture : to_pictures(samples, options_.rounding)) {
+      rows.insert(rows.end(), picture.pixels.begin(), picture.pixels.end());
     }
-    writer_.finish();
+    part_.append(std::as_bytes(std::span(rows)));
   }
 
  private:
-  const ImageRequest& request_;
-  NpzWriter writer_;
+  void write() override {
+    NpzWriter writer(options_.path);
+    const std::int64_t shape[] = {count(), options_.shape[1], options_.shape[2], options_.shape[0]};
+    writer.begin("arr_0", Dtype::u8, shape);
+    part_.read([&](std::span<const std::byte> rows) { writer.write(rows); });
+    writer.end();
+    if (!request_.labels.empty()) {
+      const std::int64_t labels[] = {count()};
+      writer.add("arr_1", Dtype::i64, labels, std::as_bytes(std::span(request_.labels)));
+    }
+    writer.finish();
+  }
 };
 
-class SafetensorsOutput : public SampleOutput {
+class SafetensorsOutput : public RowsOutput {
  public:
-  SafetensorsOutput(fs::path path, const Json& made_by) : path_(std::move(path)), made_by_(made_by) {}
-  void add(std::int64_t, const at::Tensor& samples) override { samples_.push_back(samples); }
-  void finish() override {
-    const at::Tensor all = at::cat(samples_).contiguous();
-    const TensorView views[] = {view_of("samples", all)};
-    write_safetensors(path_, views, {{"diffit.made_by", made_by_.dump()}});
+  SafetensorsOutput(const SampleRequest& request, const SampleOutputOptions& options)
+      : RowsOutput(request, options, sizeof(float)) {}
+  void add(std::int64_t, const at::Tensor& samples) override {
+    const at::Tensor rows = samples.contiguous();
+    part_.append(
+        std::as_bytes(std::span(rows.const_data_ptr<float>(), static_cast<std::size_t>(rows.numel()))));
   }
 
  private:
-  fs::path path_;
-  Json made_by_;
-  std::vector<at::Tensor> samples_;
+  void write() override {
+    const MappedFile rows = part_.map();
+    const TensorView views[] = {{"samples",
+                                 Dtype::f32,
+                                 {count(), options_.shape[0], options_.shape[1], options_.shape[2]},
+                                 rows.bytes()}};
+    write_safetensors(options_.path, views,
+                      {{"diffit.made_by", with_seeds(options_.made_by, request_).dump()}});
+  }
 };
+
+bool is_folder(const fs::path& path) {
+  std::error_code none;
+  return !path.has_filename() || path.extension().empty() || fs::is_directory(path, none);
+}
 
 }  // namespace
 
-std::unique_ptr<SampleOutput> open_sample_output(const fs::path& path, const ImageRequest& request,
-                                                 const ImageConfig& config, const Json& made_by,
-                                                 std::int64_t columns) {
-  const std::string extension = path.extension().string();
+bool holds_raw_samples(const fs::path& path) {
+  return !is_folder(path) && path.extension() == ".safetensors";
+}
+
+void check_output_path(const fs::path& path) {
+  DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
+  if (is_folder(path)) return;
   std::error_code none;
-  const Json all = with_seeds(made_by, request);
-  if (!path.has_filename() || extension.empty() || fs::is_directory(path, none)) {
-    DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
-    return std::make_unique<FolderOutput>(path, request, made_by);
-  }
   const fs::path parent = path.parent_path();
   DIFFIT_CHECK(parent.empty() || fs::is_directory(parent, none), "-o {}: there is no folder {}",
                path.string(), parent.string());
-  if (extension == ".png") return std::make_unique<GridOutput>(path, all, columns);
-  if (extension == ".npz") return std::make_unique<NpzOutput>(path, request, config);
-  if (extension == ".safetensors") return std::make_unique<SafetensorsOutput>(path, all);
-  reject("-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
+  const std::string extension = path.extension().string();
+  DIFFIT_CHECK(extension == ".png" || extension == ".npz" || extension == ".safetensors",
+               "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
+}
+
+std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
+                                                 const SampleOutputOptions& options) {
+  check_output_path(options.path);
+  if (is_folder(options.path)) return std::make_unique<FolderOutput>(request, options);
+  const std::string extension = options.path.extension().string();
+  if (extension == ".png") return std::make_unique<GridOutput>(request, options);
+  if (extension == ".npz") return std::make_unique<NpzOutput>(request, options);
+  return std::make_unique<SafetensorsOutput>(request, options);
 }
 
 }  // namespace diffit

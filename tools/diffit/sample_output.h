@@ -5,26 +5,46 @@
 
 #include <memory>
 
-#include "diffusion/generate.h"
-#include "io/picture.h"
+#include "diffusion/pictures.h"
+#include "diffusion/sample_request.h"
+#include "io/fields.h"
 
 namespace diffit {
 
 /// Takes samples batch by batch, in order. What it writes appears whole at finish(); a folder's pictures one
-/// by one.
+/// by one. Memory does not grow with the number of samples, but for x.png.
 class SampleOutput {
  public:
   virtual ~SampleOutput() = default;
-  /// samples [b, C, R, R] float32 in [-1, 1]: pictures first .. first + b - 1 of the request.
+  /// Pictures of the same request that an interrupted run left behind: how many of the first ones.
+  virtual std::int64_t done() const { return 0; }
+  /// Before the first add(): samples come from `first` on, at most done().
+  virtual void go_on_from(std::int64_t /*first*/) {}
+  /// samples [b, C, H, W] float32: pictures in [-1, 1], or latents; numbers first .. first + b - 1 of the
+  /// request.
   virtual void add(std::int64_t first, const at::Tensor& samples) = 0;
   virtual void finish() = 0;
 };
 
+struct SampleOutputOptions {
+  fs::path path;
+  std::vector<std::int64_t> shape;  // [C, H, W] of a sample
+  std::int64_t columns = 0;         // of a grid; 0: as square as can be
+  Rounding rounding = Rounding::nearest;
+  bool restart = false;  // forget what an interrupted run left behind
+  Json made_by;          // how the samples were made (docs/formats.md); stored with seed and class in each
+  Json files;            // what else tells requests apart: stamps of the files that were read
+};
+
+/// Whether an output holds samples as they are (x.safetensors), not pictures.
+bool holds_raw_samples(const fs::path& path);
+
+/// Error(invalid) for a path that cannot be: another extension, no such folder.
+void check_output_path(const fs::path& path);
+
 /// For `path` x.png, x.npz, x.safetensors or a folder (ends with '/', exists as one, or has no extension).
-/// `made_by` describes how the pictures were made (docs/formats.md); it is stored with seed and class in
-/// each. Error(invalid) for other extensions.
-std::unique_ptr<SampleOutput> open_sample_output(const fs::path& path, const ImageRequest& request,
-                                                 const ImageConfig& config, const Json& made_by,
-                                                 std::int64_t columns);
+/// The request must outlive it.
+std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
+                                                 const SampleOutputOptions& options);
 
 }  // namespace diffit

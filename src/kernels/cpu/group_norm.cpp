@@ -32,10 +32,12 @@ void channel_moments(const GroupNormShape& shape, const T* x, Channels& sample) 
     constexpr int V = decltype(vectors)::value;
     constexpr bool is_part = decltype(part)::value;
     constexpr int ways = 2;  // independent sums, for the latency of an addition
-    Vec mean[V], sum[ways][V];
+    // Of 1024 pixels at most: a long float32 sum rounds each term to its own size.
+    constexpr std::int64_t block = 1024;
+    Vec mean[V], sum[ways][V], total[V];
     for (int v = 0; v < V; ++v) {
       mean[v] = load_columns<is_part>(sample.mean.data() + c + v * lanes, count);
-      for (auto& way : sum) way[v] = hn::Zero(F32());
+      total[v] = hn::Zero(F32());
     }
     const auto add = [&](const T* row, Vec* to) HWY_ATTR {
       for (int v = 0; v < V; ++v) {
@@ -44,13 +46,19 @@ void channel_moments(const GroupNormShape& shape, const T* x, Channels& sample) 
       }
     };
     const T* row = x + c;
-    std::int64_t p = 0;
-    for (; p + ways <= shape.pixels; p += ways) {
-      for (int w = 0; w < ways; ++w, row += shape.channels) add(row, sum[w]);
+    for (std::int64_t p = 0; p < shape.pixels;) {
+      for (auto& way : sum) {
+        for (Vec& s : way) s = hn::Zero(F32());
+      }
+      const std::int64_t end = std::min(p + block, shape.pixels);
+      for (; p + ways <= end; p += ways) {
+        for (int w = 0; w < ways; ++w, row += shape.channels) add(row, sum[w]);
+      }
+      for (; p < end; ++p, row += shape.channels) add(row, sum[0]);
+      for (int v = 0; v < V; ++v) total[v] = hn::Add(total[v], hn::Add(sum[0][v], sum[1][v]));
     }
-    for (; p < shape.pixels; ++p, row += shape.channels) add(row, sum[0]);
     for (int v = 0; v < V; ++v) {
-      store_columns<is_part>(hn::Add(sum[0][v], sum[1][v]), sample.first.data() + c + v * lanes, count);
+      store_columns<is_part>(total[v], sample.first.data() + c + v * lanes, count);
     }
   });
 }

@@ -1,0 +1,50 @@
+// Names of classes, so that people need not know labels by heart.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "io/tensor_table.h"
+
+namespace diffit {
+
+inline constexpr const char* kClassNamesKey = "diffit.class_names";
+
+/// One entry per label, 0 up; each has a name and perhaps further ones.
+class ClassNames {
+ public:
+  /// Error(invalid) that begins with `where` for an empty name, or one that two labels share.
+  ClassNames(std::vector<std::vector<std::string>> names, const std::string& where);
+
+  std::int64_t size() const { return static_cast<std::int64_t>(names_.size()); }
+  /// The first name of a label, 0 <= label < size().
+  const std::string& name(std::int64_t label) const {
+    return names_[static_cast<std::size_t>(label)].front();
+  }
+  const std::vector<std::string>& all_names(std::int64_t label) const {
+    return names_[static_cast<std::size_t>(label)];
+  }
+  /// The label of that whole name, or of the only label with a name that begins so; upper and lower case are
+  /// alike. Error(invalid) names the candidates of several, or the nearest name of none.
+  std::int64_t find(std::string_view name) const;
+
+ private:
+  std::vector<std::vector<std::string>> names_;
+  std::string where_;
+};
+
+/// A text file: a line per label, "name; further name; ...", '#' begins a comment line. Error(invalid) names
+/// file and line.
+ClassNames read_class_names(const fs::path& path);
+
+/// The names of a model's classes: what its metadata says under diffit.class_names (a JSON list with a name,
+/// or a list of names, per label), else the table `folder`/NAME.txt for the model's own file name, else
+/// imagenet.txt for 1000 classes. Nothing where none fits. Error(invalid) where the metadata is malformed or
+/// names another number of classes than `classes`.
+std::optional<ClassNames> class_names_of(const fs::path& model, const Metadata& metadata,
+                                         std::int64_t classes, const fs::path& folder);
+
+}  // namespace diffit

@@ -1,0 +1,75 @@
+#include "base/error.h"
+#include "base/text.h"
+#include "tools/diffit/machine.h"
+#include "train/convert_model.h"
+#include "train/model_file.h"
+
+namespace diffit {
+
+namespace {
+
+struct ConvertOptions {
+  std::string source, destination, dtype;
+  bool ema = false, no_ema = false;
+};
+
+std::optional<Dtype> dtype_named(const std::string& name) {
+  if (name.empty() || name == "auto") return std::nullopt;
+  if (name == "f32") return Dtype::f32;
+  if (name == "f16") return Dtype::f16;
+  if (name == "bf16") return Dtype::bf16;
+  reject("--dtype: wanted f32, f16 or bf16, got '{}'", name);
+}
+
+void run_convert(const ConvertOptions& options, const CommonOptions& common) {
+  const fs::path destination = options.destination;
+  DIFFIT_CHECK(destination.extension() == ".safetensors", "{}: wanted a name that ends in .safetensors",
+               destination.string());
+  const std::optional<Dtype> dtype = dtype_named(common.dtype);
+  const Average average = options.ema      ? Average::wanted
+                          : options.no_ema ? Average::refused
+                                           : Average::preferred;
+  const WeightsFile source(model_path(options.source), average);
+  DIFFIT_CHECK(average != Average::preferred || !source.metadata().contains(kStateKey),
+               "{}: a training state holds the weights and their average: say --no-ema or --ema",
+               source.path().string());
+  const ConvertReport report = convert_model(source, destination, dtype);
+  print_result(common,
+               {{"out", options.destination},
+                {"from", source.kind()},
+                {"tensors", report.tensors},
+                {"bytes", report.bytes},
+                {"config", report.config}},
+               fmt::format("{}: {} tensors, {}, configuration {}", options.destination, report.tensors,
+                           human_bytes(static_cast<double>(report.bytes)), report.config));
+}
+
+}  // namespace
+
+void add_convert_command(CLI::App& app, CommonOptions& common) {
+  auto o = std::make_shared<ConvertOptions>();
+  CLI::App* command = add_command(
+      app, common, "convert", "Write a model as one .safetensors file, in another element type if wanted");
+  command
+      ->add_option(
+          "source", o->source,
+          "a bundled model, .safetensors, the index of a sharded set (*.index.json), or a state dict by "
+          "torch.save (.pt, .pth; read as data, nothing in it is run)")
+      ->required();
+  command->add_option("destination", o->destination, "file to write, .safetensors")->required();
+  auto* ema =
+      command->add_flag("--ema", o->ema, "of a file that holds both, the average over training (EMA)");
+  command->add_flag("--no-ema", o->no_ema, "of a file that holds both, the weights that were trained")
+      ->excludes(ema);
+  CLI::Option* dtype = command->get_option("--dtype");
+  dtype->description("of the weights in the file: auto (as they are), f32, f16, bf16");
+  command->footer(
+      "\nWithout --ema and --no-ema, of two sets in a .pt the average is taken. Whole numbers stay as they "
+      "are; a number "
+      "that\nthe new type cannot hold is refused by name. Examples:\n"
+      "  diffit convert diffit_256.safetensors small.safetensors --dtype bf16\n"
+      "  diffit convert checkpoint.pt model.safetensors --ema");
+  command->callback([o, &common] { run_convert(*o, common); });
+}
+
+}  // namespace diffit

@@ -1,0 +1,61 @@
+#include "tools/diffit/latent_source.h"
+
+#include "base/error.h"
+#include "train/model_file.h"
+#include "train/vae_file.h"
+
+namespace diffit {
+
+LatentSource open_latent_source(const WeightsFile& file, const Machine& machine) {
+  const ModelConfig config = config_of(file);
+  const auto* latent = std::get_if<LatentConfig>(&config);
+  DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space one", file.path().string());
+  const auto model = std::make_shared<Model>(load_model(file, machine.device));
+  return {*latent,
+          [model, network = latent_network(std::get<LatentDiffiT>(*model), machine.dtype)](
+              const at::Tensor& x, double t, const at::Tensor& labels) { return network(x, t, labels); }};
+}
+
+fs::path vae_path(const std::string& given, const WeightsFile& model) {
+  if (!given.empty()) return given;
+  if (const auto named = model.metadata().find("diffit.vae"); named != model.metadata().end()) {
+    return model_path(named->second);
+  }
+  fs::path beside = model.path();
+  beside.replace_filename(model.path().stem().string() + "-vae.safetensors");
+  std::error_code none;
+  return fs::exists(beside, none) ? beside : fs::path();
+}
+
+Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device) {
+  Vae vae = load_vae(path, device);
+  DIFFIT_CHECK(
+      vae.config().latent_channels == config.in_channels,
+      "--vae {}: its latents have {} channels, those of {} have {}: wanted the autoencoder that the model "
+      "was trained with",
+      path.string(), vae.config().latent_channels, model.path().string(), config.in_channels);
+  if (const auto stated = model.metadata().find("diffit.vae_identity"); stated != model.metadata().end()) {
+    DIFFIT_CHECK(stated->second == vae_identity(vae),
+                 "--vae {}: identity {}, but {} was trained on latents of {}: wanted that autoencoder",
+                 path.string(), vae_identity(vae), model.path().string(), stated->second);
+  }
+  return vae;
+}
+
+at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents) {
+  const at::NoGradGuard no_grad;
+  const at::Device device = vae.parameters().items()[0].tensor.device();
+  std::vector<at::Tensor> pictures;
+  for (const at::Tensor& latent : latents.split(1)) {
+    pictures.push_back(vae.decode(latent.to(device) / vae.config().scale).to(at::kCPU).to(at::kFloat));
+  }
+  at::Tensor all = at::cat(pictures);
+  if (!at::isfinite(all).all().item<bool>()) {
+    fail(
+        "the autoencoder's pictures are not finite numbers: its weights do not hold, or the latents are not "
+        "its own");
+  }
+  return all;
+}
+
+}  // namespace diffit

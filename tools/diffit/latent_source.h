@@ -1,0 +1,34 @@
+// Latent models and autoencoders out of files, as `sample` uses them.
+#pragma once
+
+#include <optional>
+
+#include "diffusion/latent_generate.h"
+#include "io/weights_file.h"
+#include "nn/vae.h"
+#include "tools/diffit/machine.h"
+
+namespace diffit {
+
+/// A latent model ready to be sampled from.
+struct LatentSource {
+  LatentConfig config;
+  LatentNetwork network;  // owns what it needs
+};
+
+/// The one place where it is chosen what evaluates a latent model. Error(invalid) where the file holds none.
+LatentSource open_latent_source(const WeightsFile& file, const Machine& machine);
+
+/// The autoencoder for a model's latents: `given` (--vae) where that is not empty, else what the model names
+/// (metadata `diffit.vae`) or what lies beside it as NAME-vae.safetensors; "" where there is none.
+fs::path vae_path(const std::string& given, const WeightsFile& model);
+
+/// Error(invalid) where it cannot decode this model's latents: other channels, or another autoencoder than
+/// the model was trained with, where it says (metadata `diffit.vae_identity`).
+Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device);
+
+/// Latents [B, L, h, w] as diffusion models have them -> pictures [B, C, H, W] float32 on the CPU, one at a
+/// time. Pictures that are not finite are Error(failed).
+at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents);
+
+}  // namespace diffit

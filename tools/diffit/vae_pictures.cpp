@@ -1,0 +1,233 @@
+#include "tools/diffit/vae_pictures.h"
+
+#include <cstring>
+
+#include "base/error.h"
+#include "data/source.h"
+#include "io/npz.h"
+#include "io/safetensors.h"
+#include "nn/state.h"
+
+namespace diffit {
+
+namespace {
+
+using PictureSink = std::function<void(const std::string&, const at::Tensor&)>;
+
+/// uint8 [H, W, C] -> [C, H, W] in [-1, 1].
+at::Tensor to_tensor_of(const std::uint8_t* pixels, std::int64_t height, std::int64_t width,
+                        std::int64_t channels) {
+  const at::Tensor bytes = at::empty({height, width, channels}, at::kByte);
+  std::memcpy(bytes.mutable_data_ptr(), pixels, static_cast<std::size_t>(bytes.numel()));
+  return bytes.permute({2, 0, 1}).to(at::kFloat).div_(127.5).sub_(1).contiguous();
+}
+
+at::Tensor to_tensor_of(const Picture& picture) {
+  return to_tensor_of(picture.pixels.data(), picture.height, picture.width, picture.channels);
+}
+
+class OnePicture : public PictureInput {
+ public:
+  explicit OnePicture(fs::path path) : path_(std::move(path)) {}
+  std::int64_t size() const override { return 1; }
+  void read(const PictureSink& sink) const override {
+    sink(path_.string(), to_tensor_of(read_picture(path_)));
+  }
+
+ private:
+  fs::path path_;
+};
+
+class SourceInput : public PictureInput {
+ public:
+  explicit SourceInput(std::unique_ptr<PictureSource> source) : source_(std::move(source)) {}
+  std::int64_t size() const override { return source_->size(); }
+  void read(const PictureSink& sink) const override {
+    for (std::int64_t i = 0; i < size(); ++i) sink(source_->name(i), to_tensor_of(source_->read(i)));
+  }
+
+ private:
+  std::unique_ptr<PictureSource> source_;
+};
+
+class NpzInput : public PictureInput {
+ public:
+  explicit NpzInput(const fs::path& path) : file_(path) {
+    DIFFIT_CHECK(file_.has("arr_0"), "{}: wanted an array arr_0, got {}", path.string(),
+                 file_.names().empty() ? "none" : fmt::format("{}", fmt::join(file_.names(), ", ")));
+    shape_ = file_.header("arr_0").shape;
+    const bool fits = file_.header("arr_0").dtype == Dtype::u8 && shape_.size() == 4 && shape_[0] > 0 &&
+                      shape_[1] > 0 && shape_[2] > 0 && (shape_[3] == 1 || shape_[3] == 3);
+    DIFFIT_CHECK(fits, "{}: arr_0: wanted uint8 [N, H, W, C] with 1 or 3 channels, got {} [{}]",
+                 path.string(), safetensors_name(file_.header("arr_0").dtype), fmt::join(shape_, ", "));
+  }
+  std::int64_t size() const override { return shape_[0]; }
+  void read(const PictureSink& sink) const override {
+    const std::size_t row = static_cast<std::size_t>(shape_[1] * shape_[2] * shape_[3]);
+    file_.stream_rows("arr_0", [&](std::int64_t first, std::span<const std::byte> bytes) {
+      for (std::size_t at = 0; at < bytes.size(); at += row, ++first) {
+        sink(fmt::format("{}: picture {}", file_.path().string(), first),
+             to_tensor_of(reinterpret_cast<const std::uint8_t*>(bytes.data()) + at, shape_[1], shape_[2],
+                          shape_[3]));
+      }
+    });
+  }
+
+ private:
+  NpzReader file_;
+  std::vector<std::int64_t> shape_;
+};
+
+class SafetensorsInput : public PictureInput {
+ public:
+  explicit SafetensorsInput(const fs::path& path) : file_(path), view_(file_.at("images")) {
+    const auto& shape = view_.shape;
+    const bool fits = view_.dtype == Dtype::f32 && shape.size() == 4 && view_.count() > 0;
+    DIFFIT_CHECK(fits, "{}: images: wanted F32 [N, C, H, W], got {} [{}]", path.string(),
+                 safetensors_name(view_.dtype), fmt::join(shape, ", "));
+  }
+  std::int64_t size() const override { return view_.shape[0]; }
+  void read(const PictureSink& sink) const override {
+    const std::size_t bytes = view_.bytes.size() / static_cast<std::size_t>(size());
+    for (std::int64_t i = 0; i < size(); ++i) {
+      const at::Tensor picture = at::empty({view_.shape[1], view_.shape[2], view_.shape[3]}, at::kFloat);
+      std::memcpy(picture.mutable_data_ptr(), view_.bytes.data() + static_cast<std::size_t>(i) * bytes,
+                  bytes);
+      const std::string name = fmt::format("{}: images[{}]", file_.path().string(), i);
+      DIFFIT_CHECK(at::isfinite(picture).all().item<bool>(), "{} holds NaN or infinity", name);
+      sink(name, picture);
+    }
+  }
+
+ private:
+  SafetensorsFile file_;
+  const TensorView& view_;
+};
+
+PngText png_text(const Json& made_by) {
+  return {{"Software", "diffit"}, {"diffit", made_by.dump()}};
+}
+
+class GridOutput : public PictureOutput {
+ public:
+  GridOutput(fs::path path, Rounding rounding, const Json& made_by)
+      : path_(std::move(path)), rounding_(rounding), text_(png_text(made_by)) {}
+  void add(const at::Tensor& pictures) override {
+    for (Picture& picture : to_pictures(pictures, rounding_)) pictures_.push_back(std::move(picture));
+  }
+  void finish() override {
+    write_png(path_, pictures_.size() == 1 ? pictures_[0] : grid(pictures_, 0), text_);
+  }
+
+ private:
+  fs::path path_;
+  Rounding rounding_;
+  PngText text_;
+  std::vector<Picture> pictures_;
+};
+
+class FolderOutput : public PictureOutput {
+ public:
+  FolderOutput(fs::path path, Rounding rounding, const Json& made_by)
+      : path_(std::move(path)), rounding_(rounding), text_(png_text(made_by)) {
+    std::error_code error;
+    fs::create_directories(path_, error);
+    if (error) fail("{}: cannot be made: {}", path_.string(), error.message());
+  }
+  void add(const at::Tensor& pictures) override {
+    for (const Picture& picture : to_pictures(pictures, rounding_)) {
+      write_png(path_ / fmt::format("{:06}.png", next_++), picture, text_);
+    }
+  }
+  void finish() override {}
+
+ private:
+  fs::path path_;
+  Rounding rounding_;
+  PngText text_;
+  std::int64_t next_ = 0;
+};
+
+class NpzOutput : public PictureOutput {
+ public:
+  NpzOutput(const fs::path& path, at::IntArrayRef shape, Rounding rounding)
+      : rounding_(rounding), writer_(path) {
+    const std::int64_t pixels_last[] = {shape[0], shape[2], shape[3], shape[1]};
+    writer_.begin("arr_0", Dtype::u8, pixels_last);
+  }
+  void add(const at::Tensor& pictures) override {
+    for (const Picture& picture : to_pictures(pictures, rounding_)) {
+      writer_.write(std::as_bytes(std::span(picture.pixels)));
+    }
+  }
+  void finish() override {
+    writer_.end();
+    writer_.finish();
+  }
+
+ private:
+  Rounding rounding_;
+  NpzWriter writer_;
+};
+
+class SafetensorsOutput : public PictureOutput {
+ public:
+  SafetensorsOutput(fs::path path, at::IntArrayRef shape, const Json& made_by)
+      : path_(std::move(path)), made_by_(made_by), images_(at::empty(shape, at::kFloat)) {}
+  void add(const at::Tensor& pictures) override {
+    images_.narrow(0, next_, pictures.size(0)).copy_(pictures);
+    next_ += pictures.size(0);
+  }
+  void finish() override {
+    const TensorView views[] = {view_of("images", images_)};
+    write_safetensors(path_, views, {{"diffit.made_by", made_by_.dump()}});
+  }
+
+ private:
+  fs::path path_;
+  Json made_by_;
+  at::Tensor images_;
+  std::int64_t next_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<PictureInput> open_picture_input(const fs::path& path) {
+  std::error_code none;
+  if (!fs::is_directory(path, none)) {
+    if (is_picture_name(path.filename().string())) return std::make_unique<OnePicture>(path);
+    if (path.extension() == ".npz") return std::make_unique<NpzInput>(path);
+    if (path.extension() == ".safetensors") return std::make_unique<SafetensorsInput>(path);
+  }
+  return std::make_unique<SourceInput>(open_source(path));
+}
+
+at::Tensor with_channels(const at::Tensor& picture, std::int64_t channels, const std::string& name) {
+  if (picture.size(0) == channels) return picture;
+  DIFFIT_CHECK(picture.size(0) == 1, "{}: the autoencoder takes pictures of {} channel{}, got {}", name,
+               channels, channels == 1 ? "" : "s", picture.size(0));
+  return picture.expand({channels, -1, -1});
+}
+
+std::unique_ptr<PictureOutput> open_picture_output(const fs::path& path, at::IntArrayRef shape,
+                                                   Rounding rounding, const Json& made_by) {
+  const std::string extension = path.extension().string();
+  std::error_code none;
+  DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
+  const bool folder = !path.has_filename() || extension.empty() || fs::is_directory(path, none);
+  const fs::path parent = path.parent_path();
+  DIFFIT_CHECK(folder || parent.empty() || fs::is_directory(parent, none), "-o {}: there is no folder {}",
+               path.string(), parent.string());
+  if (!folder && extension == ".safetensors")
+    return std::make_unique<SafetensorsOutput>(path, shape, made_by);
+  DIFFIT_CHECK(folder || extension == ".png" || extension == ".npz",
+               "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
+  DIFFIT_CHECK(shape[1] == 1 || shape[1] == 3,
+               "-o {}: the autoencoder's pictures have {} channels, bytes have 1 or 3; take .safetensors",
+               path.string(), shape[1]);
+  if (folder) return std::make_unique<FolderOutput>(path, rounding, made_by);
+  if (extension == ".png") return std::make_unique<GridOutput>(path, rounding, made_by);
+  return std::make_unique<NpzOutput>(path, shape, rounding);
+}
+
+}  // namespace diffit
