@@ -1,4 +1,4 @@
-// Cached latents: what an autoencoder made of a data set, in a folder of shards (docs/formats.md).
+// Cached latents: what an autoencoder made of a data set, in a folder of shards (docs/training.md).
 //
 //   DEST/latents-00000.safetensors    pictures 0 .. n-1: labels [n] I64 (where there are classes),
 //   DEST/latents-00001.safetensors    moments and moments_flip [n, 2L, h, w] F32; metadata "diffit.latents"

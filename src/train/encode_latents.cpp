@@ -27,15 +27,6 @@ std::vector<std::int64_t> range(std::int64_t first, std::int64_t count) {
   return indices;
 }
 
-/// What an interrupted write left behind.
-void remove_unfinished(const fs::path& folder) {
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("latents-") && name.ends_with(".tmp")) fs::remove(entry.path(), none);
-  }
-}
-
 }  // namespace
 
 at::Tensor read_pictures(const Dataset& pictures, std::span<const std::int64_t> indices,
@@ -71,7 +62,7 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
-  remove_unfinished(folder);
+  remove_temporaries(folder);
   const at::NoGradGuard no_grad;
   for (LatentShard shard; shard.index < info.shards(); ++shard.index) {
     const std::int64_t first = shard.index * info.shard_pictures();

@@ -12,7 +12,6 @@ namespace diffit {
 
 namespace {
 
-
 /// Of names and bytes, by name, whatever their order in the file.
 std::uint32_t checksum(std::vector<TensorView> tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
