@@ -50,7 +50,7 @@ enum class Purpose : std::uint16_t {
   initial_weights = 7,  // of parameter `counter`
   classes = 8,          // random class of a sampled picture, seed = the picture's own
   test = 9,
-  posterior = 10,       // of an autoencoder, of training image `counter`
+  posterior = 10,  // of an autoencoder, of training image `counter`
 };
 
 constexpr std::uint64_t stream_of(Purpose purpose, std::uint64_t counter = 0) {

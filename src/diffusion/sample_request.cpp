@@ -31,7 +31,7 @@ void check_request(const SampleRequest& request, std::int64_t classes, at::IntAr
   }
   DIFFIT_CHECK(!request.guidance.on() || classes > 0 || autoguided,
                "--guidance: the model is unconditional, there is no condition to follow; leave it at 1");
-  const auto check_noise = [&](const at::Tensor& noise, std::int64_t axes, const char* what,
+  const auto check_noise = [&](const at::Tensor& noise, std::int64_t axes, const std::string& what,
                                const char* wanted) {
     if (!noise.defined()) return;
     const bool fits =
@@ -39,10 +39,10 @@ void check_request(const SampleRequest& request, std::int64_t classes, at::IntAr
     DIFFIT_CHECK(fits, "{}: wanted `noise` [{}{}, {}], got [{}]", what, wanted, count, fmt::join(shape, ", "),
                  fmt::join(noise.sizes(), ", "));
   };
-  check_noise(request.init_noise, 4, "--init-noise", "");
-  check_noise(request.step_noise, 5, "--step-noise", "steps, ");
+  check_noise(request.init_noise, 4, request.init_noise_from, "");
+  check_noise(request.step_noise, 5, request.step_noise_from, "steps, ");
   DIFFIT_CHECK(!request.step_noise.defined() || request.step_noise.size(0) >= noisy_steps,
-               "--step-noise: {} steps add noise, the file has {} rows", noisy_steps,
+               "{}: {} steps add noise, the file has {} rows", request.step_noise_from, noisy_steps,
                request.step_noise.size(0));
 }
 

@@ -21,6 +21,7 @@ struct SampleRequest {
   at::ScalarType dtype = at::kFloat;  // of matrix products and convolutions
   at::Tensor init_noise;              // [N, C, R, R] float32 instead of the seeds, or undefined
   at::Tensor step_noise;              // [rows, N, C, R, R] float32 instead of the seeds, or undefined
+  std::string init_noise_from = "--init-noise", step_noise_from = "--step-noise";  // as errors call them
 };
 
 /// Noise of picture `seed`: [C, R, R] for the start, and for the k-th step that adds noise.

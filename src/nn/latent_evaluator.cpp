@@ -89,15 +89,21 @@ struct LatentEvaluator::Weights {
   }
 
   /// embedding [K, C] -> what each layer's qkv_temb makes of it, [K, depth, 3C]; its bias where `with_bias`.
+  /// Products are always of so many rows, filled up with zeros: a row does not depend, to the last bit, on
+  /// those that it was asked for with, so that a run that goes on after a stop finds the same.
   at::Tensor project(const at::Tensor& embedding, at::ScalarType dtype, bool with_bias) const {
-    const at::Tensor x = embedding.to(dtype);
-    const std::int64_t count = x.size(0), depth = static_cast<std::int64_t>(layers.size());
+    constexpr std::int64_t kRows = 8;
+    const std::int64_t count = embedding.size(0), depth = static_cast<std::int64_t>(layers.size());
+    const at::Tensor x = at::constant_pad_nd(embedding.to(dtype), {0, 0, 0, (kRows - count % kRows) % kRows});
     at::Tensor rows = at::empty({count, depth, 3 * x.size(1)}, x.options());
     for (std::int64_t i = 0; i < depth; ++i) {
       const Layer& layer = layers[static_cast<std::size_t>(i)];
-      at::Tensor row = layer.qkv_temb(x);
-      if (with_bias) row = row + layer.qkv_temb_bias;
-      rows.select(1, i).copy_(row);
+      for (std::int64_t first = 0; first < count; first += kRows) {
+        const std::int64_t taken = std::min(kRows, count - first);
+        at::Tensor product = layer.qkv_temb(x.narrow(0, first, kRows)).narrow(0, 0, taken);
+        if (with_bias) product = product + layer.qkv_temb_bias;
+        rows.narrow(0, first, taken).select(1, i).copy_(product);
+      }
     }
     return rows;
   }

@@ -98,6 +98,8 @@ void fill_request(const SampleOptions& options, std::int64_t classes, const std:
   request.batch = options.batch;
   request.init_noise = noise_of(options.init_noise, "--init-noise");
   request.step_noise = noise_of(options.step_noise, "--step-noise");
+  request.init_noise_from = "--init-noise " + options.init_noise;
+  request.step_noise_from = "--step-noise " + options.step_noise;
   DIFFIT_CHECK(options.autoguidance.empty() || request.guidance.on(),
                "--autoguidance does nothing without --guidance W, other than 1");
 }

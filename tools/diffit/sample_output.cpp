@@ -66,6 +66,7 @@ class FolderOutput : public SampleOutput {
     for (const std::uint64_t seed : request_.seeds) ++uses_[seed];
     const Json wanted = identity(request_, options_);
     if (!options_.restart && fs::exists(note_)) {
+      remove_temporaries(options_.path);
       check_same_request(parse_json(read_text(note_, std::uint64_t{1} << 32), note_.string()), wanted, note_);
       while (done_ < request_.seeds.size() && fs::exists(options_.path / name(done_))) ++done_;
     } else {
