@@ -182,6 +182,25 @@ Json common_json(const LatentConfig& c, const LatentBenchOptions& options, const
           {"dtype", machine.dtype == at::kFloat ? "f32" : "bf16"}};
 }
 
+/// Times `once`, which does `flop`, and the machine's own rate between its rounds.
+Json timed(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
+           const MatrixProducts& products, const std::function<void()>& once, double flop) {
+  std::vector<double> milliseconds, rates, machine_rates, shares;
+  for (int round = 0; round < options.rounds; ++round) {
+    const double seconds = seconds_a_call(once, options.seconds);
+    milliseconds.push_back(seconds * 1e3);
+    rates.push_back(flop / seconds / 1e9);
+    machine_rates.push_back(products.rate(options.seconds / 2) / 1e9);
+    shares.push_back(rates.back() / machine_rates.back());
+  }
+  Json result = common_json(c, options, machine);
+  result.update({{"milliseconds", spread(milliseconds)},
+                 {"gflops", spread(rates)},
+                 {"machine_gflops", spread(machine_rates)},
+                 {"share", spread(shares)}});
+  return result;
+}
+
 void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
                    const CommonOptions& common) {
   const RandomWeights weights(c);
@@ -202,20 +221,8 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
   products.rate(0);
   const double flop =
       static_cast<double>(c.depth) * (linear_flop(c, options.batch) + attention_flop(c, options.batch));
-  std::vector<double> milliseconds, rates, machine_rates, shares;
-  for (int round = 0; round < options.rounds; ++round) {
-    const double seconds = seconds_a_call(once, options.seconds);
-    milliseconds.push_back(seconds * 1e3);
-    rates.push_back(flop / seconds / 1e9);
-    machine_rates.push_back(products.rate(options.seconds / 2) / 1e9);
-    shares.push_back(rates.back() / machine_rates.back());
-  }
-  Json result = common_json(c, options, machine);
-  result.update({{"milliseconds", spread(milliseconds)},
-                 {"gflops", spread(rates)},
-                 {"machine_gflops", spread(machine_rates)},
-                 {"share", spread(shares)},
-                 {"error", error},
+  Json result = timed(c, options, machine, products, once, flop);
+  result.update({{"error", error},
                  {"weight_bytes", weight_bytes},
                  {"peak_bytes", peak},
                  {"peak_bytes_before", before}});
@@ -227,7 +234,7 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
           "{:.0f} MiB over {:.0f} before, {:.2f} times the weights' own {:.0f} MiB; off the definition by "
           "{:.1g}",
           result["dtype"].get<std::string>(), c.depth, options.batch, median(result["milliseconds"]),
-          milliseconds.size(), result["milliseconds"]["lowest"].get<double>(),
+          options.rounds, result["milliseconds"]["lowest"].get<double>(),
           result["milliseconds"]["highest"].get<double>(), median(result["gflops"]),
           100 * median(result["share"]), 100 * result["share"]["lowest"].get<double>(),
           100 * result["share"]["highest"].get<double>(), median(result["machine_gflops"]),
@@ -254,27 +261,15 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
 
   const MatrixProducts products(c, options.batch, machine.dtype);
   products.rate(0);
-  std::vector<double> milliseconds, rates, machine_rates, shares;
-  for (int round = 0; round < options.rounds; ++round) {
-    const double seconds = seconds_a_call(once, options.seconds);
-    milliseconds.push_back(seconds * 1e3);
-    rates.push_back(attention_flop(c, options.batch) / seconds / 1e9);
-    machine_rates.push_back(products.rate(options.seconds / 2) / 1e9);
-    shares.push_back(rates.back() / machine_rates.back());
-  }
-  Json result = common_json(c, options, machine);
-  result.update({{"milliseconds", spread(milliseconds)},
-                 {"gflops", spread(rates)},
-                 {"machine_gflops", spread(machine_rates)},
-                 {"share", spread(shares)},
-                 {"error", error}});
+  Json result = timed(c, options, machine, products, once, attention_flop(c, options.batch));
+  result.update({{"error", error}});
   print_result(
       common, result,
       fmt::format(
           "latent attention {} {} tokens batch {}: {:.2f} ms (median of {}; {:.2f} to {:.2f}), {:.0f} "
           "GFLOP/s, {:.0f}% of this machine's matrix products; off the definition by {:.1g}",
           result["dtype"].get<std::string>(), tokens_of(c), options.batch, median(result["milliseconds"]),
-          milliseconds.size(), result["milliseconds"]["lowest"].get<double>(),
+          options.rounds, result["milliseconds"]["lowest"].get<double>(),
           result["milliseconds"]["highest"].get<double>(), median(result["gflops"]),
           100 * median(result["share"]), error));
 }
