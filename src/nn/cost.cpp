@@ -2,28 +2,13 @@
 
 #include <algorithm>
 
+#include "nn/layer_counter.h"
+
 namespace diffit {
 
 namespace {
 
-/// Adds layers to a part; `tokens` is how often a layer's weight is used for one picture.
-struct Counter {
-  PartCost cost;
-
-  void linear(std::int64_t in, std::int64_t out, double tokens, bool bias = true) {
-    cost.parameters += in * out + (bias ? out : 0);
-    cost.layer_macs += static_cast<double>(in * out) * tokens;
-    cost.activations += static_cast<double>(out) * tokens;
-  }
-  void convolution(std::int64_t in, std::int64_t out, std::int64_t kernel, double pixels) {
-    cost.parameters += in * out * kernel * kernel + out;
-    cost.layer_macs += static_cast<double>(in * out * kernel * kernel) * pixels;
-    cost.activations += static_cast<double>(out) * pixels;
-  }
-  void norm(std::int64_t width, double pixels) {
-    cost.parameters += 2 * width;
-    cost.activations += static_cast<double>(width) * pixels;
-  }
+struct Counter : LayerCounter {
   void block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
              double mlp_ratio, double tokens) {
     const auto inner = static_cast<std::int64_t>(static_cast<double>(width) * mlp_ratio);

@@ -1,22 +1,12 @@
 #include "nn/vae_cost.h"
 
+#include "nn/layer_counter.h"
+
 namespace diffit {
 
 namespace {
 
-/// Adds layers to a part; `pixels` is the size of the map that a layer writes.
-struct Counter {
-  PartCost cost;
-
-  void convolution(std::int64_t in, std::int64_t out, std::int64_t kernel, double pixels) {
-    cost.parameters += in * out * kernel * kernel + out;
-    cost.layer_macs += static_cast<double>(in * out * kernel * kernel) * pixels;
-    cost.activations += static_cast<double>(out) * pixels;
-  }
-  void norm(std::int64_t width, double pixels) {
-    cost.parameters += 2 * width;
-    cost.activations += static_cast<double>(width) * pixels;
-  }
+struct Counter : LayerCounter {
   void residual(std::int64_t in, std::int64_t out, double pixels) {
     norm(in, pixels);
     convolution(in, out, 3, pixels);

@@ -1,0 +1,28 @@
+// Counting the layers of a network, for cost.cpp and vae_cost.cpp.
+#pragma once
+
+#include "nn/cost.h"
+
+namespace diffit {
+
+/// Adds layers to a part; `tokens` is how often a layer's weight is used for one picture.
+struct LayerCounter {
+  PartCost cost;
+
+  void linear(std::int64_t in, std::int64_t out, double tokens, bool bias = true) {
+    cost.parameters += in * out + (bias ? out : 0);
+    cost.layer_macs += static_cast<double>(in * out) * tokens;
+    cost.activations += static_cast<double>(out) * tokens;
+  }
+  void convolution(std::int64_t in, std::int64_t out, std::int64_t kernel, double pixels) {
+    cost.parameters += in * out * kernel * kernel + out;
+    cost.layer_macs += static_cast<double>(in * out * kernel * kernel) * pixels;
+    cost.activations += static_cast<double>(out) * pixels;
+  }
+  void norm(std::int64_t width, double pixels) {
+    cost.parameters += 2 * width;
+    cost.activations += static_cast<double>(width) * pixels;
+  }
+};
+
+}  // namespace diffit
