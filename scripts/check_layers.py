@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["base", "io", "kernels", "nn", "diffusion", "data", "train"]
+LAYERS = ["base", "io", "kernels", "nn", "diffusion", "data", "train", "metrics", "analysis", "report"]
 # What a layer may include of the others, where that is less than everything above it.
 SEES = {"base": [], "io": ["base"], "kernels": ["base"], "data": ["base", "io"]}
 TORCH_FREE = {"base", "io", "data"}
