@@ -93,7 +93,10 @@ class ImageObjective : public Objective {
 
   Exhibit exhibit() const override {
     const auto network = std::make_shared<ImageDiffiT>(model_.config());
-    return {network->parameters(), [this, network] { return samples(*network); }};
+    return {network->parameters(), [this, network] { return samples(*network); },
+            [this, network](std::int64_t count, std::int64_t steps, const auto& sink) {
+              make(*network, count, steps, [&](const at::Tensor& made) { sink(to_pixels(made)); });
+            }};
   }
 
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
@@ -113,21 +116,27 @@ class ImageObjective : public Objective {
     return batch_;
   }
 
-  Picture samples(const ImageDiffiT& model) const {
+  /// Samples [b, C, R, R] of seeds 0 .. count - 1 in order.
+  void make(const ImageDiffiT& model, std::int64_t count, std::int64_t steps,
+            const std::function<void(const at::Tensor&)>& sink) const {
     ImageRequest wanted;
-    wanted.steps = recipe_.sample.steps;
+    wanted.steps = steps > 0 ? steps : recipe_.sample.steps;
     wanted.dtype = dtype_;
-    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    wanted.seeds.resize(static_cast<std::size_t>(count));
     std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
     const std::int64_t classes = model.config().classes;
     for (std::size_t i = 0; classes > 0 && i < wanted.seeds.size(); ++i) {
       wanted.labels.push_back(static_cast<std::int64_t>(i) % classes);
     }
+    generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) { sink(samples); });
+  }
+
+  Picture samples(const ImageDiffiT& model) const {
     std::vector<Picture> pictures;
-    generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) {
-      for (Picture& picture : to_pictures(samples)) pictures.push_back(std::move(picture));
+    make(model, recipe_.sample.pictures, 0, [&](const at::Tensor& made) {
+      for (Picture& picture : to_pictures(made)) pictures.push_back(std::move(picture));
     });
-    return grid(pictures, grid_columns(classes));
+    return grid(pictures, grid_columns(model.config().classes));
   }
 
   Recipe recipe_;

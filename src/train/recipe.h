@@ -17,6 +17,11 @@ namespace diffit {
 /// unknown.
 enum class ModelKind { image, latent, vae };
 
+/// Whether samples can be drawn from such a model.
+constexpr bool makes_pictures(ModelKind kind) {
+  return kind == ModelKind::image || kind == ModelKind::latent;
+}
+
 struct DataSection {
   ModelKind kind = ModelKind::image;
   std::string path, hint;
@@ -30,6 +35,7 @@ struct DataSection {
 struct TrainSection {
   ModelKind kind = ModelKind::image;
   std::int64_t images = 0, batch = 256, microbatch = 0, snapshot_images = 0, log_images = 0, seed = 0;
+  std::int64_t eval_images = 0;
   std::int64_t keep_states = 2, nonfinite_limit = 10;
   std::string dtype = "auto", init_from;
   double label_dropout = 0;
@@ -62,6 +68,13 @@ struct SampleSection {
   std::int64_t pictures = 64, steps = 18;
   double guidance = 1;
   std::string vae;  // latent: file that decodes; empty is no grid
+};
+
+/// What the average is scored by while it is trained, where train.eval_images is set.
+struct EvalSection {
+  ModelKind kind = ModelKind::image;
+  std::string features, reference, metrics = "fid";
+  std::int64_t pictures = 5000, steps = 0;
 };
 
 /// What the recipe aims at, for people: nothing is computed from it.
@@ -98,6 +111,10 @@ void visit_fields(V& v, TrainSection& s) {
   v("snapshot_images", s.snapshot_images,
     "images between snapshots, sample grids and states; 0 is at the end only", 0, 1e13);
   v("log_images", s.log_images, "images between lines of stats.jsonl; 0 is each step", 0, 1e13);
+  if (makes_pictures(s.kind)) {
+    v("eval_images", s.eval_images,
+      "images between evaluations of the average (table eval), and one at the end; 0 is none", 0, 1e13);
+  }
   v("seed", s.seed, "of weights, order, noise and augmentation", 0, 9e15);
   v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
   v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
@@ -161,6 +178,16 @@ void visit_fields(V& v, SampleSection& s) {
 }
 
 template <class V>
+void visit_fields(V& v, EvalSection& s) {
+  if (!makes_pictures(s.kind)) return;
+  v("features", s.features, "feature network: a bundled one's name, or a file");
+  v("reference", s.reference, "statistics (diffit stats), npz, zip or folder; empty is data.path");
+  v("metrics", s.metrics, "of fid, sfid, is, precision, recall, kid, separated by commas");
+  v("pictures", s.pictures, "samples an evaluation: seeds 0, 1, ..., classes in turn", 2, 1e6);
+  v("steps", s.steps, "sampler's steps for them; 0 is sample.steps", 0, 10000);
+}
+
+template <class V>
 void visit_fields(V& v, PublishedSection& s) {
   v("fid", s.fid, "published FID that the recipe aims at", 0, 1e6);
   v("source", s.source, "where that was published");
@@ -174,6 +201,7 @@ struct Recipe {
   EmaSection ema;
   LossSection loss;
   SampleSection sample;
+  EvalSection eval;
   PublishedSection published;
 
   /// What model.model names.

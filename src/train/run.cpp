@@ -81,6 +81,8 @@ class Run {
       ++steps_here_;
       count(step);
       if (trainer_->skipped_in_a_row() >= recipe_.train.nonfinite_limit) stop_for_nonfinite();
+      if (request_.evaluate && recipe_.train.eval_images > 0 && (due(recipe_.train.eval_images) || done()))
+        evaluate();
       const bool whole = due(recipe_.train.snapshot_images) || done();
       if (whole) snapshot();
       if (request_.stop != nullptr && *request_.stop && !done()) {
@@ -155,6 +157,19 @@ class Run {
     if (!whole) return;  // the last line of a training that may go on: the sums go on with it
     loss_sum_ = norm_sum_ = 0;
     summed_steps_ = 0;
+  }
+
+  void evaluate() {
+    const auto start = Clock::now();
+    const Exhibit averaged = trainer_->objective().exhibit();
+    trainer_->emas().front().copy_to(averaged.parameters);
+    try {
+      const Json figures = request_.evaluate(averaged);
+      journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
+      say(fmt::format("evaluated at {} images: {}", trainer_->images(), figures.dump()));
+    } catch (const Error& error) {
+      say(fmt::format("warning: no evaluation at {} images: {}", trainer_->images(), error.what()));
+    }
   }
 
   void save() {
