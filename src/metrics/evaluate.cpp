@@ -28,6 +28,7 @@ class Evaluation {
       : network_(network), samples_(samples), reference_(reference), options_(options) {}
 
   std::vector<Figure> operator()() {
+    check_metrics(options_.metrics, network_, Available::of(samples_), Available::of(reference_));
     for (const Metric metric : options_.metrics) {
       switch (metric) {
         case Metric::frechet:
@@ -35,7 +36,6 @@ class Evaluation {
                   reference_.pooled, samples_.features);
           break;
         case Metric::spatial_frechet:
-          DIFFIT_CHECK(network_.spatial > 0, "--metrics sfid: {} has no map for it", network_.name);
           frechet(metric, "sfid", "sFID", samples_.spatial, reference_.spatial, samples_.spatial_features);
           break;
         case Metric::inception_score:
@@ -78,9 +78,6 @@ class Evaluation {
   void frechet(Metric metric, const std::string& key, const std::string& label,
                const std::optional<Gaussian>& a, const std::optional<Gaussian>& b,
                const at::Tensor& features) {
-    DIFFIT_CHECK(a && b, "{}: the {} no mean and covariance of {}", label,
-                 a ? "reference has" : "samples have",
-                 metric == Metric::frechet ? "pooled features (mu, sigma)" : "sFID's map (mu_s, sigma_s)");
     say(label, 0);
     const bool influence = options_.intervals && features.defined();
     const FrechetDistance distance(*a, *b, influence);
@@ -127,9 +124,6 @@ class Evaluation {
   }
 
   void inception_score() {
-    DIFFIT_CHECK(network_.classes > 0, "--metrics is: {} has no classes", network_.name);
-    DIFFIT_CHECK(samples_.score.has_value(),
-                 "--metrics is: takes samples as pictures, not statistics of them");
     const InceptionScore& score = *samples_.score;
     const std::int64_t count = score.influence.size(0);
     Figure& f = add(Metric::inception_score, "is", network_.inception ? "IS" : "IS-" + network_.name,
@@ -144,19 +138,8 @@ class Evaluation {
     }
   }
 
-  void need_features(const char* name) const {
-    DIFFIT_CHECK(samples_.features.defined(),
-                 "--metrics {}: takes samples as pictures, not statistics of them", name);
-    DIFFIT_CHECK(reference_.features.defined(),
-                 "--metrics {}: the reference has neither pictures (arr_0) nor features; give the pictures "
-                 "themselves, "
-                 "or a file of diffit stats",
-                 name);
-  }
-
   void precision_or_recall(Metric metric) {
     const bool precision = metric == Metric::precision;
-    need_features(precision ? "precision" : "recall");
     if (!neighbours_) {
       neighbours_ = precision_recall(
           samples_.features, reference_.features,
@@ -181,7 +164,6 @@ class Evaluation {
   }
 
   void kernel() {
-    need_features("kid");
     say("kernel distance", 0);
     const KernelDistance distance = kernel_distance(samples_.features, reference_.features,
                                                     {.seed = options_.seed, .influence = options_.intervals});
@@ -246,15 +228,58 @@ FeatureSums sums_of_reference(const EvaluationOptions& options) {
           .keep_spatial = false};
 }
 
-std::vector<Metric> possible_metrics(const FeatureInfo& network, const FeatureSet& reference,
-                                     bool has_pictures) {
-  std::vector<Metric> metrics{Metric::frechet};
-  if (network.spatial > 0 && (reference.spatial || has_pictures)) metrics.push_back(Metric::spatial_frechet);
-  if (network.classes > 0) metrics.push_back(Metric::inception_score);
-  if (reference.features.defined() || has_pictures) {
-    metrics.insert(metrics.end(), {Metric::precision, Metric::recall, Metric::kernel});
+Available Available::of(const FeatureSet& set) {
+  return {set.pooled.has_value(), set.spatial.has_value(), set.features.defined(), set.score.has_value()};
+}
+
+namespace {
+
+/// What keeps the metric from being given; empty where nothing does.
+std::string lacking(Metric metric, const FeatureInfo& network, const Available& samples,
+                    const Available& reference) {
+  constexpr const char* kStatistics = "SAMPLES are statistics without pictures, and it takes pictures";
+  switch (metric) {
+    case Metric::frechet:
+      if (!samples.pooled) return "SAMPLES have no mean and covariance";
+      return reference.pooled ? "" : "REF has no mu and sigma";
+    case Metric::spatial_frechet:
+      if (network.spatial == 0) return fmt::format("{} has no map for it", network.name);
+      if (!samples.spatial) return "SAMPLES are statistics without mu_s and sigma_s";
+      return reference.spatial ? ""
+                               : "REF are statistics without mu_s and sigma_s; make them with diffit stats";
+    case Metric::inception_score:
+      if (network.classes == 0) return fmt::format("{} has no classes", network.name);
+      return samples.score ? "" : kStatistics;
+    case Metric::precision:
+    case Metric::recall:
+    case Metric::kernel:
+      if (!samples.features) return kStatistics;
+      return reference.features
+                 ? ""
+                 : "REF has neither pictures (arr_0) nor features; give the pictures themselves, or a "
+                   "file of diffit stats";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<Metric> possible_metrics(const FeatureInfo& network, const Available& samples,
+                                     const Available& reference) {
+  std::vector<Metric> metrics;
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    if (lacking(static_cast<Metric>(i), network, samples, reference).empty())
+      metrics.push_back(static_cast<Metric>(i));
   }
   return metrics;
+}
+
+void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& network, const Available& samples,
+                   const Available& reference) {
+  for (const Metric metric : metrics) {
+    const std::string what = lacking(metric, network, samples, reference);
+    DIFFIT_CHECK(what.empty(), "--metrics {}: cannot be had: {}", metric_name(metric), what);
+  }
 }
 
 std::vector<Figure> evaluate(const FeatureInfo& network, const FeatureSet& samples,

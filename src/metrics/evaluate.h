@@ -44,12 +44,23 @@ struct Figure {
 FeatureSums sums_of_samples(const EvaluationOptions& options);
 FeatureSums sums_of_reference(const EvaluationOptions& options);
 
-/// The metrics that a network can give for samples against this reference: without features (or pictures,
-/// `has_pictures`) no precision, recall and kernel distance.
-std::vector<Metric> possible_metrics(const FeatureInfo& network, const FeatureSet& reference,
-                                     bool has_pictures);
+/// What one side of an evaluation has, or will have once its pictures are measured.
+struct Available {
+  bool pooled = true, spatial = true;  // mean and covariance
+  bool features = true;                // of single pictures
+  bool score = true;                   // of the samples alone
 
-/// Error(invalid) for a metric that these sets or the network cannot give.
+  static Available of(const FeatureSet& set);
+};
+
+/// Every metric that the network can give for these sides.
+std::vector<Metric> possible_metrics(const FeatureInfo& network, const Available& samples,
+                                     const Available& reference);
+/// Error(invalid) for the first metric that it cannot give, saying what is lacking.
+void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& network, const Available& samples,
+                   const Available& reference);
+
+/// check_metrics, then the figures in the order of options.metrics.
 std::vector<Figure> evaluate(const FeatureInfo& network, const FeatureSet& samples,
                              const FeatureSet& reference, const EvaluationOptions& options);
 

@@ -110,13 +110,11 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   wanted.extrapolate = options.extrapolate;
   wanted.seed = static_cast<std::uint64_t>(options.seed);
   if (wanted.metrics.empty()) {
-    wanted.metrics = possible_metrics(network->info(), reference.known(), reference.has_pictures());
-    if (samples.is_statistics() && !samples.has_pictures()) {
-      wanted.metrics = {Metric::frechet};
-      if (samples.known().spatial && reference.known().spatial)
-        wanted.metrics.push_back(Metric::spatial_frechet);
-    }
+    wanted.metrics = possible_metrics(network->info(), samples.available(), reference.available());
   }
+  check_metrics(wanted.metrics, network->info(), samples.available(), reference.available());
+  DIFFIT_CHECK(!wanted.extrapolate || samples.has_pictures(),
+               "--extrapolate: takes SAMPLES as pictures; {} is a file of statistics", options.samples);
 
   std::vector<std::string> notes;
   const FeatureSums of_reference = sums_of_reference(wanted);

@@ -119,7 +119,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   const TrainingData data = open_training_data(recipe, where);
   resolve(recipe, data, where);
   std::optional<TrainEvaluation> evaluation;
-  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, where, machine, common, &stop_wanted);
+  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop_wanted);
   if (options.dry_run) {
     print_plan(common, recipe, summary(data), machine);
     return;

@@ -31,7 +31,15 @@ FeatureSide::FeatureSide(const std::string& path, const FeatureInfo& network, st
     if (read.arr_pictures == 0) return;
   }
   source_ = open_feature_source(path);
-  if (statistics_) return;
+  if (!statistics_) take_info_of_source();
+}
+
+FeatureSide::FeatureSide(std::unique_ptr<FeatureSource> source, std::string what)
+    : path_(source->describe()), what_(std::move(what)), source_(std::move(source)) {
+  take_info_of_source();
+}
+
+void FeatureSide::take_info_of_source() {
   info_.pictures = source_->size();
   info_.height = source_->height();
   info_.width = source_->width();
@@ -40,6 +48,11 @@ FeatureSide::FeatureSide(const std::string& path, const FeatureInfo& network, st
 }
 
 FeatureSide::~FeatureSide() = default;
+
+Available FeatureSide::available() const {
+  if (!statistics_) return {};
+  return {true, known_.spatial.has_value(), known_.features.defined() || has_pictures(), has_pictures()};
+}
 
 std::int64_t FeatureSide::pictures() const {
   return source_ ? source_->size() : 0;

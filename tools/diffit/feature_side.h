@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "metrics/feature_set.h"
+#include "metrics/evaluate.h"
 #include "metrics/reference.h"
 #include "tools/diffit/progress.h"
 
@@ -23,12 +23,16 @@ class FeatureSide {
   /// npz of statistics, npz of pictures, zip, folder or IDX. `what` ("SAMPLES", "REF") begins errors, which
   /// are Error(invalid): neither of these, statistics of another network, object arrays, mixed sizes.
   FeatureSide(const std::string& path, const FeatureInfo& network, std::string what);
+  /// Pictures that are open already.
+  FeatureSide(std::unique_ptr<FeatureSource> source, std::string what);
   ~FeatureSide();
 
   /// Of the statistics, where it is a file of them; else empty.
   const FeatureSet& known() const { return known_; }
   bool is_statistics() const { return statistics_; }
   bool has_pictures() const { return source_ != nullptr; }
+  /// What measure() can give.
+  Available available() const;
   /// Pictures that measure() goes through; 0 where there are none.
   std::int64_t pictures() const;
   const StatisticsInfo& info() const { return info_; }
@@ -43,6 +47,8 @@ class FeatureSide {
   Json describe() const;
 
  private:
+  void take_info_of_source();
+
   std::string path_, what_;
   bool statistics_ = false;
   StatisticsInfo info_;

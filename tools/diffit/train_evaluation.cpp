@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "metrics/evaluate.h"
+#include "metrics/feature_source.h"
 #include "tools/diffit/feature_side.h"
 
 namespace diffit {
@@ -18,20 +18,68 @@ struct TrainEvaluation::State {
   std::optional<FeatureSet> measured;  // of the reference
 };
 
-TrainEvaluation::TrainEvaluation(const Recipe& recipe, const std::string& where, const Machine& machine,
-                                 const CommonOptions& common, const std::atomic<bool>* stop)
+namespace {
+
+/// What a training reads, as it reads it but for augmentation.
+class DatasetPictures : public FeatureSource {
+ public:
+  explicit DatasetPictures(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
+  std::int64_t size() const override { return dataset_->size(); }
+  std::int64_t height() const override { return dataset_->resolution(); }
+  std::int64_t width() const override { return dataset_->resolution(); }
+  std::int64_t channels() const override { return dataset_->channels(); }
+  std::string describe() const override { return dataset_->source().describe(); }
+  void read(std::int64_t batch, std::int64_t count, const PictureBatchSink& sink) const override {
+    const auto bytes = static_cast<std::size_t>(height() * width() * channels());
+    for (std::int64_t first = 0; first < count; first += batch) {
+      at::Tensor pictures =
+          at::empty({std::min(batch, count - first), height(), width(), channels()}, at::kByte);
+      for (std::int64_t i = 0; i < pictures.size(0); ++i) {
+        dataset_->read(
+            first + i,
+            {pictures.mutable_data_ptr<std::uint8_t>() + static_cast<std::size_t>(i) * bytes, bytes});
+      }
+      sink(pictures);
+    }
+  }
+
+ private:
+  std::shared_ptr<const Dataset> dataset_;
+};
+
+/// Error(invalid) where an image-space model's samples are of another size or kind than the reference.
+void check_samples(const Recipe& recipe, const StatisticsInfo& reference) {
+  if (recipe.kind() != ModelKind::image || reference.height == 0) return;
+  const std::int64_t side = recipe.model.value("resolution", std::int64_t{0});
+  const std::int64_t channels = recipe.model.value("in_channels", std::int64_t{0});
+  DIFFIT_CHECK(reference.height == side && reference.width == side && reference.channels == channels,
+               "the reference is of {} x {} x {}, the samples will be {} x {} x {}", reference.width,
+               reference.height, reference.channels, side, side, channels);
+}
+
+}  // namespace
+
+TrainEvaluation::TrainEvaluation(const Recipe& recipe, const TrainingData& data, const std::string& where,
+                                 const Machine& machine, const CommonOptions& common,
+                                 const std::atomic<bool>* stop)
     : state_(new State{recipe.eval, common, stop, {}, {}, {}, {}}) {
-  const EvalSection& section = state_->section;
-  const std::string path = section.reference.empty() ? recipe.data.path : section.reference;
+  State& s = *state_;
+  s.wanted.intervals = false;
   try {
-    state_->wanted.metrics = read_metrics(section.metrics);
+    s.wanted.metrics = read_metrics(s.section.metrics);
     // The features of published figures are float32, whatever the training's products are.
-    state_->network = load_feature_network(section.features, machine.device, at::kFloat);
-    state_->reference = std::make_unique<FeatureSide>(path, state_->network->info(), "eval.reference");
+    s.network = load_feature_network(s.section.features, machine.device, at::kFloat);
+    if (s.section.reference.empty()) {
+      s.reference = std::make_unique<FeatureSide>(
+          std::make_unique<DatasetPictures>(std::get<std::shared_ptr<const Dataset>>(data)), "data.path");
+    } else {
+      s.reference = std::make_unique<FeatureSide>(s.section.reference, s.network->info(), "eval.reference");
+    }
+    check_metrics(s.wanted.metrics, s.network->info(), {}, s.reference->available());
+    check_samples(recipe, s.reference->info());
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{}: table eval: {}", where, error.what()));
   }
-  state_->wanted.intervals = false;
 }
 
 TrainEvaluation::~TrainEvaluation() = default;

@@ -7,15 +7,17 @@
 #include "tools/diffit/machine.h"
 #include "train/objective.h"
 #include "train/recipe.h"
+#include "train/training_data.h"
 
 namespace diffit {
 
 class TrainEvaluation {
  public:
-  /// Loads the feature network and opens the reference. Error(invalid), beginning with `where`, for what the
-  /// recipe names wrongly.
-  TrainEvaluation(const Recipe& recipe, const std::string& where, const Machine& machine,
-                  const CommonOptions& common, const std::atomic<bool>* stop);
+  /// Loads the feature network and opens the reference; where the recipe names none it is `data` as training
+  /// sees it, without augmentation. Error(invalid), beginning with `where`, for what the recipe names
+  /// wrongly.
+  TrainEvaluation(const Recipe& recipe, const TrainingData& data, const std::string& where,
+                  const Machine& machine, const CommonOptions& common, const std::atomic<bool>* stop);
   ~TrainEvaluation();
 
   /// Figures by their keys. The reference is measured when the first are wanted. Error(failed) where `stop`
