@@ -12,9 +12,9 @@
 namespace diffit {
 
 struct FeatureInfo {
-  std::string name;      // for people and files: "Inception-v3 2015-12-05", "FashionNet"
-  std::string identity;  // of the weights: 16 hexadecimal digits, equal for equal weights in any file
-  bool inception = false;  // only then is a Frechet distance FID
+  std::string name;          // for people and files: "Inception-v3 2015-12-05", "FashionNet"
+  std::string identity;      // of the weights: 16 hexadecimal digits, equal for equal weights in any file
+  bool inception = false;    // only then is a Frechet distance FID
   std::int64_t width = 0;    // D of pooled
   std::int64_t spatial = 0;  // S of spatial; 0: there is none, and no sFID
   std::int64_t classes = 0;  // K of probabilities; 0: there are none, and no inception score
@@ -26,9 +26,10 @@ struct FeatureInfo {
 };
 
 struct Features {
-  at::Tensor pooled;         // [B, D] float32
-  at::Tensor spatial;        // [B, S] float32, flattened in NHWC order (ADM's sFID); undefined where S = 0
-  at::Tensor probabilities;  // [B, K] float32, softmax of logits without bias (ADM's IS); undefined where K = 0
+  at::Tensor pooled;   // [B, D] float32
+  at::Tensor spatial;  // [B, S] float32, flattened in NHWC order (ADM's sFID); undefined where S = 0
+  at::Tensor
+      probabilities;  // [B, K] float32, softmax of logits without bias (ADM's IS); undefined where K = 0
 };
 
 class FeatureNetwork {
@@ -39,5 +40,20 @@ class FeatureNetwork {
   /// Error(invalid) where the network takes no such size or channels.
   virtual Features extract(const at::Tensor& pictures) const = 0;
 };
+
+/// Whether make_feature_network knows what is in the file.
+bool holds_feature_network(const WeightsFile& file);
+
+/// The network in this file: a classifier of ours, which its metadata tells (nn/classifier.h; pictures of its
+/// size or smaller, which are framed with zeros), or Inception-v3 of 2015-12-05, which is told by
+/// pytorch-fid's names (nn/inception.h; pictures of any size). Error(invalid) lists every tensor that does
+/// not fit, and says what is wanted where it is neither. dtype: of convolutions, float32 (what figures are
+/// published in) or bfloat16.
+std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at::Device device,
+                                                     at::ScalarType dtype);
+
+/// The same of a path (.safetensors, .pth, ...) or the name of a bundled network.
+std::unique_ptr<FeatureNetwork> load_feature_network(const std::string& path_or_name, at::Device device,
+                                                     at::ScalarType dtype);
 
 }  // namespace diffit

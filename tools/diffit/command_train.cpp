@@ -1,9 +1,11 @@
 #include <csignal>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/train_evaluation.h"
 #include "train/plan.h"
 #include "train/run.h"
 
@@ -116,6 +118,8 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   recipe.train.dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
   const TrainingData data = open_training_data(recipe, where);
   resolve(recipe, data, where);
+  std::optional<TrainEvaluation> evaluation;
+  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop_wanted);
   if (options.dry_run) {
     print_plan(common, recipe, summary(data), machine);
     return;
@@ -124,6 +128,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   TrainingRequest request{recipe,         data,          options.out, options.resume,
                           machine.device, machine.dtype, &stop_wanted};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
+  if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   ProgressLine line(common);

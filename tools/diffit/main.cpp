@@ -117,6 +117,8 @@ int run(int argc, char** argv) {
   add_denoise_command(app, common);
   add_data_command(app, common);
   add_vae_command(app, common);
+  add_stats_command(app, common);
+  add_eval_command(app, common);
   add_ema_command(app, common);
   add_convert_command(app, common);
   add_info_command(app, common);
