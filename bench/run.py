@@ -5,6 +5,7 @@
     ./dev bench --configs fashion-mnist --rounds 9
     ./dev bench --configs latent-256 --depth 28   the released DiffiT-XL/2 whole, one guided evaluation (batch 2)
     ./dev bench --configs sample-256 --depth 28   seconds a picture of it, sampled with guidance as released
+    ./dev bench --configs features                Inception's features of pictures, against pytorch-fid and torch-fidelity
     ./dev bench --configs scores                  precision and recall, Frechet distance, against torch-fidelity
     ./dev bench --markdown docs/speed.md          the table with machine and commit, for the docs
 
@@ -38,9 +39,11 @@ SAMPLE = {"sample-256": {"ddpm-250": ["--preset", "diffit-256"],
                                       "--guidance-schedule", "power-cosine:4"]}}
 # Metrics on random features, against torch-fidelity.
 SCORES = {"scores": ["precision-recall", "frechet"]}
+# Inception's features of random pictures of that side.
+FEATURES = {"features": [f"{rival}-{size}" for rival in ("pytorch-fid", "torch-fidelity") for size in (32, 256)]}
 LATENT_MODEL = {"patch": 2, "hidden": 1152, "heads": 16, "mlp_ratio": 4.0, "classes": 1000, "in_channels": 4}
-WHAT = ["train", "forward", "attention", *SAMPLE["sample-256"], *SCORES["scores"]]
-LINE = "{:<15}{:<12}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}"
+WHAT = ["train", "forward", "attention", *SAMPLE["sample-256"], *SCORES["scores"], *FEATURES["features"]]
+LINE = "{:<15}{:<19}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}"
 MODEL_KEYS = ["resolution", "channels", "depth", "window", "head_dim", "mlp_ratio", "classes", "in_channels"]
 OPEN = {"resolution": 32, "classes": 0, "in_channels": 3, "window": 4, "head_dim": 32, "mlp_ratio": 4.0}
 
@@ -112,6 +115,18 @@ def scored_rates(args, what):
     return [(1 / run(ours)["median"], 1 / run(theirs)["seconds"]) for _ in range(args.rounds)], []
 
 
+def feature_rates(args, what, dtype, folder):
+    """Pairs of pictures a second. The rival computes in float32."""
+    network, size = what.rsplit("-", 1)
+    rival, weights = [str(args.python), str(ROOT / "bench/rivals/measure_features.py")], Path(folder) / "inception.safetensors"
+    if not weights.exists():
+        subprocess.run([*rival, "--write", str(weights)], check=True)
+    common = ["--size", size, "--batch", str(args.batch or 50), "--seconds", str(args.seconds), "--threads", str(args.threads)]
+    ours = [str(args.diffit), "bench", "features", "--features", str(weights), *common, "--dtype", dtype, "--rounds", "1", "--json"]
+    theirs = [*rival, "--network", network, *common]
+    return [(run(ours)["median"], run(theirs)["pictures_per_second"]) for _ in range(args.rounds)], []
+
+
 def machine():
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -129,6 +144,8 @@ def measure(args, config, what, dtype, folder):
         return sampled_rates(args, config, what, dtype, folder)
     if config in SCORES:
         return scored_rates(args, what)
+    if config in FEATURES:
+        return feature_rates(args, what, dtype, folder)
     return rates(args, config, what, dtype), []
 
 
@@ -139,7 +156,7 @@ def figure(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configs", nargs="+", default=[*CONFIGS, *LATENT],
-                        choices=[*CONFIGS, *LATENT, *SAMPLE, *SCORES])
+                        choices=[*CONFIGS, *LATENT, *SAMPLE, *SCORES, *FEATURES])
     parser.add_argument("--what", nargs="+", default=[*WHAT], choices=WHAT)
     parser.add_argument("--depth", type=int, default=4, help="blocks of latent models; the released ones have 28")
     parser.add_argument("--dtypes", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
@@ -162,7 +179,7 @@ def main():
     print(f"{machine()}; {args.threads} threads, {args.rounds} rounds", flush=True)
     print(LINE.format(*head), flush=True)
     rows, figures = [], []
-    wanted = {**dict.fromkeys(CONFIGS, ["train", "forward"]), **LATENT_WHAT, **SAMPLE, **SCORES}
+    wanted = {**dict.fromkeys(CONFIGS, ["train", "forward"]), **LATENT_WHAT, **SAMPLE, **SCORES, **FEATURES}
     cases = itertools.product(args.configs, args.what, args.dtypes)
     with tempfile.TemporaryDirectory() as folder:
         for config, what, dtype in cases:

@@ -1,7 +1,6 @@
 #include "metrics/feature_source.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -11,196 +10,153 @@
 #include <vector>
 
 #include "base/error.h"
-#include "data/source.h"
-#include "io/npz.h"
+#include "kernels/pch.h"
 
 namespace diffit {
-
 namespace {
 
-class NpzPictures : public FeatureSource {
- public:
-  explicit NpzPictures(const fs::path& path) : file_(path) {
-    DIFFIT_CHECK(file_.has("arr_0"), "{}: wanted pictures in an array arr_0, it holds {}", path.string(),
-                 file_.names().empty() ? "none" : fmt::format("{}", fmt::join(file_.names(), ", ")));
-    const NpyHeader header = file_.header("arr_0");
-    shape_ = header.shape;
-    const bool fits = header.dtype == Dtype::u8 && shape_.size() == 4 && shape_[1] > 0 && shape_[2] > 0 &&
-                      (shape_[3] == 1 || shape_[3] == 3);
-    DIFFIT_CHECK(
-        fits, "{}: array 'arr_0': wanted pictures, uint8 [N, H, W, C] with 1 or 3 channels, got {} [{}]",
-        path.string(), header.dtype == Dtype::u8 ? "uint8" : "another type", fmt::join(shape_, ", "));
-    DIFFIT_CHECK(shape_[0] > 0, "{}: array 'arr_0' holds no picture", path.string());
-  }
-  std::int64_t size() const override { return shape_[0]; }
-  std::int64_t height() const override { return shape_[1]; }
-  std::int64_t width() const override { return shape_[2]; }
-  std::int64_t channels() const override { return shape_[3]; }
-  std::string describe() const override { return "npz " + file_.path().string(); }
-
-  void read(std::int64_t batch, std::int64_t count, const PictureBatchSink& sink) const override {
-    const auto row = static_cast<std::size_t>(shape_[1] * shape_[2] * shape_[3]);
-    std::int64_t left = count, filled = 0;
-    at::Tensor pictures;
-    struct Enough {};  // pictures beyond `count` need not be read
-    try {
-      file_.stream_rows("arr_0", [&](std::int64_t, std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-          if (left == 0) throw Enough();
-          if (filled == 0)
-            pictures = at::empty({std::min(batch, left), shape_[1], shape_[2], shape_[3]}, at::kByte);
-          const std::int64_t taken =
-              std::min(pictures.size(0) - filled, static_cast<std::int64_t>(bytes.size() / row));
-          const std::size_t size = static_cast<std::size_t>(taken) * row;
-          std::memcpy(pictures.mutable_data_ptr<std::uint8_t>() + static_cast<std::size_t>(filled) * row,
-                      bytes.data(), size);
-          bytes = bytes.subspan(size);
-          filled += taken;
-          if (filled < pictures.size(0)) continue;
-          left -= filled;
-          filled = 0;
-          sink(pictures);
-        }
-      });
-    } catch (const Enough&) {
-    }
-  }
-
- private:
-  NpzReader file_;
-  std::vector<std::int64_t> shape_;
+/// A batch that is being filled, picture by picture.
+struct Slot {
+  at::Tensor pictures;
+  std::int64_t first = 0, left = 0;  // left: pictures not yet there
+  std::int64_t failed = -1;          // the first picture that could not be read
+  std::exception_ptr error;
 };
 
-class SourcePictures : public FeatureSource {
+class Feeder {
  public:
-  explicit SourcePictures(std::unique_ptr<PictureSource> source) : source_(std::move(source)) {
-    DIFFIT_CHECK(source_->size() > 0, "{} holds no picture", source_->describe());
-    const Picture first = source_->read(0);
-    height_ = first.height;
-    width_ = first.width;
-    channels_ = first.channels;
+  Feeder(const FeatureSource& source, std::int64_t batch, std::int64_t count, int threads)
+      : source_(source), batch_(batch), count_(count), ahead_(threads + 2) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   }
-  std::int64_t size() const override { return source_->size(); }
-  std::int64_t height() const override { return height_; }
-  std::int64_t width() const override { return width_; }
-  std::int64_t channels() const override { return channels_; }
-  std::string describe() const override { return source_->describe(); }
 
-  void read(std::int64_t batch, std::int64_t count, const PictureBatchSink& sink) const override {
-    for (std::int64_t first = 0; first < count; first += batch) {
-      const at::Tensor pictures =
-          at::empty({std::min(batch, count - first), height_, width_, channels_}, at::kByte);
-      decode(first, pictures);
-      sink(pictures);
+  ~Feeder() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void run(const PictureBatchSink& sink) {
+    for (std::int64_t first = 0; first < count_; first += batch_) {
+      const std::shared_ptr<Slot> slot = next();
+      if (slot->error) std::rethrow_exception(slot->error);
+      sink(slot->pictures, slot->first);
     }
   }
 
  private:
-  /// Pictures first .. first + b - 1, by as many threads as the machine has cores.
-  void decode(std::int64_t first, const at::Tensor& pictures) const {
-    const std::int64_t size = pictures.size(0);
-    std::atomic<std::int64_t> next = 0;
-    std::exception_ptr error;
-    std::mutex mutex;
-    const auto work = [&] {
-      try {
-        for (std::int64_t i = next++; i < size; i = next++)
-          put(source_->read(first + i), first + i, pictures, i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-        next = size;
-      }
-    };
-    const std::size_t threads = std::max(1U, std::thread::hardware_concurrency());
-    std::vector<std::thread> others;
-    for (std::size_t t = 1; t < threads && size > 8; ++t) others.emplace_back(work);
-    work();
-    for (std::thread& other : others) other.join();
-    if (error) std::rethrow_exception(error);
+  /// The oldest batch, whole.
+  std::shared_ptr<Slot> next() {
+    std::unique_lock lock(mutex_);
+    open_slots();
+    const std::shared_ptr<Slot> slot = slots_.front();
+    while (threads_.empty() && slot->left > 0) take_one(lock);
+    changed_.wait(lock, [&] { return slot->left == 0; });
+    slots_.pop_front();
+    open_slots();
+    lock.unlock();
+    changed_.notify_all();
+    return slot;
   }
 
-  void put(const Picture& p, std::int64_t index, const at::Tensor& pictures, std::int64_t place) const {
-    DIFFIT_CHECK(
-        p.height == height_ && p.width == width_,
-        "{}: {} is {} x {}, the first picture is {} x {}; figures take pictures of one size: diffit data "
-        "convert --size makes them so",
-        source_->describe(), source_->name(index), p.width, p.height, width_, height_);
-    DIFFIT_CHECK(p.channels == channels_ || p.channels == 1,
-                 "{}: {} is RGB, the first picture is grey; figures take pictures of one kind",
-                 source_->describe(), source_->name(index));
-    const auto bytes = static_cast<std::size_t>(height_ * width_ * channels_);
-    std::uint8_t* out = pictures.data_ptr<std::uint8_t>() + static_cast<std::size_t>(place) * bytes;
-    if (p.channels == channels_) {
-      std::memcpy(out, p.pixels.data(), bytes);
-      return;
+  /// Room for the batches that may be decoded now. Holds the lock.
+  void open_slots() {
+    while (opened_ < count_ && static_cast<int>(slots_.size()) < ahead_) {
+      const std::int64_t size = std::min(batch_, count_ - opened_);
+      auto slot = std::make_shared<Slot>();
+      slot->pictures = at::empty({size, source_.height(), source_.width(), source_.channels()}, at::kByte);
+      slot->first = opened_;
+      slot->left = size;
+      slots_.push_back(std::move(slot));
+      opened_ += size;
     }
-    for (const std::uint8_t grey : p.pixels) out = std::fill_n(out, channels_, grey);
   }
 
-  std::unique_ptr<PictureSource> source_;
-  std::int64_t height_ = 0, width_ = 0, channels_ = 0;
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stop_ || taken_ < opened_; });
+      if (stop_) return;
+      take_one(lock);
+    }
+  }
+
+  /// Reads the next picture that nobody has taken, without the lock.
+  void take_one(std::unique_lock<std::mutex>& lock) {
+    const std::int64_t index = taken_++;
+    const auto holds = [&](const std::shared_ptr<Slot>& s) { return index < s->first + s->pictures.size(0); };
+    const std::shared_ptr<Slot> slot = *std::find_if(slots_.begin(), slots_.end(), holds);
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      std::uint8_t* const out = slot->pictures.mutable_data_ptr<std::uint8_t>();
+      source_.read(index, out + (index - slot->first) * slot->pictures[0].numel());
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    if (error && (slot->failed < 0 || index < slot->failed)) {
+      slot->failed = index;
+      slot->error = error;
+    }
+    if (--slot->left == 0) changed_.notify_all();
+  }
+
+  const FeatureSource& source_;
+  const std::int64_t batch_, count_;
+  const int ahead_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<Slot>> slots_;
+  std::int64_t opened_ = 0, taken_ = 0;  // pictures that have a slot, that somebody reads or has read
+  bool stop_ = false;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace
 
+FeatureSource::FeatureSource(std::unique_ptr<const PictureSource> pictures) : pictures_(std::move(pictures)) {
+  DIFFIT_CHECK(pictures_->size() > 0, "{} holds no picture", pictures_->describe());
+  const Picture first = pictures_->read(0);
+  height_ = first.height;
+  width_ = first.width;
+  channels_ = first.channels;
+}
+
+void FeatureSource::read(std::int64_t index, std::uint8_t* out) const {
+  const Picture p = pictures_->read(index);
+  DIFFIT_CHECK(
+      p.height == height_ && p.width == width_,
+      "{}: {} is {} x {}, the first picture is {} x {}; figures take pictures of one size: diffit data "
+      "convert --size makes them so",
+      describe(), pictures_->name(index), p.width, p.height, width_, height_);
+  DIFFIT_CHECK(
+      p.channels <= channels_,
+      "{}: {} is RGB, the first picture is grey; figures take pictures of one kind: diffit data convert "
+      "makes them so",
+      describe(), pictures_->name(index));
+  if (p.channels == channels_) {
+    std::memcpy(out, p.pixels.data(), p.pixels.size());
+  } else {
+    for (const std::uint8_t grey : p.pixels) out = std::fill_n(out, channels_, grey);
+  }
+}
+
 std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path) {
-  if (path.extension() == ".npz") return std::make_unique<NpzPictures>(path);
-  return std::make_unique<SourcePictures>(open_source(path));
+  return std::make_unique<FeatureSource>(open_source(path));
 }
 
 void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
-                    const PictureBatchSink& sink) {
-  constexpr std::size_t kAhead = 2;
-  std::deque<at::Tensor> ready;
-  bool ended = false, stopped = false;
-  std::exception_ptr error;
-  std::mutex mutex;
-  std::condition_variable changed;
-  struct Stopped {};
-  std::thread reader([&] {
-    try {
-      source.read(batch, count, [&](const at::Tensor& pictures) {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return ready.size() < kAhead || stopped; });
-        if (stopped) throw Stopped();
-        ready.push_back(pictures);
-        changed.notify_all();
-      });
-    } catch (const Stopped&) {
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      error = std::current_exception();
-    }
-    const std::lock_guard lock(mutex);
-    ended = true;
-    changed.notify_all();
-  });
-  const auto stop = [&] {
-    {
-      const std::lock_guard lock(mutex);
-      stopped = true;
-      changed.notify_all();
-    }
-    reader.join();
-  };
-  try {
-    while (true) {
-      std::unique_lock lock(mutex);
-      changed.wait(lock, [&] { return !ready.empty() || ended; });
-      if (ready.empty()) break;
-      const at::Tensor pictures = ready.front();
-      ready.pop_front();
-      changed.notify_all();
-      lock.unlock();
-      sink(pictures);
-    }
-  } catch (...) {
-    stop();
-    throw;
-  }
-  stop();
-  if (error) std::rethrow_exception(error);
+                    const PictureBatchSink& sink, int threads) {
+  DIFFIT_CHECK(
+      batch > 0 && count >= 0 && count <= source.size(),
+      "{}: wanted batches of a picture or more, and 0..{} pictures; got batches of {}, and {} pictures",
+      source.describe(), source.size(), batch, count);
+  if (threads < 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  Feeder(source, batch, count, threads).run(sink);
 }
 
 }  // namespace diffit

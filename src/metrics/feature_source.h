@@ -1,4 +1,4 @@
-// Pictures of one size for a feature network: npz, zip, folder, IDX or CIFAR, decoded ahead.
+// Pictures of one size for a feature network, batch by batch, decoded ahead of whoever looks at them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,37 +8,46 @@
 #include <memory>
 #include <string>
 
-#include "base/file.h"
+#include "data/source.h"
 
 namespace diffit {
 
-/// Takes pictures [b, H, W, C] uint8 on the CPU, in order.
-using PictureBatchSink = std::function<void(const at::Tensor& pictures)>;
-
+/// A set of pictures that all have the size and the channels of the first; a grey one among colour is
+/// repeated. The others are checked as they are read.
 class FeatureSource {
  public:
-  virtual ~FeatureSource() = default;
+  /// Reads the first picture. Error(invalid) where there is none.
+  explicit FeatureSource(std::unique_ptr<const PictureSource> pictures);
 
-  virtual std::int64_t size() const = 0;
-  virtual std::int64_t height() const = 0;
-  virtual std::int64_t width() const = 0;
-  /// 1 or 3: those of the first picture.
-  virtual std::int64_t channels() const = 0;
+  std::int64_t size() const { return pictures_->size(); }
+  std::int64_t height() const { return height_; }
+  std::int64_t width() const { return width_; }
+  /// 1 or 3.
+  std::int64_t channels() const { return channels_; }
   /// For people: "EDM zip fashion.zip".
-  virtual std::string describe() const = 0;
-  /// Hands pictures 0 .. count - 1 to `sink` in batches; the last may be smaller. Reads as it goes. A grey
-  /// picture among RGB ones is repeated. Error(invalid) names the picture that is malformed, of another size,
-  /// or RGB among grey ones.
-  virtual void read(std::int64_t batch, std::int64_t count, const PictureBatchSink& sink) const = 0;
+  std::string describe() const { return pictures_->describe(); }
+  const PictureSource& pictures() const { return *pictures_; }
+
+  /// Copies picture `index` as [H, W, C] to `out`. Error(invalid) names one that is malformed, of another
+  /// size, or colour in a set that begins in grey. Safe from any thread.
+  void read(std::int64_t index, std::uint8_t* out) const;
+
+ private:
+  std::unique_ptr<const PictureSource> pictures_;
+  std::int64_t height_ = 0, width_ = 0, channels_ = 0;
 };
 
-/// An .npz with arr_0 uint8 [N, H, W, C], or whatever open_source takes. Error(invalid) where it is neither,
-/// holds no picture, or object arrays.
+/// Whatever open_source takes: npz, zip, folder, IDX or CIFAR.
 std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path);
 
-/// The same as source.read, which runs in a thread of its own up to two batches ahead of `sink`; `sink` is
-/// called from the caller's. What either throws is thrown here.
+/// Takes pictures [b, H, W, C] uint8 on the CPU, those numbered first .. first + b - 1.
+using PictureBatchSink = std::function<void(const at::Tensor& pictures, std::int64_t first)>;
+
+/// Hands pictures 0 .. count - 1 to `sink` in order, `batch` at a time (the last may be smaller), from the
+/// caller's thread; `threads` others (0: none, below 0: one a core) decode the next few batches meanwhile.
+/// Memory: threads + 3 batches. What reading a picture throws is thrown where its batch would come, after the
+/// batches before it; of several bad ones the first.
 void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
-                    const PictureBatchSink& sink);
+                    const PictureBatchSink& sink, int threads = -1);
 
 }  // namespace diffit

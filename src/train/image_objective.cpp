@@ -6,7 +6,7 @@
 #include "diffusion/pictures.h"
 #include "kernels/autocast.h"
 #include "train/model_file.h"
-#include "train/objective.h"
+#include "train/picture_objective.h"
 
 namespace diffit {
 
@@ -31,25 +31,17 @@ struct TrainingNoise {
   }
 };
 
-class ImageObjective : public Objective {
+class ImageObjective : public PictureObjective {
  public:
   ImageObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
                  at::ScalarType dtype)
-      : recipe_(recipe),
-        dataset_(std::move(dataset)),
-        device_(device),
-        dtype_(dtype),
+      : PictureObjective(recipe, std::move(dataset), device, dtype),
         model_(std::get<ImageConfig>(read_model_config(recipe_.model, "model"))) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
   }
 
   const ParameterList& parameters() const override { return model_.parameters(); }
-
-  void seek(std::int64_t images) override {
-    next_image_ = images;
-    loader_.reset();
-  }
 
   at::Tensor loss() override {
     const ImageConfig& config = model_.config();
@@ -70,8 +62,7 @@ class ImageObjective : public Objective {
           at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat)
               .to(device_);
     }
-    const at::Tensor y =
-        at::from_blob(const_cast<float*>(batch.pictures.data()), shape, at::kFloat).to(device_);
+    const at::Tensor y = pictures_of(batch);
     const RawNetwork network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
       const Autocast autocast(device_.type(), dtype_);
       return model_(x, c_noise, condition);
@@ -80,15 +71,14 @@ class ImageObjective : public Objective {
   }
 
   Picture reals() const override {
-    const std::int64_t classes = dataset_->classes(), side = dataset_->resolution();
-    std::vector<Picture> shown;
-    for (const std::int64_t index : shown_pictures(dataset_->size(), classes, recipe_.sample.pictures,
-                                                   [this](std::int64_t i) { return dataset_->label(i); })) {
-      Picture& p = shown.emplace_back(Picture{side, side, dataset_->channels(), {}});
+    const std::int64_t side = dataset_->resolution();
+    std::vector<Picture> pictures;
+    for (const std::int64_t index : shown()) {
+      Picture& p = pictures.emplace_back(Picture{side, side, dataset_->channels(), {}});
       p.pixels.resize(static_cast<std::size_t>(side * side * p.channels));
       dataset_->read(index, p.pixels);
     }
-    return shown.empty() ? Picture{} : grid(shown, grid_columns(model_.config().classes));
+    return pictures.empty() ? Picture{} : grid(pictures, grid_columns(model_.config().classes));
   }
 
   Exhibit exhibit() const override {
@@ -104,18 +94,6 @@ class ImageObjective : public Objective {
   }
 
  private:
-  std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
-
-  const Batch& next_batch() {
-    if (!loader_) {
-      loader_ = std::make_unique<Loader>(dataset_, Augmentation{recipe_.data.flip, recipe_.data.augment},
-                                         seed(), recipe_.train.microbatch, next_image_,
-                                         static_cast<int>(recipe_.data.threads));
-    }
-    loader_->next(batch_);
-    return batch_;
-  }
-
   /// Samples [b, C, R, R] of seeds 0 .. count - 1 in order.
   void make(const ImageDiffiT& model, std::int64_t count, std::int64_t steps,
             const std::function<void(const at::Tensor&)>& sink) const {
@@ -139,14 +117,7 @@ class ImageObjective : public Objective {
     return grid(pictures, grid_columns(model.config().classes));
   }
 
-  Recipe recipe_;
-  std::shared_ptr<const Dataset> dataset_;
-  at::Device device_;
-  at::ScalarType dtype_;
   ImageDiffiT model_;
-  std::int64_t next_image_ = 0;
-  std::unique_ptr<Loader> loader_;
-  Batch batch_;
 };
 
 }  // namespace

@@ -53,8 +53,9 @@ ModelKind kind_of(const Json& model, const std::string& where) {
   DIFFIT_CHECK(model.is_object(), "{}: model: wanted a table", where);
   if (!model.contains("model") || model["model"] == "image") return ModelKind::image;
   if (model["model"] == "latent") return ModelKind::latent;
-  DIFFIT_CHECK(model["model"] == "vae", "{}: model.model: wanted image, latent or vae, got {}", where,
-               printable(model["model"].dump()));
+  if (names_classifier(model)) return ModelKind::classifier;
+  DIFFIT_CHECK(model["model"] == "vae", "{}: model.model: wanted image, latent, vae or classifier, got {}",
+               where, printable(model["model"].dump()));
   return ModelKind::vae;
 }
 
@@ -105,13 +106,13 @@ bool may_change_on_resume(const std::string& key) {
                                     "train.log_images",    "train.eval_images",
                                     "train.keep_states",   "train.nonfinite_limit",
                                     "train.checkpointing", "data.path",
-                                    "data.hint",           "data.threads",
-                                    "sample.pictures",     "sample.steps",
-                                    "sample.guidance",     "sample.vae",
-                                    "eval.features",       "eval.reference",
-                                    "eval.metrics",        "eval.pictures",
-                                    "eval.steps",          "published.fid",
-                                    "published.source"};
+                                    "data.hint",           "data.test",
+                                    "data.threads",        "sample.pictures",
+                                    "sample.steps",        "sample.guidance",
+                                    "sample.vae",          "eval.features",
+                                    "eval.reference",      "eval.metrics",
+                                    "eval.pictures",       "eval.steps",
+                                    "published.fid",       "published.source"};
   return std::find(kFree.begin(), kFree.end(), key) != kFree.end();
 }
 
@@ -164,6 +165,23 @@ VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t chan
                "{}: model.channels has {} stages, which halve {} x {} pictures {} times; see data.size",
                where, config.stages(), resolution, resolution, config.stages() - 1);
   recipe.model = write_vae_config(config);
+  return config;
+}
+
+ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                                    std::int64_t classes, const std::string& where) {
+  fill(recipe, "resolution", resolution);
+  fill(recipe, "in_channels", channels);
+  fill(recipe, "classes", classes);
+  DIFFIT_CHECK(classes > 1, "{}: wanted data with labels of two classes at least, got {}", where, classes);
+  const ClassifierConfig config = read_classifier_config(recipe.model, where + ": model");
+  DIFFIT_CHECK(config.resolution == resolution && config.in_channels == channels,
+               "{}: the model takes {} x {} pictures with {} channels, the data's are {} x {} with {}; see "
+               "data.size",
+               where, config.resolution, config.resolution, config.in_channels, resolution, resolution,
+               channels);
+  check_classes(recipe, config.classes, classes, where);
+  recipe.model = write_classifier_config(config);
   return config;
 }
 

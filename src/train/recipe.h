@@ -8,6 +8,7 @@
 
 #include "data/latents.h"
 #include "io/fields.h"
+#include "nn/classifier_config.h"
 #include "nn/config.h"
 #include "nn/vae_config.h"
 
@@ -15,7 +16,7 @@ namespace diffit {
 
 /// What is trained. A section lists only the keys that this kind of model uses: another is refused as
 /// unknown.
-enum class ModelKind { image, latent, vae };
+enum class ModelKind { image, latent, vae, classifier };
 
 /// Whether samples can be drawn from such a model.
 constexpr bool makes_pictures(ModelKind kind) {
@@ -25,6 +26,7 @@ constexpr bool makes_pictures(ModelKind kind) {
 struct DataSection {
   ModelKind kind = ModelKind::image;
   std::string path, hint;
+  std::string test;  // classifier: held-out pictures; empty measures nothing
   std::int64_t size = 0;
   double flip = 0, augment = 0;
   std::int64_t threads = 1;
@@ -61,6 +63,7 @@ struct LossSection {
   double noise_mean = -1.2, noise_deviation = 1.2;  // image: EDM's loss
   double vlb_weight = 1;                            // latent: the hybrid loss
   double l2_weight = 0.5, kl_weight = 1e-4;         // vae: beside the L1 error
+  double label_smoothing = 0;                       // classifier: cross entropy
 };
 
 struct SampleSection {
@@ -89,6 +92,7 @@ void visit_fields(V& v, DataSection& s) {
   v("path", s.path,
     latent ? "folder of latents (diffit data encode)" : "IDX(.gz), CIFAR binary, zip or folder of pictures");
   v("hint", s.hint, "how to get the data, said where it is missing");
+  if (s.kind == ModelKind::classifier) v("test", s.test, "held-out pictures that snapshots are measured on");
   if (!latent)
     v("size", s.size, "side that smaller pictures are framed to with zeros; 0 leaves them", 0, 4096);
   v("flip", s.flip, "probability of mirroring a picture, without a label", 0, 1);
@@ -119,7 +123,7 @@ void visit_fields(V& v, TrainSection& s) {
   v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
   v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
   v("dtype", s.dtype, "of matrix products and convolutions: auto, f32, bf16");
-  if (s.kind != ModelKind::vae) {
+  if (s.kind == ModelKind::image || s.kind == ModelKind::latent) {
     v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
     v("checkpointing", s.checkpointing,
       "recompute activations in the backward pass: less memory, a third more work");
@@ -163,11 +167,15 @@ void visit_fields(V& v, LossSection& s) {
       v("kl_weight", s.kl_weight, "of the posterior's distance from N(0, I), in nats a number of the picture",
         0, 1e6);
       break;
+    case ModelKind::classifier:
+      v("label_smoothing", s.label_smoothing, "share of each label that is spread over all classes", 0, 0.9);
+      break;
   }
 }
 
 template <class V>
 void visit_fields(V& v, SampleSection& s) {
+  if (s.kind == ModelKind::classifier) return;  // it makes no pictures
   v("pictures", s.pictures, "pictures in a sample grid; 0 is no grid", 0, 10000);
   if (s.kind == ModelKind::image) v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
   if (s.kind == ModelKind::latent) {
@@ -222,6 +230,8 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
                           std::int64_t classes, const std::string& where);
 VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
                       const std::string& where);
+ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                                    std::int64_t classes, const std::string& where);
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where);
 
 }  // namespace diffit

@@ -198,8 +198,16 @@ class Run {
     }
     // The last one copied is the half-life average.
     if (recipe_.sample.pictures > 0 && averaged.grid) write_samples(averaged);
+    if (averaged.measure) measure(averaged);
     save();
     say(fmt::format("snapshot at {} images", images));
+  }
+
+  void measure(const Exhibit& averaged) {
+    const auto start = Clock::now();
+    const Json figures = averaged.measure();
+    journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
+    say(fmt::format("held out at {} images: {}", trainer_->images(), figures.dump()));
   }
 
   void write_samples(const Exhibit& averaged) {

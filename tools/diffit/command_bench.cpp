@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "kernels/autocast.h"
 #include "nn/image_model.h"
+#include "tools/diffit/bench_features.h"
 #include "tools/diffit/bench_latent.h"
 #include "tools/diffit/bench_scores.h"
 #include "tools/diffit/machine.h"
@@ -17,7 +18,8 @@ struct BenchOptions {
   std::string config;
   std::vector<std::string> set;
   std::string what = "train";
-  std::int64_t batch = 0, depth = -1;
+  std::string features;
+  std::int64_t batch = 0, depth = -1, size = 32;
   int rounds = 5;
   double seconds = 2;
 };
@@ -80,6 +82,12 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
     if (options.batch > 0) scores.pictures = options.batch;
     return bench_scores(scores, common);
   }
+  if (options.config == "features") {
+    FeaturesBenchOptions features{.size = options.size, .rounds = options.rounds, .seconds = options.seconds};
+    features.network = options.features;
+    if (options.batch > 0) features.batch = options.batch;
+    return bench_features(features, machine, common);
+  }
   const bool released = options.config == "latent";
   const std::string where = released ? "latent" : preset_path(options.config).string();
   Json toml = {{"model", {{"model", "latent"}}}};
@@ -141,9 +149,10 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* command = add_command(app, common, "bench", "Measure training or evaluation, images a second");
   command
-      ->add_option("config", o->config,
-                   "TOML file, or preset; `latent`: the released DiffiT-XL/2 at 256 with random weights; "
-                   "`scores`: metrics of 10,000 pictures' features against 10,000")
+      ->add_option(
+          "config", o->config,
+          "TOML file, or preset; `latent`: the released DiffiT-XL/2 at 256 with random weights; "
+          "`scores`: metrics of 10,000 pictures' features against 10,000; `features`: a feature network")
       ->required();
   command->add_option("--set", o->set, "key=value of the config; may be repeated");
   command
@@ -157,6 +166,11 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--batch", o->batch,
                       "images a pass; default the config's microbatch, of `latent` 2: one guided picture; of "
                       "`scores` pictures of a set");
+  command->add_option("--features", o->features, "of `features`: the network, a file or a bundled one's name")
+      ->default_val("fashion-net");
+  command->add_option("--size", o->size, "of `features`: side of the pictures")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   command->add_option("--rounds", o->rounds, "figures taken")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

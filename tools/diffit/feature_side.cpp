@@ -110,11 +110,10 @@ void for_each_measured(const FeatureSource& source, const MeasureOptions& option
   const std::int64_t all = options.limit > 0 ? std::min(options.limit, source.size()) : source.size();
   const std::int64_t batch = options.batch > 0 ? options.batch : batch_for(source.height(), source.width());
   ProgressLine progress(*options.common);
-  std::int64_t done = 0;
-  for_each_batch(source, batch, all, [&](const at::Tensor& pictures) {
-    take(done, pictures);
-    done += pictures.size(0);
-    progress.show_count(static_cast<double>(done), static_cast<double>(all), "pictures of " + what);
+  for_each_batch(source, batch, all, [&](const at::Tensor& pictures, std::int64_t first) {
+    take(first, pictures);
+    progress.show_count(static_cast<double>(first + pictures.size(0)), static_cast<double>(all),
+                        "pictures of " + what);
   });
 }
 

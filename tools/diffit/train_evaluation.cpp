@@ -21,27 +21,20 @@ struct TrainEvaluation::State {
 namespace {
 
 /// What a training reads, as it reads it but for augmentation.
-class DatasetPictures : public FeatureSource {
+class DatasetPictures : public PictureSource {
  public:
   explicit DatasetPictures(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
   std::int64_t size() const override { return dataset_->size(); }
-  std::int64_t height() const override { return dataset_->resolution(); }
-  std::int64_t width() const override { return dataset_->resolution(); }
-  std::int64_t channels() const override { return dataset_->channels(); }
-  std::string describe() const override { return dataset_->source().describe(); }
-  void read(std::int64_t batch, std::int64_t count, const PictureBatchSink& sink) const override {
-    const auto bytes = static_cast<std::size_t>(height() * width() * channels());
-    for (std::int64_t first = 0; first < count; first += batch) {
-      at::Tensor pictures =
-          at::empty({std::min(batch, count - first), height(), width(), channels()}, at::kByte);
-      for (std::int64_t i = 0; i < pictures.size(0); ++i) {
-        dataset_->read(
-            first + i,
-            {pictures.mutable_data_ptr<std::uint8_t>() + static_cast<std::size_t>(i) * bytes, bytes});
-      }
-      sink(pictures);
-    }
+  Picture read(std::int64_t index) const override {
+    Picture p{dataset_->resolution(), dataset_->resolution(), dataset_->channels(), {}};
+    p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
+    dataset_->read(index, p.pixels);
+    return p;
   }
+  std::int64_t classes() const override { return dataset_->classes(); }
+  std::int64_t label(std::int64_t index) const override { return dataset_->label(index); }
+  std::string describe() const override { return dataset_->source().describe(); }
+  std::string name(std::int64_t index) const override { return dataset_->source().name(index); }
 
  private:
   std::shared_ptr<const Dataset> dataset_;
@@ -71,7 +64,9 @@ TrainEvaluation::TrainEvaluation(const Recipe& recipe, const TrainingData& data,
     s.network = load_feature_network(s.section.features, machine.device, at::kFloat);
     if (s.section.reference.empty()) {
       s.reference = std::make_unique<FeatureSide>(
-          std::make_unique<DatasetPictures>(std::get<std::shared_ptr<const Dataset>>(data)), "data.path");
+          std::make_unique<FeatureSource>(
+              std::make_unique<DatasetPictures>(std::get<std::shared_ptr<const Dataset>>(data))),
+          "data.path");
     } else {
       s.reference = std::make_unique<FeatureSide>(s.section.reference, s.network->info(), "eval.reference");
     }
