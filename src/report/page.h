@@ -24,12 +24,12 @@ struct Code {
   bool folded = false;  // shown when its title is opened
 };
 
-/// An entry of a table: text, or a number as text with its interval.
+/// An entry of a table: words, or a number as text with its interval.
 struct Cell {
-  std::string text;      // "" is drawn as a dash
-  std::string interval;  // "[11.9, 12.8]", drawn smaller; may be empty
-  bool number = false;   // aligned at the right
-  bool best = false;     // drawn bold
+  std::string text;             // "" is drawn as a dash
+  std::string interval;         // "[11.9, 12.8]", drawn smaller; may be empty
+  std::optional<double> value;  // of a number
+  bool best = false;            // drawn bold
 };
 
 /// A cell of words.
@@ -47,6 +47,9 @@ struct Table {
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;  // each as long as columns; the first cell names the row
 };
+
+/// `text` as a name of plots and places: small letters, digits and '-'; never empty.
+std::string slug(const std::string& text);
 
 /// Marks the best of the numbers in a column. Cells that are no numbers have no part in it.
 void mark_best(Table& table, std::size_t column, Better better);

@@ -10,9 +10,9 @@
 
 namespace diffit {
 
-/// One HTML document (UTF-8) that needs nothing beside it: pictures as data URIs, plots as SVG, styles inline,
-/// a few lines of script that it can do without. Error(invalid) where a table's rows are not as long as its
-/// head, or two plots have one name.
+/// One HTML document (UTF-8) that needs nothing beside it: pictures as data URIs, plots as SVG, styles
+/// inline, a few lines of script that it can do without. Error(invalid) where a table's rows are not as long
+/// as its head, or two plots have one name.
 std::string render_page(const Page& page);
 
 /// render_page as a file, whole or not at all.
