@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include "report/scale.h"
 #include "report/templates.h"
@@ -40,12 +41,18 @@ std::string place(double v) {
   return fmt::format("{:.1f}", v);
 }
 
-/// About how wide a text is drawn: no font is at hand to ask.
+/// About how wide a text is drawn, by kinds of letters: no font is at hand to ask.
 double text_width(const std::string& text) {
-  // Bytes that continue a character are not counted.
-  const auto letters = std::count_if(text.begin(), text.end(),
-                                     [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-  return static_cast<double>(letters) * kFont * 0.56;
+  constexpr std::string_view narrow = "iljtfrI.,:;|!'()[] -", wide = "mwMW@%";
+  double ems = 0;
+  for (const char c : text) {
+    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;  // goes on with a character
+    ems += narrow.find(c) != narrow.npos ? 0.35
+           : wide.find(c) != wide.npos   ? 0.92
+           : c >= 'A' && c <= 'Z'        ? 0.68
+                                         : 0.6;
+  }
+  return ems * kFont;
 }
 
 std::string shortened(const std::string& text, std::size_t most) {
@@ -257,12 +264,16 @@ std::string plot_svg(const LinePlot& plot, SvgUse use) {
     }
   }
   for (const Reference& reference : plot.references) ys.push_back(reference.y);
-  const auto named =
-      std::count_if(plot.series.begin(), plot.series.end(), [](const Series& s) { return !s.faint; });
+  // Series of one label and style, as of several seeds, stand in the legend once.
   std::vector<LegendEntry> legend;
-  for (std::size_t i = 0; i < plot.series.size() && named + std::ssize(plot.references) > 1; ++i) {
-    if (!plot.series[i].faint) legend.push_back({plot.series[i].label, styles[i], true, true});
+  std::set<std::pair<std::string, int>> told;
+  for (std::size_t i = 0; i < plot.series.size(); ++i) {
+    const Series& series = plot.series[i];
+    if (series.faint || !told.insert({series.label, styles[i].index}).second) continue;
+    legend.push_back({series.label, styles[i], true, true});
   }
+  const bool alone = legend.size() == 1;
+  if (alone && plot.references.empty()) legend.clear();
   for (const Reference& reference : plot.references)
     legend.push_back({reference.label, {0}, true, false, true});
 
@@ -289,7 +300,7 @@ std::string plot_svg(const LinePlot& plot, SvgUse use) {
     line->SetValue("DASHES", series.faint ? "none" : styles[i].dashes());
     if (series.faint) continue;
     line->SetValueAndShowSection("LABEL", series.label, "NAMED");
-    for (const PlotPoint& p : marked(lines[i], styles[i].index, named == 1))
+    for (const PlotPoint& p : marked(lines[i], styles[i].index, alone))
       frame.add_marker("MARKER", frame.x(p.x), frame.y(p.y), styles[i]);
   }
   if (xs.empty()) values.ShowSection("EMPTY");

@@ -56,10 +56,12 @@ struct Prefix {
 };
 constexpr Prefix kPrefixes[] = {{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}};
 
-std::string tick_label(double value, double step) {
+/// `largest`: of the axis. Small ticks are written as powers of ten, unless all are near a plain number.
+std::string tick_label(double value, double step, double largest) {
   const double size = std::fabs(value);
   if (value == 0 || size < step * 1e-6) return "0";
-  if (size < 1e-3 || size >= 1e15) return scientific(value, 4);
+  const bool plain_enough = largest >= 1e-3 && size >= largest / 100;
+  if ((size < 1e-3 && !plain_enough) || size >= 1e15) return scientific(value, 4);
   if (size >= 1e4 || (size >= 1e3 && step >= 1e3)) {
     for (const auto& [unit, letter] : kPrefixes) {
       if (size < unit) continue;
@@ -148,12 +150,14 @@ std::vector<double> Mapping::ticks(int count) const {
 
 std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
   std::vector<std::string> labels;
+  double largest = 0;
+  for (const double tick : ticks) largest = std::max(largest, std::fabs(tick));
   for (std::size_t i = 0; i < ticks.size(); ++i) {
     // The distance to the nearest neighbour tells how many digits matter.
     double step = std::fabs(ticks[i]);
     if (i > 0) step = std::min(step > 0 ? step : 1e300, std::fabs(ticks[i] - ticks[i - 1]));
     if (i + 1 < ticks.size()) step = std::min(step > 0 ? step : 1e300, std::fabs(ticks[i + 1] - ticks[i]));
-    labels.push_back(tick_label(ticks[i], step > 0 ? step : 1));
+    labels.push_back(tick_label(ticks[i], step > 0 ? step : 1, largest));
   }
   return labels;
 }
@@ -190,8 +194,7 @@ std::vector<PlotPoint> running_mean(const std::vector<PlotPoint>& points, std::s
   std::vector<PlotPoint> means;
   const std::size_t half = window / 2;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    // Symmetric at the ends too: a window that leans would pull a falling curve up.
-    const std::size_t reach = std::min({half, i, points.size() - 1 - i});
+    const std::size_t reach = std::min({half, i / 3, points.size() - 1 - i});
     double sum = 0;
     for (std::size_t k = i - reach; k <= i + reach; ++k) sum += points[k].y;
     means.push_back({points[i].x, sum / static_cast<double>(2 * reach + 1), {}, {}});

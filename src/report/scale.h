@@ -54,7 +54,9 @@ std::string figure(double value, int digits = 4);
 /// the lowest and the highest.
 std::vector<PlotPoint> thinned(const std::vector<PlotPoint>& points, std::size_t most);
 
-/// Mean over the `window` points around each (fewer at the ends); intervals are dropped.
+/// Mean over the `window` points around each, always as many before as after it: a window that leans would
+/// lift a falling curve. Near the start it reaches over a third of what lies before, where curves are steep;
+/// at the end it closes. Intervals are dropped.
 std::vector<PlotPoint> running_mean(const std::vector<PlotPoint>& points, std::size_t window);
 
 }  // namespace diffit

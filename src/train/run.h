@@ -17,6 +17,7 @@ struct TrainingRequest {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
   const std::atomic<bool>* stop = nullptr;  // when true: save and return
+  std::vector<std::string> preamble = {};   // first lines of log.txt in this sitting: command, machine
 };
 
 /// What the caller hears while it runs. Called between steps, from the training's own thread.

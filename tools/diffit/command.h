@@ -16,6 +16,7 @@ struct CommonOptions {
   std::string device = "auto", dtype = "auto";
   int threads = 0;
   bool json = false, quiet = false;
+  std::string typed;  // the whole command line, as a shell would take it again
 };
 
 /// A subcommand with the common options.
@@ -41,5 +42,6 @@ void add_convert_command(CLI::App& app, CommonOptions& common);
 void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
+void add_report_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit

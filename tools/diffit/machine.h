@@ -19,6 +19,9 @@ struct Machine {
 /// Applies --threads, opens --device and --dtype (auto: bfloat16 only where `prefer_bf16`).
 Machine open_machine(const CommonOptions& common, bool prefer_bf16);
 
+/// "AMD EPYC 9R14, 2 threads, AVX-512 kernels, bf16": for people who compare times.
+std::string describe(const Machine& machine);
+
 /// The folder that holds presets/ and models/: DIFFIT_HOME, else the nearest above the program itself.
 fs::path home();
 /// Names of the presets, and of the bundled models.
