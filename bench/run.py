@@ -4,6 +4,7 @@
     ./dev bench                                   everything: about ten minutes on two cores
     ./dev bench --configs fashion-mnist --rounds 9
     ./dev bench --configs latent-256 --depth 28   the released DiffiT-XL/2 whole, one guided evaluation (batch 2)
+    ./dev bench --configs sample-256 --depth 28   seconds a picture of it, sampled with guidance as released
     ./dev bench --markdown docs/speed.md          the table with machine and commit, for the docs
 
 A round runs both programs for a few seconds, one after the other; the ratio is taken within the round, so that a machine
@@ -12,12 +13,14 @@ matrix products (the better of LibTorch's two operators, on the same shapes in t
 work of attention included.
 """
 import argparse
+import itertools
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -26,7 +29,15 @@ CONFIGS = {"smoke": 32, "fashion-mnist": 64, "cifar10": 16}  # and the images a 
 # Blocks are all alike: a few of them (--depth) tell as much as the released 28.
 LATENT = {"latent-256": {"input_size": 32}, "latent-512": {"input_size": 64}}
 LATENT_WHAT = {"latent-256": ["forward", "attention"], "latent-512": ["attention"]}
+# One picture's latent from a file of random weights, loading excluded. The released preset has a rival.
+SAMPLE = {"sample-256": {"ddpm-250": ["--preset", "diffit-256"],
+                         "dpmpp2m-20": ["--sampler", "dpmpp2m", "--steps", "20", "--guidance", "4.4",
+                                        "--guidance-schedule", "power-cosine:4"],
+                         "unipc-12": ["--sampler", "unipc", "--steps", "12", "--guidance", "4.4",
+                                      "--guidance-schedule", "power-cosine:4"]}}
 LATENT_MODEL = {"patch": 2, "hidden": 1152, "heads": 16, "mlp_ratio": 4.0, "classes": 1000, "in_channels": 4}
+WHAT = ["train", "forward", "attention", *SAMPLE["sample-256"]]
+LINE = "{:<15}{:<12}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}"
 MODEL_KEYS = ["resolution", "channels", "depth", "window", "head_dim", "mlp_ratio", "classes", "in_channels"]
 OPEN = {"resolution": 32, "classes": 0, "in_channels": 3, "window": 4, "head_dim": 32, "mlp_ratio": 4.0}
 
@@ -72,6 +83,24 @@ def latent_rates(args, config, what, dtype):
     return pairs, shares
 
 
+def sampled_rates(args, config, what, dtype, folder):
+    """The same for a whole run of a sampler."""
+    model = LATENT_MODEL | {"input_size": 32, "depth": args.depth}
+    rival = [str(args.python), str(ROOT / "bench/rivals/sample_latent.py")]
+    file = Path(folder) / "random.safetensors"
+    if not file.exists():
+        subprocess.run([*rival, "--write", str(file), "--config", json.dumps(model)], check=True)
+    common = ["--dtype", dtype, "--threads", str(args.threads)]
+    ours = [str(args.diffit), "sample", "-m", str(file), "-o", str(Path(folder) / "x.safetensors"), "--seeds", "0",
+            "--classes", "207", *SAMPLE[config][what], *common, "--quiet", "--json"]
+    pairs = []
+    for _ in range(args.rounds):
+        seconds = run(ours)["seconds"]
+        theirs = run([*rival, "--model", str(file), *common])["seconds"] if what == "ddpm-250" else None
+        pairs.append((1 / seconds, theirs and 1 / theirs))
+    return pairs, []
+
+
 def machine():
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -82,11 +111,23 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; commit {commit.stdout.strip()}"
 
 
+def measure(args, config, what, dtype, folder):
+    if config in LATENT:
+        return latent_rates(args, config, what, dtype)
+    if config in SAMPLE:
+        return sampled_rates(args, config, what, dtype, folder)
+    return rates(args, config, what, dtype), []
+
+
+def figure(value):
+    return "" if value is None else f"{value:.4g}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configs", nargs="+", default=[*CONFIGS, *LATENT], choices=[*CONFIGS, *LATENT])
-    parser.add_argument("--what", nargs="+", default=["train", "forward", "attention"],
-                        choices=["train", "forward", "attention"])
+    parser.add_argument("--configs", nargs="+", default=[*CONFIGS, *LATENT],
+                        choices=[*CONFIGS, *LATENT, *SAMPLE])
+    parser.add_argument("--what", nargs="+", default=[*WHAT], choices=WHAT)
     parser.add_argument("--depth", type=int, default=4, help="blocks of latent models; the released ones have 28")
     parser.add_argument("--dtypes", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
     parser.add_argument("--rounds", type=int, default=5)
@@ -102,32 +143,33 @@ def main():
     args = parser.parse_args()
     rival = "torch.compile" if args.compile else "eager PyTorch"
     if args.compile or args.channels_last:
-        args.configs = [config for config in args.configs if config not in LATENT]
+        args.configs = [config for config in args.configs if config in CONFIGS]
 
     head = ["config", "what", "dtype", "diffit img/s", f"{rival} img/s", "ratio", "lowest", "highest", "share"]
     print(f"{machine()}; {args.threads} threads, {args.rounds} rounds", flush=True)
-    print("{:<15}{:<11}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}".format(*head), flush=True)
+    print(LINE.format(*head), flush=True)
     rows, figures = [], []
-    for config in args.configs:
-        for what in args.what:
-            if what not in LATENT_WHAT.get(config, ["train", "forward"]):
+    wanted = {**dict.fromkeys(CONFIGS, ["train", "forward"]), **LATENT_WHAT, **SAMPLE}
+    cases = itertools.product(args.configs, args.what, args.dtypes)
+    with tempfile.TemporaryDirectory() as folder:
+        for config, what, dtype in cases:
+            if what not in wanted[config]:
                 continue
-            for dtype in args.dtypes:
-                pairs, shares = latent_rates(args, config, what, dtype) if config in LATENT else \
-                    (rates(args, config, what, dtype), [])
-                ratios = [ours / theirs for ours, theirs in pairs]
-                row = [config, what, dtype, statistics.median(p[0] for p in pairs),
-                       statistics.median(p[1] for p in pairs), statistics.median(ratios), min(ratios), max(ratios),
-                       f"{statistics.median(shares):.0%}" if shares else ""]
-                rows.append(row)
-                figures.append({"config": config, "what": what, "dtype": dtype, "pairs": pairs, "shares": shares})
-                print("{:<15}{:<11}{:<6}{:>13.1f}{:>22.1f}{:>8.2f}{:>9.2f}{:>9.2f}{:>7}".format(*row), flush=True)
+            pairs, shares = measure(args, config, what, dtype, folder)
+            ratios = [ours / theirs for ours, theirs in pairs if theirs]
+            medians = [statistics.median(p[i] for p in pairs) if pairs[0][i] else None for i in (0, 1)]
+            ratio = [f(ratios) for f in (statistics.median, min, max)] if ratios else [None] * 3
+            row = [config, what, dtype, *map(figure, [*medians, *ratio]),
+                   f"{statistics.median(shares):.0%}" if shares else ""]
+            rows.append(row)
+            figures.append({"config": config, "what": what, "dtype": dtype, "pairs": pairs, "shares": shares})
+            print(LINE.format(*row), flush=True)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "rival": rival, "figures": figures}, indent=1) + "\n")
     if args.markdown:
         lines = ["# Speed", "", f"`./dev bench`, {args.rounds} rounds, {args.threads} threads. {machine()}.", "",
                  "| " + " | ".join(head) + " |", "|---|---|---|--:|--:|--:|--:|--:|--:|"]
-        lines += ["| {} | {} | {} | {:.1f} | {:.1f} | **{:.2f}** | {:.2f} | {:.2f} | {} |".format(*row) for row in rows]
+        lines += ["| {} | {} | {} | {} | {} | **{}** | {} | {} | {} |".format(*row).replace("****", "") for row in rows]
         args.markdown.write_text("\n".join(lines) + "\n")
 
 

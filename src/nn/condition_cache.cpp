@@ -27,10 +27,6 @@ void ConditionCache::compute(std::span<const std::int64_t> keys) {
   }
 }
 
-void ConditionCache::prepare(std::span<const std::int64_t> keys) {
-  compute(keys.first(std::min(keys.size(), static_cast<std::size_t>(most_))));
-}
-
 at::Tensor ConditionCache::rows(std::span<const std::int64_t> keys) {
   compute(keys);
   std::vector<at::Tensor> found;

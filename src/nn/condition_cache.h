@@ -20,9 +20,7 @@ class ConditionCache {
   ConditionCache() = default;
   ConditionCache(std::int64_t bytes_a_row, std::int64_t limit, Compute compute);
 
-  /// Computes what is missing of these keys in one product, as far as the limit allows.
-  void prepare(std::span<const std::int64_t> keys);
-  /// The rows of these keys, [K, ...].
+  /// The rows of these keys, [K, ...]; those that are missing are computed in one call.
   at::Tensor rows(std::span<const std::int64_t> keys);
   std::int64_t size() const { return static_cast<std::int64_t>(kept_.size()); }
   /// Rows that are kept at most.

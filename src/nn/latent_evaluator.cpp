@@ -137,14 +137,6 @@ LatentEvaluator::~LatentEvaluator() = default;
 LatentEvaluator::LatentEvaluator(LatentEvaluator&&) noexcept = default;
 LatentEvaluator& LatentEvaluator::operator=(LatentEvaluator&&) noexcept = default;
 
-void LatentEvaluator::precompute(std::span<const double> t, std::span<const std::int64_t> labels) {
-  const at::NoGradGuard no_grad;
-  std::vector<std::int64_t> keys;
-  for (const double one : t) keys.push_back(key_of_time(one));
-  times_.prepare(keys);
-  labels_.prepare(labels);
-}
-
 at::Tensor LatentEvaluator::projections(std::span<const std::int64_t> times, const at::Tensor& labels) {
   const at::Tensor sum = times_.rows(times) + labels_.rows(numbers_of(labels));  // [B, depth, 3C]
   return sum.transpose(0, 1).contiguous();

@@ -43,12 +43,6 @@ class LatentEvaluator {
   const LatentConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
 
-  /// Computes the time and label parts of a run beforehand, each in one product a layer, as far as the bound
-  /// on what is kept allows. Evaluations give the same without it.
-  ///   t        timesteps in 0..999, as they will be evaluated
-  ///   labels   in 0..classes
-  void precompute(std::span<const double> t, std::span<const std::int64_t> labels);
-
   /// x [B, C, S, S] f32, t in 0..999, labels [B] int64 in 0..classes (classes: the null label), on any device
   /// -> [B, 2C, S, S] f32 on the evaluator's: eps, then the variance's position in its range. A picture's
   /// result does not depend on the others' beyond rounding.

@@ -92,20 +92,15 @@ TEST(LatentEvaluator, InBfloat16StaysWithinItsRounding) {
   }
 }
 
-TEST(LatentEvaluator, TakesOneTimeForAllAndGivesTheSameWithAndWithoutPrecomputing) {
+TEST(LatentEvaluator, TakesOneTimeForAllAndDependsOnTimeAndLabel) {
   for (const LatentConfig& config : configs) {
     const Network network(config);
     Inputs in = make_inputs(config, 4);
     in.t = at::full({4}, 250.0F);
     const at::Tensor exact = exact_result(config, in);
-    LatentEvaluator rows = network.evaluator(at::kFloat), one = network.evaluator(at::kFloat),
-                    prepared = network.evaluator(at::kFloat);
-    const std::vector<double> times = {999, 250, 0};
-    const std::vector<std::int64_t> labels = {0, 1, 2, 3, config.classes};
-    prepared.precompute(times, labels);
+    LatentEvaluator rows = network.evaluator(at::kFloat), one = network.evaluator(at::kFloat);
     const double bound = 8 * (error_of(rows(in.x, in.t, in.labels), exact) + 6e-8);
     EXPECT_LE(error_of(one(in.x, 250, in.labels), exact), bound);
-    EXPECT_LE(error_of(prepared(in.x, 250, in.labels), exact), bound);
     EXPECT_GT(error_of(one(in.x, 251, in.labels), exact), 10 * bound) << "the time does not enter";
     EXPECT_GT(error_of(one(in.x, 250, in.labels + 1), exact), 10 * bound) << "the label does not enter";
   }
@@ -175,9 +170,6 @@ TEST(ConditionCache, ComputesOnceWhatItKeepsAndKeepsNoMoreThanItMay) {
   rows({7});
   EXPECT_EQ(computed.back(), 7);
   EXPECT_EQ(computed.size(), 14U);
-  const std::vector<std::int64_t> many = {10, 11, 12, 13, 14, 15};
-  cache.prepare(many);
-  EXPECT_EQ(cache.size(), 4);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "diffusion/edm.h"
 #include "kernels/autocast.h"
 #include "tools/diffit/guidance_options.h"
+#include "tools/diffit/latent_source.h"
 #include "tools/diffit/machine.h"
 #include "train/model_file.h"
 
@@ -87,31 +88,26 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
   return output;
 }
 
-Output evaluate(const LatentDiffiT& model, const Input& input, const Guidance& guidance,
-                const Machine& machine) {
+Output evaluate(LatentEvaluator& model, const Input& input, const Guidance& guidance) {
   const LatentConfig& c = model.config();
-  const at::Tensor x = input.floats("x", {-1, c.in_channels, c.input_size, c.input_size}).to(machine.device);
+  const at::Tensor x = input.floats("x", {-1, c.in_channels, c.input_size, c.input_size});
   const std::int64_t batch = x.size(0);
-  const at::Tensor t = input.floats("t", {batch}).to(machine.device);
+  const at::Tensor t = input.floats("t", {batch});
   const bool in_range = t.ge(0).logical_and(t.lt(1000)).all().item<bool>();
   DIFFIT_CHECK(in_range, "{}: t: wanted timesteps 0 to 999", input.where());
-  const at::Tensor y = input.labels(batch, c.classes).to(machine.device);
-  const auto run = [&](const at::Tensor& labels) {
-    const Autocast autocast(machine.device.type(), machine.dtype);
-    return model(x, t, labels).to(at::kFloat);
-  };
-  const at::Tensor forward = run(y);
+  const at::Tensor y = input.labels(batch, c.classes);
+  const at::Tensor forward = model(x, t, y).to(at::kCPU);
   Output output{{"forward", forward}};
   if (guidance.on()) {
     const at::Tensor null = at::full_like(y, c.classes);
     std::vector<at::Tensor> scales;
-    const at::Tensor times = t.to(at::kCPU);
     for (std::int64_t i = 0; i < batch; ++i) {
-      const double scale = guidance.scale_at(times[i].item<double>(), 1000);
+      const double scale = guidance.scale_at(t[i].item<double>(), 1000);
       scales.push_back(at::full({1}, guidance.counts(scale) ? scale : 1, t.options()));
     }
-    output.emplace_back("guided", guided(guidance, forward.narrow(1, 0, c.in_channels),
-                                         run(null).narrow(1, 0, c.in_channels), at::cat(scales)));
+    output.emplace_back("guided",
+                        guided(guidance, forward.narrow(1, 0, c.in_channels),
+                               model(x, t, null).to(at::kCPU).narrow(1, 0, c.in_channels), at::cat(scales)));
   }
   return output;
 }
@@ -119,13 +115,15 @@ Output evaluate(const LatentDiffiT& model, const Input& input, const Guidance& g
 void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
-  const Model model = load_model(WeightsFile(model_path(options.model)), machine.device);
-  const bool latent = std::holds_alternative<LatentDiffiT>(model);
+  const WeightsFile file(model_path(options.model));
+  const bool latent = std::holds_alternative<LatentConfig>(config_of(file));
   const Guidance guidance = parse_guidance(options.guidance, {.channels = latent ? 3 : 0, .tolerance = 0});
   DIFFIT_CHECK(!options.guidance.interval,
                "--guidance-interval: belongs to sample; denoise guides every row");
   const Input input(options.in);
-  Output output = std::visit([&](const auto& m) { return evaluate(m, input, guidance, machine); }, model);
+  Output output =
+      latent ? evaluate(*open_latent_model(file, machine), input, guidance)
+             : evaluate(std::get<ImageDiffiT>(load_model(file, machine.device)), input, guidance, machine);
   std::vector<TensorView> views;
   Json shapes = Json::object();
   for (auto& [name, tensor] : output) {

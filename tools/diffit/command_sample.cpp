@@ -141,17 +141,17 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
     vae = open_vae(vae_file, file, config, machine.device);
     options.vae = vae_file.string();
   }
-  const LatentSource source = open_latent_source(file, machine);
+  const LatentNetwork network = network_of(open_latent_model(file, machine));
   if (!options.autoguidance.empty()) {
-    const LatentSource guide = open_latent_source(WeightsFile(model_path(options.autoguidance)), machine);
-    DIFFIT_CHECK(guide.config.input_size == config.input_size &&
-                     guide.config.in_channels == config.in_channels && guide.config.classes == config.classes,
+    const auto guide = open_latent_model(WeightsFile(model_path(options.autoguidance)), machine);
+    const LatentConfig& weak = guide->config();
+    DIFFIT_CHECK(weak.input_size == config.input_size && weak.in_channels == config.in_channels &&
+                     weak.classes == config.classes,
                  "--autoguidance {}: wanted a model of the same latents and classes ({}x{}, {} channels, {} "
                  "classes), got {}x{}, {}, {}",
                  options.autoguidance, config.input_size, config.input_size, config.in_channels,
-                 config.classes, guide.config.input_size, guide.config.input_size, guide.config.in_channels,
-                 guide.config.classes);
-    request.guide = guide.network;
+                 config.classes, weak.input_size, weak.input_size, weak.in_channels, weak.classes);
+    request.guide = network_of(guide);
   }
   check(config, request);
   std::vector<std::int64_t> shape{config.in_channels, config.input_size, config.input_size};
@@ -171,7 +171,7 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
          const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
            sink(first, decode_latents(*vae, latents));
          };
-         return generate(source.network, config, machine.device, request, raw ? sink : decoded, progress);
+         return generate(network, config, machine.device, request, raw ? sink : decoded, progress);
        });
 }
 

@@ -1,23 +1,26 @@
 #include "tools/diffit/latent_source.h"
 
 #include "base/error.h"
-#include "nn/latent_evaluator.h"
+#include "train/init_from.h"
 #include "train/model_file.h"
 #include "train/vae_file.h"
 
 namespace diffit {
 
-LatentSource open_latent_source(const WeightsFile& file, const Machine& machine) {
+std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Machine& machine) {
   const ModelConfig config = config_of(file);
   const auto* latent = std::get_if<LatentConfig>(&config);
   DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space one", file.path().string());
   check_size(file, config);
-  const auto evaluator = std::make_shared<LatentEvaluator>(
-      *latent, file.tensors(), file.path().string(), machine.dtype, machine.device,
-      [&file](const TensorView& view) { file.done_with(view); });
-  return {*latent, [evaluator](const at::Tensor& x, double t, const at::Tensor& labels) {
-            return (*evaluator)(x, t, labels);
-          }};
+  return std::make_shared<LatentEvaluator>(*latent, file.tensors(), file.path().string(), machine.dtype,
+                                           machine.device,
+                                           [&file](const TensorView& view) { file.done_with(view); });
+}
+
+LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator) {
+  return [evaluator = std::move(evaluator)](const at::Tensor& x, double t, const at::Tensor& labels) {
+    return (*evaluator)(x, t, labels);
+  };
 }
 
 fs::path vae_path(const std::string& given, const WeightsFile& model) {
@@ -38,10 +41,17 @@ Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig&
       "--vae {}: its latents have {} channels, those of {} have {}: wanted the autoencoder that the model "
       "was trained with",
       path.string(), vae.config().latent_channels, model.path().string(), config.in_channels);
-  if (const auto stated = model.metadata().find("diffit.vae_identity"); stated != model.metadata().end()) {
+  if (const auto stated = model.metadata().find(kVaeIdentityKey); stated != model.metadata().end()) {
     DIFFIT_CHECK(stated->second == vae_identity(vae),
                  "--vae {}: identity {}, but {} was trained on latents of {}: wanted that autoencoder",
                  path.string(), vae_identity(vae), model.path().string(), stated->second);
+  }
+  if (const auto stated = model.metadata().find(kLatentScaleKey); stated != model.metadata().end()) {
+    const std::string scale = fmt::format("{}", vae.config().scale);
+    DIFFIT_CHECK(stated->second == scale,
+                 "--vae {}: its latents are scaled by {}, but {} was trained on latents scaled by {}: wanted "
+                 "the file that encoded them",
+                 path.string(), scale, model.path().string(), stated->second);
   }
   return vae;
 }

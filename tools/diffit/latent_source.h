@@ -1,30 +1,28 @@
 // Latent models and autoencoders out of files, as `sample` uses them.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "diffusion/latent_generate.h"
 #include "io/weights_file.h"
+#include "nn/latent_evaluator.h"
 #include "nn/vae.h"
 #include "tools/diffit/machine.h"
 
 namespace diffit {
 
-/// A latent model ready to be sampled from.
-struct LatentSource {
-  LatentConfig config;
-  LatentNetwork network;  // owns what it needs
-};
-
-/// The one place where it is chosen what evaluates a latent model. Error(invalid) where the file holds none.
-LatentSource open_latent_source(const WeightsFile& file, const Machine& machine);
+/// A latent model ready to be evaluated. Error(invalid) where the file holds none.
+std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Machine& machine);
+/// As samplers want it; shares the evaluator.
+LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator);
 
 /// The autoencoder for a model's latents: `given` (--vae) where that is not empty, else what the model names
 /// (metadata `diffit.vae`) or what lies beside it as NAME-vae.safetensors; "" where there is none.
 fs::path vae_path(const std::string& given, const WeightsFile& model);
 
-/// Error(invalid) where it cannot decode this model's latents: other channels, or another autoencoder than
-/// the model was trained with, where it says (metadata `diffit.vae_identity`).
+/// Error(invalid) where it cannot decode this model's latents: other channels, or another autoencoder or
+/// scale than the model was trained with, where it says (metadata `diffit.vae_identity`,
+/// `diffit.latent_scale`).
 Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device);
 
 /// Latents [B, L, h, w] as diffusion models have them -> pictures [B, C, H, W] float32 on the CPU, one at a
