@@ -51,6 +51,8 @@ enum class Purpose : std::uint16_t {
   classes = 8,          // random class of a sampled picture, seed = the picture's own
   test = 9,
   posterior = 10,  // of an autoencoder, of training image `counter`
+  bootstrap = 20,  // resample `counter` of a set of pictures
+  subset = 21,     // subset `counter` of a set of pictures
 };
 
 constexpr std::uint64_t stream_of(Purpose purpose, std::uint64_t counter = 0) {

@@ -12,9 +12,9 @@
 namespace diffit {
 
 struct FeatureInfo {
-  std::string name;      // for people and files: "Inception-v3 2015-12-05", "FashionNet"
-  std::string identity;  // of the weights: 16 hexadecimal digits, equal for equal weights in any file
-  bool inception = false;  // only then is a Frechet distance FID
+  std::string name;          // for people and files: "Inception-v3 2015-12-05", "FashionNet"
+  std::string identity;      // of the weights: 16 hexadecimal digits, equal for equal weights in any file
+  bool inception = false;    // only then is a Frechet distance FID
   std::int64_t width = 0;    // D of pooled
   std::int64_t spatial = 0;  // S of spatial; 0: there is none, and no sFID
   std::int64_t classes = 0;  // K of probabilities; 0: there are none, and no inception score
@@ -26,9 +26,10 @@ struct FeatureInfo {
 };
 
 struct Features {
-  at::Tensor pooled;         // [B, D] float32
-  at::Tensor spatial;        // [B, S] float32, flattened in NHWC order (ADM's sFID); undefined where S = 0
-  at::Tensor probabilities;  // [B, K] float32, softmax of logits without bias (ADM's IS); undefined where K = 0
+  at::Tensor pooled;   // [B, D] float32
+  at::Tensor spatial;  // [B, S] float32, flattened in NHWC order (ADM's sFID); undefined where S = 0
+  at::Tensor
+      probabilities;  // [B, K] float32, softmax of logits without bias (ADM's IS); undefined where K = 0
 };
 
 class FeatureNetwork {

@@ -1,0 +1,110 @@
+// Intervals mean what they say: influences are derivatives, and widths are the scatter of fresh draws.
+#include <gtest/gtest.h>
+
+#include "metrics/bootstrap.h"
+#include "metrics/frechet.h"
+#include "metrics/inception_score.h"
+#include "metrics/kernel_distance.h"
+#include "metrics/testing.h"
+
+namespace diffit {
+namespace {
+
+using testing::normals;
+
+Gaussian of(const at::Tensor& features) {
+  Moments moments(features.size(1));
+  moments.add(features);
+  return moments.gaussian();
+}
+
+/// Moments under weights [N] that add up to one, scaled as the divisor N - 1 does.
+Gaussian weighted(const at::Tensor& x, const at::Tensor& weights) {
+  const at::Tensor mean = weights.unsqueeze(0).mm(x)[0], centred = x - mean;
+  const double count = static_cast<double>(x.size(0));
+  return {mean, (centred * weights.unsqueeze(1)).t().mm(centred) * (count / (count - 1)), x.size(0)};
+}
+
+TEST(FrechetInfluence, IsTheDerivativeByAPicturesWeight) {
+  for (const std::int64_t count : {60, 9}) {  // with full rank, and without
+    const std::int64_t width = 12;
+    const at::Tensor x = normals(count, width, 50) * 1.3 + 0.1;
+    const Gaussian reference = of(normals(200, width, 51));
+    const at::Tensor influence = FrechetDistance(of(x), reference, true).influence(x);
+    EXPECT_NEAR(influence.sum().item<double>(), 0, 1e-9);
+    const double e = 1e-5;
+    for (std::int64_t i = 0; i < count; i += 4) {
+      const auto distance = [&](double step) {
+        at::Tensor weights = at::full({count}, 1.0 / static_cast<double>(count), at::kDouble) * (1 - step);
+        weights[i] += step;
+        return FrechetDistance(weighted(x, weights), reference).value();
+      };
+      const double difference = (distance(e) - distance(-e)) / (2 * e);
+      // Of a central difference with e N << 1; leaving out the divisor's N / (N - 1) would show as 1 in 60.
+      EXPECT_NEAR(influence[i].item<double>(), difference, 1e-3 * (1 + std::abs(difference)))
+          << count << " " << i;
+    }
+  }
+}
+
+/// Deviation over `draws` fresh sets beside the mean of the deviations that the bootstrap gives for each: the
+/// first is known to 1 / sqrt(2 draws) of itself, five of which are allowed.
+template <class Figure>
+void expect_honest(const char* name, std::int64_t draws, const Figure& figure) {
+  std::vector<double> values;
+  double told = 0;
+  for (std::int64_t d = 0; d < draws; ++d) {
+    const auto [value, influence] = figure(1000 + static_cast<std::uint64_t>(d));
+    values.push_back(value);
+    told += bootstrap_interval(value, influence, {.replicates = 200}).deviation / static_cast<double>(draws);
+  }
+  const double scatter = at::tensor(values, at::kDouble).std().item<double>();
+  EXPECT_NEAR(told, scatter, 5 * scatter / std::sqrt(2.0 * static_cast<double>(draws))) << name;
+}
+
+TEST(Intervals, AreTheScatterOfFreshDraws) {
+  const Gaussian reference = of(normals(5000, 4, 52));
+  expect_honest("Frechet distance", 300, [&](std::uint64_t draw) {
+    const at::Tensor x = normals(400, 4, draw) * 1.2 + 0.3;
+    const FrechetDistance distance(of(x), reference, true);
+    return std::pair(distance.value(), distance.influence(x));
+  });
+  const at::Tensor real = normals(800, 4, 53).to(at::kFloat);
+  expect_honest("kernel distance", 300, [&](std::uint64_t draw) {
+    const at::Tensor x = (normals(300, 4, draw) * 1.2 + 0.3).to(at::kFloat);
+    const KernelDistance distance =
+        kernel_distance(x, real, {.subsets = 40, .subset_size = 300, .influence = true});
+    return std::pair(distance.value, distance.influence);
+  });
+  expect_honest("inception score", 300, [&](std::uint64_t draw) {
+    InceptionScoreSum sum(250);
+    sum.add((normals(600, 5, draw) * 1.5).softmax(1));
+    const InceptionScore score = sum.finish();
+    return std::pair(score.value, score.influence);
+  });
+}
+
+TEST(Intervals, OfAMeanAreTheBinomials) {
+  const at::Tensor inside = (at::arange(1000) < 700).to(at::kDouble);
+  const Interval interval = bootstrap_interval(0.7, inside, {.replicates = 4000});
+  const double deviation = std::sqrt(0.7 * 0.3 / 1000);
+  // Quantiles of 4000 replicates: sqrt(p (1 - p) / 4000) / density = 0.05 deviations at 2.5 %; and steps of
+  // 1/1000.
+  EXPECT_NEAR(interval.low, 0.7 - 1.96 * deviation, 5 * 0.05 * deviation + 1e-3);
+  EXPECT_NEAR(interval.high, 0.7 + 1.96 * deviation, 5 * 0.05 * deviation + 1e-3);
+  EXPECT_NEAR(interval.deviation, deviation, 5 * deviation / std::sqrt(2.0 * 4000));
+}
+
+TEST(Intervals, DependOnTheSeedAloneNotOnThreads) {
+  const at::Tensor x = normals(1, 500, 54)[0];
+  testing::expect_independent_of_threads(
+      [&] {
+        const Interval i = bootstrap_interval(1, x);
+        return std::vector{at::tensor({i.low, i.high, i.deviation}, at::kDouble)};
+      },
+      "interval");
+  EXPECT_NE(bootstrap_interval(1, x, {.seed = 1}).low, bootstrap_interval(1, x, {.seed = 2}).low);
+}
+
+}  // namespace
+}  // namespace diffit

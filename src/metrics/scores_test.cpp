@@ -1,0 +1,98 @@
+// The inception score and the kernel distance against their definitions.
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "metrics/inception_score.h"
+#include "metrics/kernel_distance.h"
+#include "metrics/testing.h"
+
+namespace diffit {
+namespace {
+
+using testing::normals;
+
+TEST(InceptionScore, OfSureAndEvenlySpreadAnswersIsTheNumberOfClasses) {
+  InceptionScoreSum sure, unsure;
+  sure.add(at::eye(10).repeat({100, 1}));
+  EXPECT_NEAR(sure.finish().value, 10, 1e-12);
+  unsure.add(at::full({1000, 10}, 0.1F));
+  EXPECT_NEAR(unsure.finish().value, 1, 1e-7);  // 0.1 is no float32
+}
+
+TEST(InceptionScore, TakesBlocksInOrderAndAShortOneCountsFully) {
+  const at::Tensor p = (normals(1250, 7, 60) * 2).softmax(1).to(at::kFloat);
+  double want = 0;
+  for (const at::Tensor& block : p.to(at::kDouble).split(500)) {
+    const at::Tensor marginal = block.mean(0);
+    want += (block * (block.log() - marginal.log())).sum(1).mean().exp().item<double>() / 3;
+  }
+  for (const std::int64_t batch : {1, 33, 500, 1250}) {  // however they come
+    InceptionScoreSum sum(500);
+    for (const at::Tensor& piece : p.split(batch)) sum.add(piece);
+    const InceptionScore score = sum.finish();
+    EXPECT_NEAR(score.value, want, want * 1e-13) << batch;  // float64 sums of 500 terms
+    EXPECT_EQ(score.blocks, 3);
+    EXPECT_EQ(score.influence.size(0), 1250);
+  }
+  EXPECT_THROW(InceptionScoreSum().finish(), Error);
+}
+
+/// The unbiased estimate by its sums, pair by pair.
+double by_definition(const at::Tensor& x, const at::Tensor& y) {
+  const auto kernel = [](const at::Tensor& a, const at::Tensor& b) {
+    return std::pow((a * b).sum().item<double>() / static_cast<double>(a.size(0)) + 1, 3);
+  };
+  const std::int64_t n = x.size(0), m = y.size(0);
+  double xx = 0, yy = 0, xy = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) xx += i == j ? 0 : kernel(x[i], x[j]);
+  }
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t j = 0; j < m; ++j) yy += i == j ? 0 : kernel(y[i], y[j]);
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = 0; j < m; ++j) xy += kernel(x[i], y[j]);
+  }
+  const auto pairs = [](std::int64_t k) { return static_cast<double>(k * (k - 1)); };
+  return xx / pairs(n) + yy / pairs(m) - 2 * xy / static_cast<double>(n * m);
+}
+
+TEST(KernelDistance, OfSetsNoLargerThanASubsetIsItsDefinition) {
+  const at::Tensor x = normals(30, 6, 61), y = normals(30, 6, 62) * 1.5 + 0.3;
+  const KernelDistance got = kernel_distance(x.to(at::kFloat), y.to(at::kFloat));
+  // Products in float32: each kernel is off by 3 k^(2/3) 6 u |x||y| / D, and their means by less than the
+  // worst.
+  EXPECT_NEAR(got.value, by_definition(x, y), 1e-5 * 30);
+  EXPECT_EQ(got.subset_size, 30);
+  EXPECT_EQ(got.deviation, 0);  // there is but one subset
+}
+
+TEST(KernelDistance, IsWithoutBias) {
+  // Two draws of one distribution: subsets of a hundred disjoint sets scatter about 0.
+  std::vector<double> values;
+  for (std::uint64_t d = 0; d < 100; ++d) {
+    values.push_back(
+        kernel_distance(normals(50, 8, 2000 + d).to(at::kFloat), normals(50, 8, 3000 + d).to(at::kFloat))
+            .value);
+  }
+  const at::Tensor all = at::tensor(values, at::kDouble);
+  EXPECT_LT(std::abs(all.mean().item<double>()), 5 * all.std().item<double>() / 10);
+  EXPECT_LT(all.min().item<double>(), 0);
+}
+
+TEST(KernelDistance, OfSubsetsComesNearTheWholeAndFollowsTheSeed) {
+  const at::Tensor x = normals(700, 5, 63).to(at::kFloat), y = (normals(900, 5, 64) + 0.4).to(at::kFloat);
+  KernelDistanceOptions options{.subsets = 50, .subset_size = 200};
+  const KernelDistance first = kernel_distance(x, y, options), again = kernel_distance(x, y, options);
+  EXPECT_EQ(first.value, again.value);
+  EXPECT_EQ(first.subset_size, 200);
+  options.seed = 1;
+  EXPECT_NE(kernel_distance(x, y, options).value, first.value);
+  const double whole = kernel_distance(x, y.narrow(0, 0, 700), {.subset_size = 700}).value;
+  // Subsets of 200 of 700: means of 50, each with the deviation told; the other set has 200 more.
+  EXPECT_NEAR(first.value, whole, 5 * first.deviation / std::sqrt(50.0) + first.deviation);
+  EXPECT_THROW(kernel_distance(x.narrow(0, 0, 1), y), Error);
+}
+
+}  // namespace
+}  // namespace diffit
