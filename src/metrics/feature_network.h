@@ -41,4 +41,15 @@ class FeatureNetwork {
   virtual Features extract(const at::Tensor& pictures) const = 0;
 };
 
+/// The network in this file, told by the configuration in its metadata, or by the names of its tensors:
+/// Inception-v3 of 2015-12-05 under pytorch-fid's names (nn/inception.h). Error(invalid) lists every tensor
+/// that does not fit, and says what is wanted where it is neither. dtype: of convolutions, float32 (what
+/// figures are published in) or bfloat16.
+std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at::Device device,
+                                                     at::ScalarType dtype);
+
+/// The same of a path (.safetensors, .pth, ...) or the name of a bundled network.
+std::unique_ptr<FeatureNetwork> load_feature_network(const std::string& path_or_name, at::Device device,
+                                                     at::ScalarType dtype);
+
 }  // namespace diffit

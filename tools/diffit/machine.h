@@ -1,12 +1,9 @@
-// What a command runs on: device, threads, where presets and bundled models lie.
+// What a command runs on: device, type and threads.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <string>
-#include <vector>
-
-#include "base/file.h"
+#include "base/bundled.h"
 #include "tools/diffit/command.h"
 
 namespace diffit {
@@ -18,20 +15,5 @@ struct Machine {
 
 /// Applies --threads, opens --device and --dtype (auto: bfloat16 only where `prefer_bf16`).
 Machine open_machine(const CommonOptions& common, bool prefer_bf16);
-
-/// The folder that holds presets/ and models/: DIFFIT_HOME, else the nearest above the program itself.
-fs::path home();
-/// Names of the presets, and of the bundled models.
-std::vector<std::string> preset_names();
-std::vector<std::string> bundled_models();
-/// The names of the files of that extension in a folder, without it, sorted.
-std::vector<std::string> stems(const fs::path& folder, const std::string& extension);
-/// `given` as a path where there is one; else the file of that name in `folder`. Error(invalid) begins with
-/// `what` and names the nearest.
-fs::path find_file(const std::string& given, const char* what, const fs::path& folder,
-                   const std::string& extension);
-/// A path as it is, or the file of a bundled model or preset of that name. Error(invalid) names the nearest.
-fs::path model_path(const std::string& model);
-fs::path preset_path(const std::string& config);
 
 }  // namespace diffit

@@ -1,0 +1,14 @@
+// Tells weights apart, whatever file they come in.
+#pragma once
+
+#include <string>
+
+#include "nn/parameters.h"
+
+namespace diffit {
+
+/// 16 hexadecimal digits of a hash of names, shapes and float32 values; the order of the list does not
+/// matter. Not made against forgers. Buffers are left out.
+std::string identity_of(const ParameterList& parameters);
+
+}  // namespace diffit
