@@ -79,7 +79,9 @@ class Evaluation {
                const std::optional<Gaussian>& a, const std::optional<Gaussian>& b,
                const at::Tensor& features) {
     say(label, 0);
-    const bool influence = options_.intervals && features.defined();
+    // Statistics may keep the features of some of their pictures: these are not what the moments were taken of.
+    const bool whole = features.defined() && features.size(0) == a->count;
+    const bool influence = options_.intervals && whole;
     const FrechetDistance distance(*a, *b, influence);
     Figure& f = add(metric, key, label, distance.value(), a->count, b->count);
     if (influence) set_interval(f, distance.influence(features));
@@ -89,7 +91,7 @@ class Evaluation {
     if (distance.rank_b() < distance.width())
       warn_of_rank(f, "reference's", distance.rank_b(), distance.width(), b->count);
     if (options_.extrapolate && metric == Metric::frechet) {
-      DIFFIT_CHECK(features.defined(), "--extrapolate: takes samples as pictures, not statistics of them");
+      DIFFIT_CHECK(whole, "--extrapolate: takes samples as pictures, not statistics of them");
       const Extrapolation line = extrapolate_frechet(
           features, *b,
           {.seed = options_.seed, .progress = [&](double share) { say(label + " at infinity", share); }});

@@ -1,12 +1,24 @@
 #include "nn/config.h"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 namespace diffit {
+
+namespace {
+
+constexpr std::array kVariantFields = {"time", "time_embedding", "encoder", "decoder", "sampling"};
+
+}  // namespace
 
 std::int64_t ImageConfig::window_of(std::int64_t stage) const {
   const std::int64_t side = resolution_of(stage);
   return stage == stages() - 1 ? side : std::min(window, side);
+}
+
+std::int64_t ImageConfig::vit_depth() const {
+  return std::accumulate(depth.begin(), depth.end(), std::int64_t{0});
 }
 
 ModelConfig read_model_config(const Json& object, const std::string& where) {
@@ -33,8 +45,52 @@ Json write_model_config(const ModelConfig& config) {
   Json object = Json::object();
   object["model"] = std::holds_alternative<ImageConfig>(config) ? "image" : "latent";
   object.update(std::visit([](const auto& c) { return write_fields(c); }, config));
+  if (std::holds_alternative<ImageConfig>(config)) {
+    const Json usual = write_fields(ImageConfig{});
+    for (const char* key : kVariantFields) {
+      if (object[key] == usual[key]) object.erase(key);
+    }
+  }
   return object;
 }
+
+namespace {
+
+void check_variant(const ImageConfig& c, const std::string& where) {
+  const auto time = variant_named<TimePath>(c.time, where);
+  variant_named<TimeFeatures>(c.time_embedding, where);
+  const auto encoder = variant_named<Encoder>(c.encoder, where);
+  const auto decoder = variant_named<Decoder>(c.decoder, where);
+  const auto sampling = variant_named<Sampling>(c.sampling, where);
+  const bool diffit = encoder == Encoder::diffit && decoder == Decoder::diffit;
+  DIFFIT_CHECK(
+      diffit || time == TimePath::tmsa,
+      "{}: time '{}' is for encoder and decoder 'diffit'; '{}' with '{}' has plain blocks, which take "
+      "time as a token: leave time out",
+      where, c.time, c.encoder, c.decoder);
+  if (time == TimePath::none) {
+    DIFFIT_CHECK(c.classes == 0, "{}: time 'none' leaves no way in for {} classes; set classes to 0", where,
+                 c.classes);
+    DIFFIT_CHECK(c.augment_labels == 0,
+                 "{}: time 'none' leaves no way in for augmentation labels; set data.augment to 0", where);
+    DIFFIT_CHECK(c.time_embedding == "positional", "{}: time 'none' has no time_embedding, got '{}'", where,
+                 c.time_embedding);
+  }
+  if (encoder != Encoder::vit) return;
+  DIFFIT_CHECK(decoder == Decoder::setr_mla,
+               "{}: decoder '{}' needs an encoder of several resolutions; 'vit' has one, take decoder "
+               "'setr_mla' or encoder 'multi_resolution'",
+               where, c.decoder);
+  DIFFIT_CHECK(sampling == Sampling::convolution,
+               "{}: sampling '{}' says nothing of encoder 'vit' with decoder 'setr_mla', which halve and "
+               "double nothing; leave it out",
+               where, c.sampling);
+  DIFFIT_CHECK(c.vit_depth() >= c.stages(),
+               "{}: decoder 'setr_mla' takes {} levels of encoder 'vit', depth has {} blocks in all", where,
+               c.stages(), c.vit_depth());
+}
+
+}  // namespace
 
 void check_config(const ImageConfig& c, const std::string& where) {
   DIFFIT_CHECK(!c.channels.empty() && c.channels.size() <= 12, "{}: channels: wanted 1 to 12 stages, got {}",
@@ -57,6 +113,7 @@ void check_config(const ImageConfig& c, const std::string& where) {
     DIFFIT_CHECK(c.resolution_of(i) % c.window_of(i) == 0, "{}: window {} does not divide stage {}'s side {}",
                  where, c.window_of(i), i, c.resolution_of(i));
   }
+  check_variant(c, where);
 }
 
 void check_config(const LatentConfig& c, const std::string& where) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/fields.h"
+#include "nn/variant.h"
 
 namespace diffit {
 
@@ -22,6 +23,9 @@ struct ImageConfig {
   std::int64_t in_channels = 3;
   std::int64_t augment_labels = 0;  // width of the augmentation label, 0 or 9
   double sigma_data = 0.5;          // of EDM's preconditioning
+  // What the paper compares (nn/variant.h). A file names them only where they are not these.
+  std::string time = "tmsa", time_embedding = "positional";
+  std::string encoder = "diffit", decoder = "diffit", sampling = "convolution";
 
   std::int64_t stages() const { return static_cast<std::int64_t>(channels.size()); }
   std::int64_t resolution_of(std::int64_t stage) const { return resolution >> stage; }
@@ -29,6 +33,8 @@ struct ImageConfig {
   std::int64_t heads_of(std::int64_t stage) const {
     return channels[static_cast<std::size_t>(stage)] / head_dim;
   }
+  /// Blocks of a ViT encoder, which has those of all stages.
+  std::int64_t vit_depth() const;
   /// Width of the time token: 4 x channels[0].
   std::int64_t time_width() const { return 4 * channels.front(); }
 };
@@ -63,6 +69,13 @@ void visit_fields(V& v, ImageConfig& c) {
   v("in_channels", c.in_channels, "1 for grey, 3 for RGB", 1, 64);
   v("augment_labels", c.augment_labels, "width of the augmentation label: 0, or 9 for EDM's", 0, 64);
   v("sigma_data", c.sigma_data, "standard deviation of the data, for EDM's preconditioning", 1e-3, 1e3);
+  v("time", c.time,
+    "where time enters: tmsa, position_bias, mlp, tokens, adaln, adaln_zero, scale_shift, concat, "
+    "cross_attention, none");
+  v("time_embedding", c.time_embedding, "features of the time token: positional, fourier");
+  v("encoder", c.encoder, "vit, multi_resolution, diffit");
+  v("decoder", c.decoder, "setr_mla, multi_resolution, diffit");
+  v("sampling", c.sampling, "halving and doubling by convolution or by patch merging and expanding: patch");
 }
 
 template <class V>

@@ -6,116 +6,145 @@
 
 namespace diffit {
 
-namespace {
-
-constexpr double kGroupNormEps = 1e-5;
-
-std::int64_t groups_of(std::int64_t width) {
-  return std::min<std::int64_t>(32, width / 4);
-}
-
-}  // namespace
-
-ResBlock::ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
-                   double mlp_ratio)
-    : norm_weight(at::empty({width}, at::kFloat)),
-      norm_bias(at::empty({width}, at::kFloat)),
-      conv(width, width, 3),
-      block(width, time_width, heads, window, mlp_ratio),
-      groups(groups_of(width)) {}
-
-at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
-  return block(conv(group_norm(x, groups, norm_weight, norm_bias, kGroupNormEps, /*silu=*/true)), time) + x;
-}
-
-void ResBlock::add_to(ParameterList& list, const std::string& prefix) const {
-  list.add(prefix + ".norm.weight", norm_weight, Start::one);
-  list.add(prefix + ".norm.bias", norm_bias, Start::zero);
-  conv.add_to(list, prefix + ".conv");
-  block.add_to(list, prefix + ".block");
-}
-
 ImageDiffiT::ImageDiffiT(const ImageConfig& config) : config_(config) {
   check_config(config_, "model");
-  const auto& width = config_.channels;
-  const std::int64_t last = config_.stages() - 1, time_width = config_.time_width();
+  path_ = variant_named<TimePath>(config_.time, "model");
+  encoder_kind_ = variant_named<Encoder>(config_.encoder, "model");
+  decoder_kind_ = variant_named<Decoder>(config_.decoder, "model");
+  const std::int64_t width = config_.channels.front(), time_width = config_.time_width();
 
-  tokenizer_ = Conv2d(config_.in_channels, width[0], 3);
-  t_embedder_ = TimeEmbedder(time_width);
+  if (path_ != TimePath::none) {
+    t_embedder_ = TimeEmbedder(time_width, variant_named<TimeFeatures>(config_.time_embedding, "model"));
+  }
   if (config_.classes > 0) y_embedder_ = LabelEmbedder(config_.classes, time_width);
   if (config_.augment_labels > 0) augment_embedder_ = Linear(config_.augment_labels, time_width, false);
+  make_encoder();
+  make_decoder();
+  head_groups_ = groups_of(width);
+  head_norm_weight_ = at::empty({width}, at::kFloat);
+  head_norm_bias_ = at::empty({width}, at::kFloat);
+  head_conv_ = Conv2d(width, config_.in_channels, 3);
+  list_parameters();
+}
 
-  const auto make_stage = [&](std::int64_t i) {
-    Stage stage;
-    const auto s = static_cast<std::size_t>(i);
-    for (std::int64_t k = 0; k < config_.depth[s]; ++k) {
-      stage.blocks.emplace_back(width[s], time_width, config_.heads_of(i), config_.window_of(i),
-                                config_.mlp_ratio);
-    }
-    return stage;
-  };
-  for (std::int64_t i = 0; i <= last; ++i) {
-    encoder_.push_back(make_stage(i));
-    const auto s = static_cast<std::size_t>(i);
-    if (i < last) encoder_.back().down = Conv2d(width[s], width[s + 1], 3, 2);
+Stage ImageDiffiT::make_stage(std::int64_t stage, std::int64_t blocks, const std::string& name,
+                              bool diffit) const {
+  Stage made;
+  made.name = name;
+  for (std::int64_t k = 0; k < blocks; ++k) {
+    made.blocks.emplace_back(config_.channels[static_cast<std::size_t>(stage)], config_.time_width(),
+                             config_.heads_of(stage), config_.window_of(stage), config_.mlp_ratio,
+                             diffit ? path_ : TimePath::tokens, /*convolution=*/diffit);
   }
-  for (std::int64_t i = 0; i < last; ++i) {
-    decoder_.push_back(make_stage(i));
+  return made;
+}
+
+void ImageDiffiT::make_encoder() {
+  const auto& width = config_.channels;
+  const std::int64_t last = config_.stages() - 1;
+  if (encoder_kind_ == Encoder::vit) {
+    patches_ = PatchEmbedding(config_.in_channels, width.back(), std::int64_t{1} << last,
+                              config_.resolution_of(last));
+    encoder_.push_back(make_stage(last, config_.vit_depth(), "encoder.0", /*diffit=*/false));
+    return;
+  }
+  const auto sampling = variant_named<Sampling>(config_.sampling, "model");
+  tokenizer_ = Conv2d(config_.in_channels, width[0], 3);
+  for (std::int64_t i = 0; i <= last; ++i) {
     const auto s = static_cast<std::size_t>(i);
-    decoder_.back().up = Conv2d(width[s + 1], width[s], 3);
+    encoder_.push_back(
+        make_stage(i, config_.depth[s], fmt::format("encoder.{}", i), encoder_kind_ == Encoder::diffit));
+    if (i < last) encoder_.back().down = Down(width[s], width[s + 1], sampling);
+  }
+}
+
+void ImageDiffiT::make_decoder() {
+  const auto& width = config_.channels;
+  if (decoder_kind_ == Decoder::setr_mla) {
+    const bool vit = encoder_kind_ == Encoder::vit;
+    mla_ = MlaDecoder(vit ? std::vector(width.size(), width.back()) : width, width.front());
+    return;
+  }
+  const auto sampling = variant_named<Sampling>(config_.sampling, "model");
+  for (std::int64_t i = 0; i + 1 < config_.stages(); ++i) {
+    const auto s = static_cast<std::size_t>(i);
+    decoder_.push_back(
+        make_stage(i, config_.depth[s], fmt::format("decoder.{}", i), decoder_kind_ == Decoder::diffit));
+    decoder_.back().up = Up(width[s + 1], width[s], sampling);
     decoder_.back().fuse = Conv2d(2 * width[s], width[s], 1);
   }
-  head_groups_ = groups_of(width[0]);
-  head_norm_weight_ = at::empty({width[0]}, at::kFloat);
-  head_norm_bias_ = at::empty({width[0]}, at::kFloat);
-  head_conv_ = Conv2d(width[0], config_.in_channels, 3);
+}
 
-  tokenizer_.add_to(parameters_, "tokenizer");
-  t_embedder_.add_to(parameters_, "t_embedder");
+void ImageDiffiT::list_parameters() {
+  if (tokenizer_.weight.defined()) tokenizer_.add_to(parameters_, "tokenizer");
+  if (patches_.position.defined()) patches_.add_to(parameters_, "patches");
+  if (path_ != TimePath::none) t_embedder_.add_to(parameters_, "t_embedder");
   if (config_.classes > 0) y_embedder_.add_to(parameters_, "y_embedder");
   if (config_.augment_labels > 0) augment_embedder_.add_to(parameters_, "augment_embedder", Start::zero);
-  const auto add_stage = [&](const Stage& stage, const std::string& prefix) {
-    if (stage.up.weight.defined()) {
-      stage.up.add_to(parameters_, prefix + ".up");
-      stage.fuse.add_to(parameters_, prefix + ".fuse");
-    }
-    for (std::size_t k = 0; k < stage.blocks.size(); ++k) {
-      stage.blocks[k].add_to(parameters_, fmt::format("{}.blocks.{}", prefix, k));
-    }
-    if (stage.down.weight.defined()) stage.down.add_to(parameters_, prefix + ".down");
-  };
-  for (std::size_t i = 0; i < encoder_.size(); ++i) add_stage(encoder_[i], fmt::format("encoder.{}", i));
-  for (std::size_t i = 0; i < decoder_.size(); ++i) add_stage(decoder_[i], fmt::format("decoder.{}", i));
+  for (const Stage& stage : encoder_) stage.add_to(parameters_);
+  for (const Stage& stage : decoder_) stage.add_to(parameters_);
+  if (decoder_kind_ == Decoder::setr_mla) mla_.add_to(parameters_, "decoder");
   parameters_.add("head.norm.weight", head_norm_weight_, Start::one);
   parameters_.add("head.norm.bias", head_norm_bias_, Start::zero);
   head_conv_.add_to(parameters_, "head.conv", Start::zero);
 }
 
-at::Tensor ImageDiffiT::run(const ResBlock& block, const at::Tensor& x, const at::Tensor& time) const {
+at::Tensor ImageDiffiT::run(const Stage& stage, std::size_t k, const at::Tensor& x,
+                            const at::Tensor& time) const {
+  const ResBlock& block = stage.blocks[k];
+  if (observer_) observer_(fmt::format("{}.blocks.{}", stage.name, k), block, x, time);
   if (!checkpointing_ || !at::GradMode::is_enabled()) return block(x, time);
   return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, x, time);
 }
 
-at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise,
-                                   const Condition& condition) const {
+at::Tensor ImageDiffiT::run(const Stage& stage, at::Tensor map, const at::Tensor& time) const {
+  for (std::size_t k = 0; k < stage.blocks.size(); ++k) map = run(stage, k, map, time);
+  return map;
+}
+
+at::Tensor ImageDiffiT::time_token(const at::Tensor& c_noise, const Condition& condition) const {
+  if (path_ == TimePath::none) return at::zeros({c_noise.size(0), config_.time_width()}, c_noise.options());
   at::Tensor time = t_embedder_(c_noise);
   if (condition.labels.defined()) time = time + y_embedder_(condition.labels);
   if (condition.augment_labels.defined()) time = time + augment_embedder_(condition.augment_labels);
+  return time;
+}
 
-  at::Tensor map = tokenizer_(x);
-  std::vector<at::Tensor> skips;
-  for (const Stage& stage : encoder_) {
-    for (const ResBlock& block : stage.blocks) map = run(block, map, time);
-    if (stage.down.weight.defined()) {
-      skips.push_back(map);
-      map = stage.down(map);
+std::vector<at::Tensor> ImageDiffiT::encode(const at::Tensor& x, const at::Tensor& time) const {
+  std::vector<at::Tensor> levels;
+  if (encoder_kind_ == Encoder::vit) {
+    const std::size_t count = encoder_.front().blocks.size(), wanted = config_.channels.size();
+    at::Tensor map = patches_(x);
+    for (std::size_t k = 0; k < count; ++k) {
+      map = run(encoder_.front(), k, map, time);
+      // Levels at equal distances, the last after the last block.
+      if (k + 1 == (levels.size() + 1) * count / wanted) levels.push_back(map);
     }
+    return levels;
   }
+  at::Tensor map = tokenizer_(x);
+  for (const Stage& stage : encoder_) {
+    map = run(stage, std::move(map), time);
+    levels.push_back(map);
+    if (stage.down.defined()) map = stage.down(map);
+  }
+  return levels;
+}
+
+at::Tensor ImageDiffiT::decode(const std::vector<at::Tensor>& levels, const at::Tensor& time) const {
+  if (decoder_kind_ == Decoder::setr_mla) return mla_(levels, config_.resolution);
+  at::Tensor map = levels.back();
   for (std::size_t i = decoder_.size(); i-- > 0;) {
     const Stage& stage = decoder_[i];
-    map = stage.fuse(at::cat({stage.up(upsample2(map)), skips[i]}, -1));
-    for (const ResBlock& block : stage.blocks) map = run(block, map, time);
+    map = run(stage, stage.fuse(at::cat({stage.up(map), levels[i]}, -1)), time);
   }
+  return map;
+}
+
+at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise,
+                                   const Condition& condition) const {
+  const at::Tensor time = time_token(c_noise, condition);
+  const at::Tensor map = decode(encode(x, time), time);
   return head_conv_(
       group_norm(map, head_groups_, head_norm_weight_, head_norm_bias_, kGroupNormEps, /*silu=*/false));
 }

@@ -1,32 +1,14 @@
 // The image-space DiffiT (DiffiT section 3.2, figure 4): F(x, c_noise, y) of EDM's preconditioning.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
-#include "nn/block.h"
 #include "nn/config.h"
+#include "nn/image_parts.h"
 
 namespace diffit {
-
-/// x = Block(Conv3x3(SiLU(GN(x))), time) + x (DiffiT eq. 9 and 10).
-struct ResBlock {
-  at::Tensor norm_weight, norm_bias;
-  Conv2d conv;
-  Block block;
-  std::int64_t groups = 1;
-
-  ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
-           double mlp_ratio);
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
-  void add_to(ParameterList& list, const std::string& prefix) const;
-};
-
-/// The ResBlocks of one resolution on one side of the U.
-struct Stage {
-  std::vector<ResBlock> blocks;
-  Conv2d down;      // encoder, but for the last stage: 3x3, stride 2
-  Conv2d up, fuse;  // decoder: 3x3 after doubling; 1x1 over [up, skip]
-};
 
 /// What conditions the network beside the noise level. Undefined tensors: none.
 struct Condition {
@@ -45,22 +27,44 @@ class ImageDiffiT {
   /// x [B, R, R, in_channels], c_noise [B] float32 -> [B, R, R, in_channels] of the compute dtype.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& c_noise, const Condition& condition) const;
 
+  /// Called, while it is set, with the name ("encoder.0.blocks.1"), input and time token of each ResBlock
+  /// before it runs: for those who look inside.
+  using Observer = std::function<void(const std::string& name, const ResBlock& block, const at::Tensor& x,
+                                      const at::Tensor& time)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+  /// The time token of c_noise [B] and a condition: [B, time_width].
+  at::Tensor time_token(const at::Tensor& c_noise, const Condition& condition) const;
+
   /// Recompute each ResBlock's activations in the backward pass instead of keeping them.
   void set_checkpointing(bool on) { checkpointing_ = on; }
 
  private:
-  at::Tensor run(const ResBlock& block, const at::Tensor& x, const at::Tensor& time) const;
+  void make_encoder();
+  void make_decoder();
+  Stage make_stage(std::int64_t stage, std::int64_t blocks, const std::string& prefix, bool diffit) const;
+  at::Tensor run(const Stage& stage, at::Tensor map, const at::Tensor& time) const;
+  at::Tensor run(const Stage& stage, std::size_t block, const at::Tensor& x, const at::Tensor& time) const;
+  /// Maps of each level for the decoder, from full resolution down.
+  std::vector<at::Tensor> encode(const at::Tensor& x, const at::Tensor& time) const;
+  at::Tensor decode(const std::vector<at::Tensor>& levels, const at::Tensor& time) const;
+  void list_parameters();
 
   ImageConfig config_;
+  TimePath path_;
+  Encoder encoder_kind_;
+  Decoder decoder_kind_;
   Conv2d tokenizer_;
+  PatchEmbedding patches_;  // ViT's instead of the tokenizer
   TimeEmbedder t_embedder_;
   LabelEmbedder y_embedder_;
   Linear augment_embedder_;
   std::vector<Stage> encoder_, decoder_;  // decoder_[i] works at encoder_[i]'s size
+  MlaDecoder mla_;
   at::Tensor head_norm_weight_, head_norm_bias_;
   Conv2d head_conv_;
   std::int64_t head_groups_ = 1;
   bool checkpointing_ = false;
+  Observer observer_;
   ParameterList parameters_;
 };
 

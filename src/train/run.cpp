@@ -63,6 +63,7 @@ class Run {
     for (const std::string& note : trainer_->notes()) say(note);
     if (request_.resume) restore();
     if (done()) return;
+    before_journal_.insert(before_journal_.begin(), request_.preamble.begin(), request_.preamble.end());
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
     write_file(folder_.config(), format_toml(write_recipe(recipe_)));

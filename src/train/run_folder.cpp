@@ -47,13 +47,20 @@ void check_same_recipe(const Json& then, const Json& now, const std::string& whe
   // Read and written again: keys that there were not yet have their defaults.
   flatten(write_recipe(read_recipe(then, where + ": recipe")), "", before);
   flatten(now, "", after);
-  for (const auto& [key, value] : after) {
-    if (may_change_on_resume(key)) continue;
-    const auto found = before.find(key);
-    DIFFIT_CHECK(
-        found != before.end() && found->second == value,
-        "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another by --out",
-        where, key, found == before.end() ? "(none)" : found->second, value);
+  // A key may be missing on either side: fields of variants are written only where they are not the usual.
+  for (const auto* side : {&after, &before}) {
+    for (const auto& [key, value] : *side) {
+      if (may_change_on_resume(key)) continue;
+      const auto value_in = [&key = key](const auto& recipe) {
+        const auto found = recipe.find(key);
+        return found == recipe.end() ? std::string("(none)") : found->second;
+      };
+      DIFFIT_CHECK(
+          value_in(before) == value_in(after),
+          "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another "
+          "by --out",
+          where, key, value_in(before), value_in(after));
+    }
   }
 }
 

@@ -129,6 +129,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
                           machine.device, machine.dtype, &stop_wanted};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
+  request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   ProgressLine line(common);

@@ -1,0 +1,160 @@
+#include "nn/image_parts.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/ops.h"
+
+namespace diffit {
+
+std::int64_t groups_of(std::int64_t width) {
+  return std::min<std::int64_t>(32, width / 4);
+}
+
+ResBlock::ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
+                   double mlp_ratio, TimePath path, bool convolution)
+    : block(width, time_width, heads, window, mlp_ratio, path), groups(groups_of(width)) {
+  if (!convolution) return;
+  norm_weight = at::empty({width}, at::kFloat);
+  norm_bias = at::empty({width}, at::kFloat);
+  if (path == TimePath::scale_shift) norm_temb = Linear(time_width, 2 * width);
+  if (path == TimePath::concat) concat_temb = Linear(time_width, width / 4);
+  conv = Conv2d(path == TimePath::concat ? width + width / 4 : width, width, 3);
+}
+
+at::Tensor ResBlock::convolved(const at::Tensor& x, const at::Tensor& time) const {
+  if (!conv.weight.defined()) return x;
+  if (norm_temb.weight.defined()) {
+    const std::vector<at::Tensor> m = norm_temb(time).chunk(2, -1);
+    const at::Tensor normal = group_norm(x, groups, norm_weight, norm_bias, kGroupNormEps, /*silu=*/false);
+    return conv(at::silu(scale_and_shift(normal, m[0], m[1])));
+  }
+  const at::Tensor active = group_norm(x, groups, norm_weight, norm_bias, kGroupNormEps, /*silu=*/true);
+  if (!concat_temb.weight.defined()) return conv(active);
+  return conv(at::cat({active, at_every_pixel(concat_temb(time), active)}, -1));
+}
+
+at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
+  if (!conv.weight.defined()) return block(x, time);
+  return block(convolved(x, time), time) + x;
+}
+
+void ResBlock::add_to(ParameterList& list, const std::string& prefix) const {
+  if (conv.weight.defined()) {
+    list.add(prefix + ".norm.weight", norm_weight, Start::one);
+    list.add(prefix + ".norm.bias", norm_bias, Start::zero);
+    if (norm_temb.weight.defined()) norm_temb.add_to(list, prefix + ".norm_temb");
+    if (concat_temb.weight.defined()) concat_temb.add_to(list, prefix + ".concat_temb");
+    conv.add_to(list, prefix + ".conv");
+  }
+  block.add_to(list, prefix + ".block");
+}
+
+at::Tensor space_to_depth(const at::Tensor& x, std::int64_t p) {
+  const std::int64_t height = x.size(1) / p, width = x.size(2) / p, channels = x.size(3);
+  return x.reshape({x.size(0), height, p, width, p, channels})
+      .permute({0, 1, 3, 2, 4, 5})
+      .reshape({x.size(0), height, width, p * p * channels});
+}
+
+at::Tensor depth_to_space(const at::Tensor& x, std::int64_t p) {
+  const std::int64_t height = x.size(1), width = x.size(2), channels = x.size(3) / (p * p);
+  return x.reshape({x.size(0), height, width, p, p, channels})
+      .permute({0, 1, 3, 2, 4, 5})
+      .reshape({x.size(0), height * p, width * p, channels});
+}
+
+Down::Down(std::int64_t in, std::int64_t out, Sampling sampling) {
+  if (sampling == Sampling::convolution) conv = Conv2d(in, out, 3, 2);
+  if (sampling == Sampling::patch) merge = Linear(4 * in, out);
+}
+
+at::Tensor Down::operator()(const at::Tensor& x) const {
+  if (conv.weight.defined()) return conv(x);
+  return merge(layer_norm(space_to_depth(x, 2), kLayerNormEps));
+}
+
+void Down::add_to(ParameterList& list, const std::string& prefix) const {
+  if (conv.weight.defined()) conv.add_to(list, prefix);
+  if (merge.weight.defined()) merge.add_to(list, prefix);
+}
+
+Up::Up(std::int64_t in, std::int64_t out, Sampling sampling) {
+  if (sampling == Sampling::convolution) conv = Conv2d(in, out, 3);
+  if (sampling == Sampling::patch) expand = Linear(in, 4 * out);
+}
+
+at::Tensor Up::operator()(const at::Tensor& x) const {
+  return conv.weight.defined() ? conv(upsample2(x)) : depth_to_space(expand(x), 2);
+}
+
+void Up::add_to(ParameterList& list, const std::string& prefix) const {
+  if (conv.weight.defined()) conv.add_to(list, prefix);
+  if (expand.weight.defined()) expand.add_to(list, prefix);
+}
+
+void Stage::add_to(ParameterList& list) const {
+  if (up.defined()) {
+    up.add_to(list, name + ".up");
+    fuse.add_to(list, name + ".fuse");
+  }
+  for (std::size_t k = 0; k < blocks.size(); ++k)
+    blocks[k].add_to(list, fmt::format("{}.blocks.{}", name, k));
+  if (down.defined()) down.add_to(list, name + ".down");
+}
+
+PatchEmbedding::PatchEmbedding(std::int64_t channels, std::int64_t width, std::int64_t patch_,
+                               std::int64_t side)
+    : proj(patch_ * patch_ * channels, width),
+      position(at::empty({1, side, side, width}, at::kFloat)),
+      patch(patch_) {}
+
+at::Tensor PatchEmbedding::operator()(const at::Tensor& x) const {
+  return proj(space_to_depth(x, patch)) + position;
+}
+
+void PatchEmbedding::add_to(ParameterList& list, const std::string& prefix) const {
+  list.add(prefix + ".position", position, Start::normal_002);
+  proj.add_to(list, prefix + ".proj");
+}
+
+MlaDecoder::MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t width) {
+  for (const std::int64_t c : channels) {
+    lateral.emplace_back(c, width, 1);
+    refine.emplace_back(width, width, 3);
+  }
+  fuse = Conv2d(width * static_cast<std::int64_t>(channels.size()), width, 3);
+}
+
+namespace {
+
+at::Tensor resized(const at::Tensor& x, std::int64_t side) {
+  if (x.size(1) == side) return x;
+  return at::upsample_bilinear2d(x.permute({0, 3, 1, 2}), {side, side}, /*align_corners=*/false)
+      .permute({0, 2, 3, 1})
+      .contiguous();
+}
+
+}  // namespace
+
+at::Tensor MlaDecoder::operator()(const std::vector<at::Tensor>& levels, std::int64_t side) const {
+  std::vector<at::Tensor> refined(levels.size());
+  at::Tensor above;
+  for (std::size_t i = levels.size(); i-- > 0;) {
+    at::Tensor level = lateral[i](levels[i]);
+    if (above.defined()) level = level + resized(above, level.size(1));
+    refined[i] = resized(at::silu(refine[i](level)), side);
+    above = level;
+  }
+  return fuse(at::cat(refined, -1));
+}
+
+void MlaDecoder::add_to(ParameterList& list, const std::string& prefix) const {
+  for (std::size_t i = 0; i < lateral.size(); ++i) {
+    lateral[i].add_to(list, fmt::format("{}.lateral.{}", prefix, i));
+    refine[i].add_to(list, fmt::format("{}.refine.{}", prefix, i));
+  }
+  fuse.add_to(list, prefix + ".fuse");
+}
+
+}  // namespace diffit

@@ -1,0 +1,345 @@
+// Every variant: what it computes has a shape, gradients agree with finite differences, each parameter takes
+// part, and it is what its name says.
+#include <ATen/record_function.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "kernels/ops.h"
+#include "kernels/testing.h"
+#include "nn/cost.h"
+#include "nn/image_model.h"
+
+namespace diffit {
+namespace {
+
+ImageConfig tiny() {
+  ImageConfig c;
+  c.resolution = 8;
+  c.channels = {8, 12};
+  c.depth = {1, 2};
+  c.window = 4;
+  c.head_dim = 4;
+  c.mlp_ratio = 1.5;
+  c.classes = 3;
+  c.in_channels = 2;
+  return c;
+}
+
+struct Variant {
+  std::string name;
+  ImageConfig config;
+};
+
+void PrintTo(const Variant& variant, std::ostream* out) {
+  *out << variant.name;
+}
+
+std::vector<Variant> variants() {
+  std::vector<Variant> all;
+  for (const std::string& time : variant_names<TimePath>()) {
+    ImageConfig c = tiny();
+    c.time = time;
+    if (time == "none") c.classes = 0;
+    all.push_back({"time_" + time, c});
+  }
+  ImageConfig fourier = tiny();
+  fourier.time_embedding = "fourier";
+  all.push_back({"fourier", fourier});
+  for (const auto& [name, encoder, decoder] :
+       {std::tuple{"A", "vit", "setr_mla"}, std::tuple{"B", "multi_resolution", "setr_mla"},
+        std::tuple{"C", "multi_resolution", "multi_resolution"},
+        std::tuple{"D", "diffit", "multi_resolution"}, std::tuple{"diffit_with_mla", "diffit", "setr_mla"}}) {
+    ImageConfig c = tiny();
+    c.encoder = encoder;
+    c.decoder = decoder;
+    all.push_back({name, c});
+  }
+  ImageConfig patch = tiny();
+  patch.sampling = "patch";
+  all.push_back({"patch_sampling", patch});
+  for (const std::int64_t window : {2, 8}) {
+    ImageConfig c = tiny();
+    c.window = window;
+    all.push_back({fmt::format("window_{}", window), c});
+  }
+  return all;
+}
+
+/// Weights that are all away from zero, so that nothing is hidden behind a gate or head that starts there.
+void randomise(const ParameterList& parameters) {
+  std::uint64_t position = 0;
+  for (const Parameter& p : parameters.trained()) {
+    Random random(3, stream_of(Purpose::test, position++));
+    p.tensor.copy_(normal_tensor(p.tensor.sizes(), random) * 0.2 + (p.start == Start::one ? 1 : 0));
+  }
+}
+
+void make_double(const ParameterList& parameters) {
+  for (const Parameter& p : parameters) {
+    if (p.start != Start::buffer) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
+  }
+}
+
+at::Tensor numbers(at::IntArrayRef shape, std::uint64_t stream) {
+  Random random(4, stream_of(Purpose::test, stream));
+  return normal_tensor(shape, random);
+}
+
+class Variants : public ::testing::TestWithParam<Variant> {
+ protected:
+  Variants() : model(GetParam().config) { randomise(model.parameters()); }
+
+  Condition condition() const {
+    if (model.config().classes == 0) return {};
+    return {at::tensor({0, 3}, at::kLong), {}};
+  }
+  at::Tensor operator()(const at::Tensor& noisy, const at::Tensor& level) const {
+    return model(noisy, level, condition());
+  }
+
+  ImageDiffiT model;
+  at::Tensor x = numbers({2, 8, 8, 2}, 1), c_noise = at::tensor({-1.0F, 0.7F});
+};
+
+TEST_P(Variants, KeepsTheShapeOfThePicture) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor out = (*this)(x, c_noise);
+  EXPECT_EQ(out.sizes(), x.sizes());
+  EXPECT_TRUE(at::isfinite(out).all().item<bool>());
+}
+
+TEST_P(Variants, StartsAtZeroAndEveryParameterGetsAGradient) {
+  for (const Parameter& p : model.parameters().trained()) p.tensor.requires_grad_();
+  (*this)(x, c_noise).mul(numbers(x.sizes(), 2)).sum().backward();
+  for (const Parameter& p : model.parameters().trained()) {
+    ASSERT_TRUE(p.tensor.grad().defined()) << p.name;
+    EXPECT_GT(p.tensor.grad().abs().max().item<float>(), 0) << p.name;
+  }
+  const at::NoGradGuard no_grad;
+  initialise(model.parameters(), 1);
+  EXPECT_EQ((*this)(x, c_noise).abs().max().item<float>(), 0);
+}
+
+// Central differences along a random direction of each parameter, in float64. Truncation is of the order
+// h^2 |f'''|, rounding u |f| / h: with h = 1e-5 both stay below 1e-8 of a derivative of order one.
+TEST_P(Variants, GradientsAgreeWithFiniteDifferences) {
+  make_double(model.parameters());
+  const at::Tensor input = x.to(at::kDouble), weight = numbers(x.sizes(), 2).to(at::kDouble);
+  const auto value = [&] { return (*this)(input, c_noise).mul(weight).sum(); };
+  for (const Parameter& p : model.parameters().trained()) p.tensor.requires_grad_();
+  value().backward();
+  const at::NoGradGuard no_grad;
+  constexpr double h = 1e-5;
+  std::uint64_t stream = 10;
+  for (const Parameter& p : model.parameters().trained()) {
+    at::Tensor tensor = p.tensor;
+    const at::Tensor direction = numbers(tensor.sizes(), stream++).to(at::kDouble);
+    tensor.add_(direction, h);
+    const double up = value().item<double>();
+    tensor.add_(direction, -2 * h);
+    const double down = value().item<double>();
+    tensor.add_(direction, h);
+    const double got = tensor.grad().mul(direction).sum().item<double>(), want = (up - down) / (2 * h);
+    const double size = tensor.grad().norm().item<double>() * direction.norm().item<double>();
+    EXPECT_NEAR(got, want, 1e-6 * std::max(1.0, size)) << p.name;
+  }
+}
+
+TEST_P(Variants, CheckpointingGivesTheSameGradients) {
+  const auto gradients = [&](bool on) {
+    model.set_checkpointing(on);
+    for (const Parameter& p : model.parameters().trained()) {
+      p.tensor.requires_grad_();
+      p.tensor.mutable_grad() = at::Tensor();
+    }
+    (*this)(x, c_noise).square().mean().backward();
+    std::vector<at::Tensor> all;
+    for (const Parameter& p : model.parameters().trained()) all.push_back(p.tensor.grad().clone());
+    return all;
+  };
+  const std::vector<at::Tensor> kept = gradients(false), again = gradients(true);
+  const auto list = model.parameters().trained();
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    // The same operations on the same numbers; the time token's gradient is summed in another order, and it
+    // alone flows on into the embedders.
+    const double bound = 1e-5 * kept[i].abs().max().item<double>();
+    testing::expect_close(again[i], kept[i], bound, list[i].name);
+  }
+}
+
+/// Multiply-adds of matrix products and convolutions that LibTorch is asked for, by its own account.
+class MacCounter {
+ public:
+  MacCounter() {
+    counted_ = 0;
+    handle_ = at::addGlobalCallback(
+        at::RecordFunctionCallback(&begun).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+  }
+  ~MacCounter() { at::removeCallback(handle_); }
+  MacCounter(const MacCounter&) = delete;
+  MacCounter& operator=(const MacCounter&) = delete;
+  double counted() const { return counted_; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> begun(const at::RecordFunction& function) {
+    const std::string name = function.name();
+    const auto inputs = function.inputs();
+    const auto numel = [&](std::size_t i) { return static_cast<double>(inputs[i].toTensor().numel()); };
+    const auto last = [&](std::size_t i) { return static_cast<double>(inputs[i].toTensor().size(-1)); };
+    if (name == "aten::mm" || name == "aten::bmm") counted_ += numel(0) * last(1);
+    if (name == "aten::addmm") counted_ += numel(1) * last(2);
+    if (name == "aten::convolution") {
+      const at::Tensor map = inputs[0].toTensor(), weight = inputs[1].toTensor();
+      const auto stride = static_cast<double>(inputs[3].toIntVector()[0]);
+      const double pixels = static_cast<double>(map.size(2) * map.size(3)) / (stride * stride);
+      counted_ += static_cast<double>(weight.numel()) * pixels * static_cast<double>(map.size(0));
+    }
+    return nullptr;
+  }
+  static inline double counted_ = 0;
+  at::CallbackHandle handle_{};
+};
+
+TEST_P(Variants, CostsWhatItsMatrixProductsAre) {
+  const at::NoGradGuard no_grad;
+  const bool fast = fast_kernels();
+  use_fast_kernels(false);
+  double counted = 0;
+  {
+    const MacCounter counter;
+    (*this)(x, c_noise);
+    counted = counter.counted();
+  }
+  use_fast_kernels(fast);
+  const PartCost cost = total(cost_of(GetParam().config));
+  EXPECT_EQ(counted, 2 * (cost.layer_macs + cost.attention_macs));  // of two pictures
+  EXPECT_EQ(cost.parameters, model.parameters().count());
+}
+
+/// For one input, as far as the time token goes: |q(t) - q(t')| / |q(t)|, k and v alike, and the largest
+/// difference of attention's probabilities on the pixels, over all blocks.
+struct Movement {
+  double q = 0, k = 0, v = 0, attention = 0;
+};
+
+TEST_P(Variants, TimeEntersAttentionWhereItSaysSo) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor other = model.time_token(at::tensor({0.9F, -0.4F}), condition());
+  std::map<std::string, Movement> moved;
+  model.observe(
+      [&](const std::string& name, const ResBlock& res, const at::Tensor& input, const at::Tensor& time) {
+        // The same map into the transformer block at both times: convolutions with time are another matter.
+        const at::Tensor map = res.convolved(input, time);
+        const auto parts_at = [&](const at::Tensor& t) {
+          return res.block.attn.parts(res.block.attention_input(map, t), t);
+        };
+        const AttentionParts now = parts_at(time), then = parts_at(other);
+        const auto pixels = [](const at::Tensor& of_keys, const AttentionParts& p, std::int64_t axis) {
+          return of_keys.narrow(axis, 0, p.q.size(-2));
+        };
+        const auto relative = [](const at::Tensor& a, const at::Tensor& b) {
+          return ((a - b).norm() / a.norm()).item<double>();
+        };
+        moved[name] = {
+            relative(now.q, then.q), relative(pixels(now.k, now, -2), pixels(then.k, then, -2)),
+            relative(pixels(now.v, now, -2), pixels(then.v, then, -2)),
+            (pixels(attention_probabilities(now), now, -1) - pixels(attention_probabilities(then), then, -1))
+                .abs()
+                .max()
+                .item<double>()};
+      });
+  (*this)(x, c_noise);
+  EXPECT_EQ(moved.size(), model.config().encoder == "vit"        ? 3U
+                          : model.config().decoder == "setr_mla" ? 3U
+                                                                 : 4U);
+  for (const auto& [name, m] : moved) {
+    const bool diffit =
+        name.starts_with("encoder") ? model.config().encoder == "diffit" : model.config().decoder == "diffit";
+    const TimePath path = diffit ? variant_named<TimePath>(model.config().time, "test") : TimePath::tokens;
+    const bool in_qkv = path == TimePath::tmsa || path == TimePath::adaln || path == TimePath::adaln_zero;
+    for (const double moves : {m.q, m.k, m.v}) {
+      if (in_qkv) {
+        EXPECT_GT(moves, 1e-3) << name;
+      } else {
+        EXPECT_EQ(moves, 0) << name;
+      }
+    }
+    if (time_enters_attention(path)) {
+      EXPECT_GT(m.attention, 1e-4) << name;
+    } else {
+      EXPECT_EQ(m.attention, 0) << name;
+    }
+  }
+}
+
+TEST_P(Variants, TimeChangesTheResultUnlessThereIsNone) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor then = (*this)(x, c_noise), now = (*this)(x, c_noise + 0.5);
+  EXPECT_EQ(at::equal(then, now), model.config().time == "none");
+}
+
+TEST_P(Variants, ConfigurationSurvivesItsFileAndStaysSilentOfDefaults) {
+  const Json written = write_model_config(GetParam().config);
+  const auto read = std::get<ImageConfig>(read_model_config(written, "test"));
+  EXPECT_EQ(write_model_config(read), written);
+  EXPECT_EQ(write_fields(read), write_fields(GetParam().config));
+  for (const char* field : {"time", "time_embedding", "encoder", "decoder", "sampling"}) {
+    EXPECT_EQ(written.contains(field), write_fields(read)[field] != write_fields(ImageConfig{})[field])
+        << field;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Variants, ::testing::ValuesIn(variants()),
+                         [](const auto& variant) { return variant.param.name; });
+
+// The parts in the open are the kernel's, so that what is measured on them is what runs.
+TEST(Windows, TogetherAreTheFusedAttention) {
+  const at::NoGradGuard no_grad;
+  const Tmsa attention(16, 24, 4, 4);
+  ParameterList list;
+  attention.add_to(list, "attn");
+  randomise(list);
+  make_double(list);
+  const at::Tensor map = numbers({2, 8, 12, 16}, 1).to(at::kDouble),
+                   time = numbers({2, 24}, 2).to(at::kDouble);
+  const at::Tensor open = attention.proj(attend(attention.parts(map, time), 8, 12));
+  // Two orders of summation of some ten products in float64.
+  testing::expect_close(open, attention(map, time), 1e-13 * open.abs().max().item<double>(), "attention");
+}
+
+TEST(Sampling, PatchesComeBackAsTheyWere) {
+  const at::Tensor x = numbers({2, 8, 4, 3}, 1);
+  EXPECT_TRUE(at::equal(depth_to_space(space_to_depth(x, 2), 2), x));
+  EXPECT_TRUE(
+      at::equal(space_to_depth(x, 2).select(1, 1).select(1, 0).slice(1, 3, 6), x.select(1, 2).select(1, 1)));
+}
+
+TEST(Config, ContradictoryVariantsAreRefusedByName) {
+  const auto message = [](auto&& change) {
+    ImageConfig c = tiny();
+    change(c);
+    try {
+      check_config(c, "model");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto expect = [&](auto&& change, const std::string& wanted) {
+    const std::string got = message(change);
+    EXPECT_NE(got.find(wanted), std::string::npos) << got;
+  };
+  expect([](ImageConfig& c) { c.time = "adalm"; }, "did you mean 'adaln'?");
+  expect([](ImageConfig& c) { c.encoder = "multiresolution"; }, "did you mean 'multi_resolution'?");
+  expect([](ImageConfig& c) { c.sampling = "conv"; }, "sampling: wanted one of convolution, patch");
+  expect([](ImageConfig& c) { c.time = "none"; }, "no way in for 3 classes");
+  expect([](ImageConfig& c) { c.time = "mlp", c.decoder = "setr_mla"; }, "leave time out");
+  expect([](ImageConfig& c) { c.encoder = "vit"; }, "take decoder 'setr_mla'");
+  expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.sampling = "patch"; }, "sampling");
+  expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.depth = {0, 1}; }, "2 levels");
+}
+
+}  // namespace
+}  // namespace diffit
