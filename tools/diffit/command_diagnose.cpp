@@ -59,7 +59,7 @@ LabelledFeatures features_of(const std::string& path, const char* option, const 
                count);
   std::vector<at::Tensor> features;
   std::int64_t done = 0;
-  for_each_batch(*source, 64, count, [&](const at::Tensor& pictures) {
+  for_each_batch(*source, 64, count, [&](const at::Tensor& pictures, std::int64_t) {
     features.push_back(network.extract(pictures).pooled);
     done += pictures.size(0);
     line.show(fmt::format("{}: features of {}/{} pictures", path, done, count));
