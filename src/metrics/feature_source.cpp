@@ -52,6 +52,7 @@ class Feeder {
   std::shared_ptr<Slot> next() {
     std::unique_lock lock(mutex_);
     open_slots();
+    changed_.notify_all();  // threads that began before there was a slot wait for it
     const std::shared_ptr<Slot> slot = slots_.front();
     while (threads_.empty() && slot->left > 0) take_one(lock);
     changed_.wait(lock, [&] { return slot->left == 0; });
