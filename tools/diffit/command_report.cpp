@@ -71,12 +71,8 @@ RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, cons
 }
 
 void check_outputs(const ReportOptions& options) {
-  const fs::path out = options.out;
-  const std::string extension = out.extension().string();
-  DIFFIT_CHECK(extension == ".html" || extension == ".htm", "-o {}: wanted a file x.html", options.out);
+  check_page_path(options.out);
   std::error_code none;
-  const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
-  DIFFIT_CHECK(fs::is_directory(folder, none), "-o {}: there is no folder {}", options.out, folder.string());
   DIFFIT_CHECK(
       options.plots.empty() || !fs::exists(options.plots, none) || fs::is_directory(options.plots, none),
       "--plots {}: wanted a folder, it is a file", options.plots);
@@ -131,6 +127,16 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
 }
 
 }  // namespace
+
+void check_page_path(const std::string& path) {
+  if (path.empty()) return;
+  const fs::path out = path;
+  const std::string extension = out.extension().string();
+  DIFFIT_CHECK(extension == ".html" || extension == ".htm", "-o {}: wanted a file x.html", path);
+  std::error_code none;
+  const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
+  DIFFIT_CHECK(fs::is_directory(folder, none), "-o {}: there is no folder {}", path, folder.string());
+}
 
 void add_report_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<ReportOptions>();
