@@ -60,7 +60,7 @@ Page robustness_page(const std::string& model, const RobustnessRequest& request,
   for (const double sigma : request.sigmas)
     table.columns.push_back({fmt::format("error, sigma {:.3g}", sigma)});
   for (const SetScores& set : sets) {
-    std::vector<Cell> row{words(set.name), number(static_cast<double>(set.size()), 6)};
+    std::vector<Cell> row{words(set.name), words(std::to_string(set.size()))};
     if (bits) {
       const MeanInterval m = mean_interval(set.bits);
       row.push_back(number(m.mean, 4, m.low, m.high));
