@@ -2,6 +2,8 @@
 #include <csignal>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "io/weights_file.h"
 #include "report/render.h"
 #include "report/run_page.h"
 #include "tools/diffit/machine.h"
