@@ -22,7 +22,7 @@ struct Share {
   double value = 0, low = 0, high = 0;
   double expected = 0;  // by construction, of pictures that are nothing but another draw
   double distance = 0;  // below which a picture counts
-  at::Tensor counts;    // [N] bool
+  at::Tensor counts = {};  // [N] bool
 };
 
 /// How large a share of real pictures is called a duplicate or a copy, by construction.

@@ -33,7 +33,7 @@ struct Signature {
   double expected = 0;                  // of a model that is as it should be
   double threshold = 0;                 // raised where the interval lies beyond it
   bool raised = false;
-  std::string measure, reason;  // what the value is; why that threshold, what it hints at
+  std::string measure = {}, reason = {};  // what the value is; why that threshold, what it hints at
 };
 
 /// Error above that of the linear denoiser at some level; error above the rival's at some level.
@@ -45,8 +45,8 @@ Signature signature_of_diversity(const std::vector<ClassDiversity>& classes);
 
 struct Diagnosis {
   std::string model, data, against;
-  std::vector<LevelError> levels;
-  std::vector<Signature> signatures;
+  std::vector<LevelError> levels = {};
+  std::vector<Signature> signatures = {};
 };
 
 Json as_json(const Diagnosis& diagnosis);

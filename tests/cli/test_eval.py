@@ -1,9 +1,11 @@
 """diffit eval: figures against numpy's float64, references of ADM and EDM, warnings, what must be refused."""
 
-import numpy as np
-import pytest
+import json
+
 import figures
 import formats
+import numpy as np
+import pytest
 from conftest import GOLDEN, refused, run
 
 ALL = ["fid", "sfid", "is", "precision", "recall", "kid"]
@@ -152,8 +154,6 @@ def test_a_reference_of_something_else_is_refused(inception, two_sets, measured,
     def with_info(old, new):
         return np.frombuffer(bytes(b["diffit"]).replace(old, new), np.uint8)
 
-    import json
-
     info = json.loads(bytes(b["diffit"]))
     other = "0" * 16
     against("network", other, "diffit stats", diffit=with_info(info["identity"].encode(), other.encode()))
@@ -165,3 +165,95 @@ def test_a_reference_of_something_else_is_refused(inception, two_sets, measured,
     against("skew", "symmetric", sigma=np.triu(b["sigma"]))
     refused("eval", two_sets[0], tmp_path / "nowhere.npz", "--features", inception, mentions=["nowhere.npz"])
     refused("eval", two_sets[0], measured[1], "--features", "fashoin-mnist", mentions=["fashion-mnist"])
+
+
+# ---- a network that is not Inception, and evaluation while training
+
+
+@pytest.fixture(scope="module")
+def quarters(tmp_path_factory, small_data):
+    """A classifier barely trained: its features are as good as any for what is asked here."""
+    folder = tmp_path_factory.mktemp("quarters")
+    (folder / "quarters.toml").write_text(
+        '[model]\nmodel = "classifier"\nname = "Quarters"\nchannels = [8, 16]\nnorm_groups = 2\n'
+        '[train]\nimages = 64\nbatch = 16\ndtype = "f32"\n[ema]\nhalf_life_images = 16\npower = []\n')
+    run("train", folder / "quarters.toml", "--data", small_data, "--out", folder / "run")
+    return folder / "run/snapshot-000000064-ema.safetensors"
+
+
+def test_a_distance_by_another_network_is_never_called_fid(quarters, small_data, tmp_path):
+    pictures, _ = formats.read_edm_zip(small_data)
+    np.savez(tmp_path / "dim.npz", arr_0=(pictures[:120, :, :, None] * 0.7).astype(np.uint8))
+    told = run("eval", tmp_path / "dim.npz", small_data, "--features", quarters, "--extrapolate", "--json").json
+    assert [key for key in told if key in (*ALL, "fd_quarters")] == ["fd_quarters", "is", "precision", "recall", "kid"]
+    assert told["network"]["name"] == "Quarters" and "infinity" in told["details"]["fd_quarters"]
+    asked = run("eval", tmp_path / "dim.npz", small_data, "--features", quarters, "--metrics", "fid")
+    assert "FD-Quarters" in asked.out and "FID" not in asked.out
+    assert "diffit stats" in asked.err  # a reference of pictures is measured anew each time, and that is said
+    refused("eval", tmp_path / "dim.npz", small_data, "--features", quarters, "--metrics", "sfid", mentions=["Quarters"])
+    run("stats", small_data, "-o", tmp_path / "ref.npz", "--features", quarters)
+    stored = run("eval", tmp_path / "dim.npz", tmp_path / "ref.npz", "--features", quarters, "--json").json
+    for key in ("fd_quarters", "precision", "recall", "kid"):
+        assert stored[key] == pytest.approx(told[key], rel=1e-6, abs=1e-9), key
+
+
+def test_a_collapsed_set_loses_recall_and_a_noisy_one_precision(quarters, small_data, tmp_path):
+    pictures, _ = formats.read_edm_zip(small_data)
+    rng = np.random.default_rng(5)
+    few = pictures[rng.integers(0, 3, 200)].astype(int) + rng.integers(-1, 2, (200, 16, 16))
+    sets = {"collapsed": np.clip(few, 0, 255), "noisy": np.where(rng.random(pictures.shape) < 0.5, pictures,
+                                                                 rng.integers(0, 256, pictures.shape))}
+    told = {}
+    for name, made in sets.items():
+        np.savez(tmp_path / f"{name}.npz", arr_0=made.astype(np.uint8)[..., None])
+        told[name] = run("eval", tmp_path / f"{name}.npz", small_data, "--features", quarters, "--metrics",
+                         "fid,precision,recall", "--json").json
+    assert told["collapsed"]["precision"] > 0.9 and told["collapsed"]["recall"] < 0.3
+    assert told["noisy"]["precision"] < 0.5
+    floor = run("eval", small_data, small_data, "--features", quarters, "--metrics", "fid", "--json").json["fd_quarters"]
+    assert told["noisy"]["fd_quarters"] > floor + 1e-3 and told["collapsed"]["fd_quarters"] > floor + 1e-3
+
+
+def evaluations(folder):
+    rows = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    return {row["images"]: row["eval"] for row in rows if "eval" in row}
+
+
+def test_evaluation_while_training_changes_no_bit_and_resumes(quarters, small_data, tmp_path):
+    def train(folder, images, *options):
+        run("train", "smoke", "--data", small_data, "--out", tmp_path / folder, "--set", "train.batch=8", "--set",
+            "train.dtype=f32", "--set", f"train.images={images}", "--set", "train.snapshot_images=32", *options)
+
+    scored = ["--set", "train.eval_images=32", "--set", f'eval.features="{quarters}"', "--set", "eval.pictures=24",
+              "--set", "eval.steps=3", "--set", 'eval.metrics="fid,precision"']
+    train("plain", 64)
+    train("whole", 64, *scored)
+    train("parts", 48, *scored)
+    train("parts", 64, *scored, "--resume")
+    whole, parts = evaluations(tmp_path / "whole"), evaluations(tmp_path / "parts")
+    assert list(whole) == [32, 64] and list(parts) == [32, 48, 64]
+    assert whole[32] == parts[32] and whole[64] == parts[64]
+    assert set(whole[64]) == {"fd_quarters", "precision"} and evaluations(tmp_path / "plain") == {}
+    for name in ("snapshot-000000064.safetensors", "snapshot-000000064-ema.safetensors"):
+        bits = [formats.read_safetensors(tmp_path / folder / name)[0] for folder in ("plain", "whole", "parts")]
+        for other in bits[1:]:
+            assert all(np.array_equal(bits[0][key], other[key]) for key in bits[0]), name
+    (events,) = (tmp_path / "whole").glob("events*")
+    tags = [(step, tag) for step, tag, _ in formats.read_events(events)]
+    assert (64, "eval/fd_quarters") in tags and (32, "eval/precision") in tags
+
+
+def test_evaluation_while_training_is_checked_before_it_starts(quarters, small_data, tmp_path):
+    def refuses(*options, mentions):
+        sets = [part for option in options for part in ("--set", option)]
+        refused("train", "smoke", "--data", small_data, "--out", tmp_path / "run", "--set", "train.eval_images=32", *sets,
+                mentions=mentions)
+        assert not (tmp_path / "run").exists()
+
+    refuses(mentions=["eval.features"])
+    refuses('eval.features="nowhere"', mentions=["nowhere"])
+    refuses(f'eval.features="{quarters}"', 'eval.metrics="fit"', mentions=["fid"])
+    refuses(f'eval.features="{quarters}"', 'eval.metrics="sfid"', mentions=["sfid"])
+    refuses(f'eval.features="{quarters}"', 'eval.reference="nowhere.npz"', mentions=["nowhere.npz"])
+    formats.edm_zip(tmp_path / "small.zip", np.zeros((4, 8, 8), np.uint8))
+    refuses(f'eval.features="{quarters}"', f'eval.reference="{tmp_path / "small.zip"}"', mentions=["8 x 8", "16 x 16"])

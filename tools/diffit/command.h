@@ -43,6 +43,7 @@ void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
 void add_stats_command(CLI::App& app, CommonOptions& common);
 void add_eval_command(CLI::App& app, CommonOptions& common);
+void add_diagnose_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
 void add_report_command(CLI::App& app, CommonOptions& common);
 

@@ -83,7 +83,10 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
     return bench_scores(scores, common);
   }
   if (options.config == "features") {
-    FeaturesBenchOptions features{.size = options.size, .rounds = options.rounds, .seconds = options.seconds};
+    FeaturesBenchOptions features;
+    features.size = options.size;
+    features.rounds = options.rounds;
+    features.seconds = options.seconds;
     features.network = options.features;
     if (options.batch > 0) features.batch = options.batch;
     return bench_features(features, machine, common);

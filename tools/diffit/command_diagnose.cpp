@@ -1,4 +1,5 @@
 // diffit diagnose: known ways in which such a model fails, as measures with thresholds.
+#include <limits>
 #include <memory>
 
 #include "analysis/collapse.h"
@@ -6,6 +7,7 @@
 #include "analysis/noise_error.h"
 #include "analysis/robustness.h"
 #include "base/error.h"
+#include "metrics/feature_network.h"
 #include "metrics/feature_source.h"
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
@@ -59,12 +61,17 @@ LabelledFeatures features_of(const std::string& path, const char* option, const 
                count);
   std::vector<at::Tensor> features;
   std::int64_t done = 0;
-  for_each_batch(*source, 64, count, [&](const at::Tensor& pictures) {
+  for_each_batch(*source, 64, count, [&](const at::Tensor& pictures, std::int64_t) {
     features.push_back(network.extract(pictures).pooled);
     done += pictures.size(0);
     line.show(fmt::format("{}: features of {}/{} pictures", path, done, count));
   });
-  return {at::cat(features), source_labels(path, count)};
+  at::Tensor labels;
+  if (const PictureSource& set = source->pictures(); set.classes() > 0) {
+    labels = at::empty({count}, at::kLong);
+    for (std::int64_t i = 0; i < count; ++i) labels[i] = set.label(i);
+  }
+  return {at::cat(features), labels};
 }
 
 std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const Machine& machine,

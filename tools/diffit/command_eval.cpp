@@ -5,6 +5,7 @@
 #include "metrics/evaluate.h"
 #include "tools/diffit/feature_side.h"
 #include "tools/diffit/machine.h"
+#include "tools/diffit/robustness.h"
 
 namespace diffit {
 namespace {
@@ -14,6 +15,7 @@ struct EvalOptions {
   std::int64_t batch = 0, limit = 0, bootstrap = 1000, seed = 0;
   double confidence = 0.95;
   bool no_intervals = false, half = false, extrapolate = false;
+  RobustnessOptions robustness;
 };
 
 std::string numbers_of(const Figure& f) {
@@ -152,19 +154,15 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
       add_command(app, common, "eval",
                   "FID and its kin of samples against a reference, with intervals and what to beware of");
   const auto o = std::make_shared<EvalOptions>();
-  command
-      ->add_option("SAMPLES", o->samples, "npz (arr_0), zip, folder of pictures, or statistics (mu, sigma)")
-      ->required();
-  command
-      ->add_option("REF", o->reference,
-                   "statistics: of diffit stats, ADM (mu, sigma, mu_s, sigma_s, arr_0) or EDM; or pictures")
-      ->required();
-  command
-      ->add_option(
-          "--features", o->features,
-          "feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names (.safetensors, .pth), or "
-          "a bundled one by name")
-      ->required();
+  command->add_option("SAMPLES", o->samples,
+                      "npz (arr_0), zip, folder of pictures, or statistics (mu, sigma)");
+  command->add_option(
+      "REF", o->reference,
+      "statistics: of diffit stats, ADM (mu, sigma, mu_s, sigma_s, arr_0) or EDM; or pictures");
+  command->add_option(
+      "--features", o->features,
+      "feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names (.safetensors, .pth), or "
+      "a bundled one by name");
   command->add_option(
       "--metrics", o->metrics,
       "of fid, sfid, is, precision, recall, kid; default: all that network and reference can give");
@@ -180,7 +178,7 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
                     "the Frechet distance to infinitely many samples too (Chong and Forsyth 2020)");
   command->add_flag("--fp16-neighbours", o->half,
                     "precision and recall from float16 distances, as ADM's evaluator");
-  command->add_option("--seed", o->seed, "of resamples and subsets")
+  command->add_option("--seed", o->seed, "of resamples, subsets and noise")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{9000000000000000}))
       ->capture_default_str();
   command->add_option("--limit", o->limit, "the first so many SAMPLES alone; 0: all")
@@ -193,8 +191,23 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
       "\nExamples:\n"
       "  diffit eval samples.npz VIRTUAL_imagenet256_labeled.npz --features "
       "pt_inception-2015-12-05-6726825d.pth\n"
-      "  diffit eval samples.npz test.zip --features fashion-net --metrics fid,precision,recall");
-  command->callback([&common, o] { run_eval(common, *o); });
+      "  diffit eval samples.npz test.zip --features fashion-net --metrics fid,precision,recall\n"
+      "  diffit eval -m fashion-mnist --robustness t10k-images-idx3-ubyte.gz train-images-idx3-ubyte.gz");
+  add_robustness_options(*command, o->robustness);
+  command->callback([&common, o] {
+    if (!o->robustness.sets.empty()) {
+      DIFFIT_CHECK(
+          o->samples.empty() && o->features.empty(),
+          "--robustness: measures a model on pictures; it takes neither SAMPLES, REF nor --features");
+      o->robustness.seed = o->seed;
+      return run_robustness(o->robustness, common);
+    }
+    DIFFIT_CHECK(
+        !o->samples.empty() && !o->reference.empty() && !o->features.empty(),
+        "wanted SAMPLES, REF and --features FILE; or --robustness DATA... with -m MODEL (see diffit eval "
+        "--help)");
+    run_eval(common, *o);
+  });
 }
 
 }  // namespace diffit

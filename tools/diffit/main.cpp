@@ -139,6 +139,7 @@ int run(int argc, char** argv) {
   add_vae_command(app, common);
   add_stats_command(app, common);
   add_eval_command(app, common);
+  add_diagnose_command(app, common);
   add_ema_command(app, common);
   add_convert_command(app, common);
   add_info_command(app, common);

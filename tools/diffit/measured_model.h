@@ -14,13 +14,13 @@
 namespace diffit {
 
 struct MeasuredModel {
-  std::string name;
+  std::string name = {};
   Denoiser denoise;  // without a class; float64 in and out; differentiable; owns what it needs
   /// pictures [N, R, R, C] uint8 -> [N, c, h, w] float32 as the model sees them: x / 127.5 - 1, or latents.
-  std::function<at::Tensor(const at::Tensor& pictures)> inputs;
+  std::function<at::Tensor(const at::Tensor& pictures)> inputs = {};
   std::int64_t resolution = 0, channels = 0;  // of pictures
   bool latent = false;
-  std::vector<double> schedule;  // rising: the noise levels that it knows; empty: all
+  std::vector<double> schedule = {};  // rising: the noise levels that it knows; empty: all
 
   /// The nearest levels that it knows, in the same order, each once.
   std::vector<double> known(const std::vector<double>& sigmas) const;
