@@ -40,6 +40,8 @@ void add_ema_command(CLI::App& app, CommonOptions& common);
 void add_convert_command(CLI::App& app, CommonOptions& common);
 void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
+void add_ablate_command(CLI::App& app, CommonOptions& common);
+void add_explain_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit

@@ -1,26 +1,14 @@
-#include <csignal>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/stop.h"
 #include "train/plan.h"
 #include "train/run.h"
 
 namespace diffit {
 
 namespace {
-
-std::atomic<bool> stop_wanted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-/// The first signal asks for a clean end, a second one ends at once.
-extern "C" void on_signal(int signal) {
-  if (stop_wanted.exchange(true)) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-}
 
 struct TrainOptions {
   std::string config, data, out;
@@ -121,11 +109,9 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
     return;
   }
 
-  TrainingRequest request{recipe,         data,          options.out, options.resume,
-                          machine.device, machine.dtype, &stop_wanted};
+  TrainingRequest request{recipe,         data,          options.out,      options.resume,
+                          machine.device, machine.dtype, &watch_for_stop()};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
   ProgressLine line(common);
   line.say(fmt::format(
       "{} parameters, {} pictures, {} images to {}",

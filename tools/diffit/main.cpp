@@ -119,6 +119,7 @@ int run(int argc, char** argv) {
   add_vae_command(app, common);
   add_ema_command(app, common);
   add_convert_command(app, common);
+  add_ablate_command(app, common);
   add_info_command(app, common);
   add_bench_command(app, common);
   if (argc == 1) {
