@@ -48,6 +48,8 @@ void add_bench_command(CLI::App& app, CommonOptions& common);
 void add_stats_command(CLI::App& app, CommonOptions& common);
 void add_eval_command(CLI::App& app, CommonOptions& common);
 void add_diagnose_command(CLI::App& app, CommonOptions& common);
+void add_ablate_command(CLI::App& app, CommonOptions& common);
+void add_explain_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
 void add_report_command(CLI::App& app, CommonOptions& common);
 
