@@ -27,7 +27,7 @@ std::vector<LevelError> level_errors(const DiagnoseOptions& options, const Machi
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const MeasuredPictures set = read_measured(options.data, model, options.pictures, seed);
-  const std::vector<double> sigmas = model.known(noise_levels(0.02, 50, options.levels));
+  const std::vector<double> sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels));
   const at::Tensor y = model.inputs(set.pictures);
   ProgressLine line(common);
   const auto errors_of = [&](const MeasuredModel& which) {
@@ -134,7 +134,7 @@ void add_diagnose_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--pictures", o->pictures, "of --data that the error is measured on")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50")
+  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000}))
       ->capture_default_str();
   command->add_option("--limit", o->limit, "most pictures of --samples and --data that are compared")
