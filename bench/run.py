@@ -5,6 +5,8 @@
     ./dev bench --configs fashion-mnist --rounds 9
     ./dev bench --configs latent-256 --depth 28   the released DiffiT-XL/2 whole, one guided evaluation (batch 2)
     ./dev bench --configs sample-256 --depth 28   seconds a picture of it, sampled with guidance as released
+    ./dev bench --configs features                Inception's features of pictures, against pytorch-fid and torch-fidelity
+    ./dev bench --configs scores                  precision and recall, Frechet distance, against torch-fidelity
     ./dev bench --markdown docs/speed.md          the table with machine and commit, for the docs
 
 A round runs both programs for a few seconds, one after the other; the ratio is taken within the round, so that a machine
@@ -35,9 +37,13 @@ SAMPLE = {"sample-256": {"ddpm-250": ["--preset", "diffit-256"],
                                         "--guidance-schedule", "power-cosine:4"],
                          "unipc-12": ["--sampler", "unipc", "--steps", "12", "--guidance", "4.4",
                                       "--guidance-schedule", "power-cosine:4"]}}
+# Metrics on random features, against torch-fidelity.
+SCORES = {"scores": ["precision-recall", "frechet"]}
+# Inception's features of random pictures of that side.
+FEATURES = {"features": [f"{rival}-{size}" for rival in ("pytorch-fid", "torch-fidelity") for size in (32, 256)]}
 LATENT_MODEL = {"patch": 2, "hidden": 1152, "heads": 16, "mlp_ratio": 4.0, "classes": 1000, "in_channels": 4}
-WHAT = ["train", "forward", "attention", *SAMPLE["sample-256"]]
-LINE = "{:<15}{:<12}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}"
+WHAT = ["train", "forward", "attention", *SAMPLE["sample-256"], *SCORES["scores"], *FEATURES["features"]]
+LINE = "{:<15}{:<19}{:<6}{:>13}{:>22}{:>8}{:>9}{:>9}{:>7}"
 MODEL_KEYS = ["resolution", "channels", "depth", "window", "head_dim", "mlp_ratio", "classes", "in_channels"]
 OPEN = {"resolution": 32, "classes": 0, "in_channels": 3, "window": 4, "head_dim": 32, "mlp_ratio": 4.0}
 
@@ -101,6 +107,26 @@ def sampled_rates(args, config, what, dtype, folder):
     return pairs, []
 
 
+def scored_rates(args, what):
+    """Pairs of evaluations a second."""
+    common = ["--what", what, "--threads", str(args.threads)]
+    ours = [str(args.diffit), "bench", "scores", *common, "--rounds", "1", "--json"]
+    theirs = [str(args.python), str(ROOT / "bench/rivals/measure_scores.py"), *common]
+    return [(1 / run(ours)["median"], 1 / run(theirs)["seconds"]) for _ in range(args.rounds)], []
+
+
+def feature_rates(args, what, dtype, folder):
+    """Pairs of pictures a second. The rival computes in float32."""
+    network, size = what.rsplit("-", 1)
+    rival, weights = [str(args.python), str(ROOT / "bench/rivals/measure_features.py")], Path(folder) / "inception.safetensors"
+    if not weights.exists():
+        subprocess.run([*rival, "--write", str(weights)], check=True)
+    common = ["--size", size, "--batch", str(args.batch or 50), "--seconds", str(args.seconds), "--threads", str(args.threads)]
+    ours = [str(args.diffit), "bench", "features", "--features", str(weights), *common, "--dtype", dtype, "--rounds", "1", "--json"]
+    theirs = [*rival, "--network", network, *common]
+    return [(run(ours)["median"], run(theirs)["pictures_per_second"]) for _ in range(args.rounds)], []
+
+
 def machine():
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -116,6 +142,10 @@ def measure(args, config, what, dtype, folder):
         return latent_rates(args, config, what, dtype)
     if config in SAMPLE:
         return sampled_rates(args, config, what, dtype, folder)
+    if config in SCORES:
+        return scored_rates(args, what)
+    if config in FEATURES:
+        return feature_rates(args, what, dtype, folder)
     return rates(args, config, what, dtype), []
 
 
@@ -126,7 +156,7 @@ def figure(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configs", nargs="+", default=[*CONFIGS, *LATENT],
-                        choices=[*CONFIGS, *LATENT, *SAMPLE])
+                        choices=[*CONFIGS, *LATENT, *SAMPLE, *SCORES, *FEATURES])
     parser.add_argument("--what", nargs="+", default=[*WHAT], choices=WHAT)
     parser.add_argument("--depth", type=int, default=4, help="blocks of latent models; the released ones have 28")
     parser.add_argument("--dtypes", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
@@ -149,11 +179,11 @@ def main():
     print(f"{machine()}; {args.threads} threads, {args.rounds} rounds", flush=True)
     print(LINE.format(*head), flush=True)
     rows, figures = [], []
-    wanted = {**dict.fromkeys(CONFIGS, ["train", "forward"]), **LATENT_WHAT, **SAMPLE}
+    wanted = {**dict.fromkeys(CONFIGS, ["train", "forward"]), **LATENT_WHAT, **SAMPLE, **SCORES, **FEATURES}
     cases = itertools.product(args.configs, args.what, args.dtypes)
     with tempfile.TemporaryDirectory() as folder:
         for config, what, dtype in cases:
-            if what not in wanted[config]:
+            if what not in wanted[config] or (config in SCORES and dtype != "f32"):
                 continue
             pairs, shares = measure(args, config, what, dtype, folder)
             ratios = [ours / theirs for ours, theirs in pairs if theirs]

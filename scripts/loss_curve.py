@@ -22,7 +22,7 @@ def main():
     args = parser.parse_args()
     figure, axes = plt.subplots(figsize=(5, 2.6), layout="constrained")
     for path in args.stats:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [row for row in map(json.loads, path.read_text().splitlines()) if "loss" in row]
         kimg = [row["images"] / 1000 for row in rows]
         label = path.name.removesuffix(".jsonl").removesuffix(".stats") if len(args.stats) > 1 else None
         axes.plot(kimg, [row["loss"] for row in rows], linewidth=0.9, label=label)

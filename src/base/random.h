@@ -50,9 +50,12 @@ enum class Purpose : std::uint16_t {
   initial_weights = 7,  // of parameter `counter`
   classes = 8,          // random class of a sampled picture, seed = the picture's own
   test = 9,
-  posterior = 10,  // of an autoencoder, of training image `counter`
-  bootstrap = 20,  // resample `counter` of a set of pictures
-  subset = 21,     // subset `counter` of a set of pictures
+  posterior = 10,         // of an autoencoder, of training image `counter`
+  bootstrap = 20,         // resample `counter` of a set of pictures
+  subset = 21,            // subset `counter` of a set of pictures
+  evaluation_noise = 30,  // of evaluated picture `counter`
+  probe = 31,             // Hutchinson's, of evaluated picture `counter`
+  corruption = 32,        // of evaluated picture `counter`
 };
 
 constexpr std::uint64_t stream_of(Purpose purpose, std::uint64_t counter = 0) {

@@ -38,14 +38,15 @@ std::unique_ptr<PictureSource> open_source(const fs::path& path) {
   DIFFIT_CHECK(fs::is_regular_file(status), "{}: wanted a data set as a file or folder, got neither",
                path.string());
   const std::string start = first_bytes(path);
-  if (start.starts_with("PK")) return detail::open_zip(path);
+  if (start.starts_with("PK")) return detail::is_npz(path) ? detail::open_npz(path) : detail::open_zip(path);
   if (is_cifar(path)) return detail::open_cifar(path);
   if (start.starts_with(std::string("\0\0", 2)) || start.starts_with("\x1f\x8b"))
     return detail::open_idx(path);
   DIFFIT_CHECK(path.extension() != ".zip",
                "{}: wanted a zip of pictures, got a file that is no zip; is it whole?", path.string());
   reject(
-      "{}: wanted a zip of pictures, an IDX(.gz) images file, CIFAR binary or a folder of pictures, got "
+      "{}: wanted a zip of pictures, an .npz, an IDX(.gz) images file, CIFAR binary or a folder of pictures, "
+      "got "
       "something else",
       path.string());
 }

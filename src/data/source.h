@@ -29,7 +29,8 @@ class PictureSource {
   virtual std::string name(std::int64_t index) const = 0;
 };
 
-/// Opens what `path` is, by content and name: an EDM zip (or any zip of pictures), an IDX(.gz) images file
+/// Opens what `path` is, by content and name: an EDM zip (or any zip of pictures), an .npz of
+/// pictures (arr_0 uint8 [N, H, W, C], arr_1 labels), an IDX(.gz) images file
 /// with its labels beside it, CIFAR binary, or a folder of pictures (dataset.json, else class = top-level
 /// folder where there is more than one). Error(invalid) says what was wanted where it is none of these or has
 /// no picture.

@@ -14,6 +14,12 @@ namespace diffit::detail {
 std::unique_ptr<PictureSource> open_idx(const fs::path& images);
 std::unique_ptr<PictureSource> open_cifar(const fs::path& path);
 std::unique_ptr<PictureSource> open_zip(const fs::path& path);
+/// arr_0 uint8 [N, H, W, C] or [N, H, W], arr_1 (where there is one) whole numbers [N]. Stored pictures are
+/// read where they lie; packed ones are unpacked to a ScratchFile. Either is read to its end at once, for the
+/// checksum.
+std::unique_ptr<PictureSource> open_npz(const fs::path& path);
+/// Whether a zip archive is one of arrays, by its name or, where that does not tell, by its content.
+bool is_npz(const fs::path& path);
 std::unique_ptr<PictureSource> open_folder(const fs::path& path);
 
 /// The name of picture `index` in the layout of EDM's data sets: "00012/img00012345.png".

@@ -12,11 +12,16 @@ Rounding rounding_named(const std::string& name, const std::string& option) {
   reject("{}: wanted nearest or truncate, got '{}'", option, name);
 }
 
-std::vector<Picture> to_pictures(const at::Tensor& samples, Rounding rounding) {
+at::Tensor to_pixels(const at::Tensor& samples, Rounding rounding) {
   const std::int64_t channels = samples.size(1);
   if (channels != 1 && channels != 3) fail("pictures have 1 or 3 channels, the samples have {}", channels);
   const at::Tensor levels = rounding == Rounding::nearest ? samples * 127.5 + 128 : (samples + 1) * 127.5;
-  const at::Tensor pixels = levels.clamp(0, 255).to(at::kByte).permute({0, 2, 3, 1}).contiguous();
+  return levels.clamp(0, 255).to(at::kByte).permute({0, 2, 3, 1}).contiguous();
+}
+
+std::vector<Picture> to_pictures(const at::Tensor& samples, Rounding rounding) {
+  const std::int64_t channels = samples.size(1);
+  const at::Tensor pixels = to_pixels(samples, rounding);
   const auto bytes = static_cast<std::size_t>(pixels.numel() / samples.size(0));
   std::vector<Picture> pictures;
   for (std::int64_t i = 0; i < samples.size(0); ++i) {

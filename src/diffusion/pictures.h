@@ -18,7 +18,9 @@ enum class Rounding {
 /// "nearest" or "truncate"; Error(invalid) otherwise, naming `option`.
 Rounding rounding_named(const std::string& name, const std::string& option);
 
-/// samples [N, C, H, W] float32 on the CPU in [-1, 1], C 1 or 3 -> N pictures.
+/// samples [N, C, H, W] float32 in [-1, 1], C 1 or 3 -> [N, H, W, C] uint8.
+at::Tensor to_pixels(const at::Tensor& samples, Rounding rounding = Rounding::nearest);
+/// The same on the CPU as N pictures.
 std::vector<Picture> to_pictures(const at::Tensor& samples, Rounding rounding = Rounding::nearest);
 
 }  // namespace diffit

@@ -5,8 +5,11 @@
 
 #include "base/bundled.h"
 #include "base/error.h"
+#include "kernels/autocast.h"
 #include "kernels/pch.h"
+#include "nn/identity.h"
 #include "nn/inception.h"
+#include "train/classifier_file.h"
 
 namespace diffit {
 
@@ -47,10 +50,64 @@ class InceptionNetwork : public FeatureNetwork {
   FeatureInfo info_;
 };
 
+class ClassifierNetwork : public FeatureNetwork {
+ public:
+  ClassifierNetwork(const WeightsFile& file, at::Device device, at::ScalarType dtype)
+      : network_(load_classifier(file, device)),
+        device_(device),
+        dtype_(dtype),
+        info_{.name = network_.config().name,
+              .identity = identity_of(network_.parameters()),
+              .width = network_.config().width(),
+              .classes = network_.config().classes} {}
+
+  const FeatureInfo& info() const override { return info_; }
+
+  Features extract(const at::Tensor& pictures) const override {
+    const at::NoGradGuard no_grad;
+    const at::Tensor x = (framed(pictures).to(at::kFloat) / 127.5 - 1).to(device_);
+    const Autocast autocast(device_.type(), dtype_);
+    const Classified y = network_(x);
+    return {y.features.to(at::kCPU), {}, y.logits.softmax(1).to(at::kCPU)};
+  }
+
+ private:
+  /// As data/fit.h's fitted() with Crop::none: an odd pixel goes right and below.
+  at::Tensor framed(const at::Tensor& pictures) const {
+    const ClassifierConfig& c = network_.config();
+    const std::int64_t side = c.resolution;
+    const bool pixels = pictures.dim() == 4 && pictures.scalar_type() == at::kByte && pictures.is_cpu();
+    DIFFIT_CHECK(pixels && (pictures.size(3) == c.in_channels || pictures.size(3) == 1),
+                 "{} takes {} pictures, [B, H, W, {}] of bytes, got [{}] of {}", c.name,
+                 c.in_channels == 1 ? "grey" : "RGB", c.in_channels, fmt::join(pictures.sizes(), ", "),
+                 at::toString(pictures.scalar_type()));
+    const std::int64_t height = pictures.size(1), width = pictures.size(2);
+    DIFFIT_CHECK(
+        height <= side && width <= side,
+        "{} takes pictures of {} x {} or smaller, got {} x {}; bring them to that size by diffit data "
+        "convert --size {}",
+        c.name, side, side, width, height, side);
+    const at::Tensor all = pictures.expand({-1, -1, -1, c.in_channels});
+    if (height == side && width == side) return all;
+    const std::int64_t left = (side - width) / 2, top = (side - height) / 2;
+    return at::constant_pad_nd(all, {0, 0, left, side - width - left, top, side - height - top}, 0);
+  }
+
+  Classifier network_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  FeatureInfo info_;
+};
+
 }  // namespace
+
+bool holds_feature_network(const WeightsFile& file) {
+  return holds_classifier(file) || Inception::is_named_so(file.tensors());
+}
 
 std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at::Device device,
                                                      at::ScalarType dtype) {
+  if (holds_classifier(file)) return std::make_unique<ClassifierNetwork>(file, device, dtype);
   DIFFIT_CHECK(
       Inception::is_named_so(file.tensors()),
       "{}: wanted a feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names "

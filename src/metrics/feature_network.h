@@ -41,10 +41,14 @@ class FeatureNetwork {
   virtual Features extract(const at::Tensor& pictures) const = 0;
 };
 
-/// The network in this file, told by the configuration in its metadata, or by the names of its tensors:
-/// Inception-v3 of 2015-12-05 under pytorch-fid's names (nn/inception.h). Error(invalid) lists every tensor
-/// that does not fit, and says what is wanted where it is neither. dtype: of convolutions, float32 (what
-/// figures are published in) or bfloat16.
+/// Whether make_feature_network knows what is in the file.
+bool holds_feature_network(const WeightsFile& file);
+
+/// The network in this file: a classifier of ours, which its metadata tells (nn/classifier.h; pictures of its
+/// size or smaller, which are framed with zeros), or Inception-v3 of 2015-12-05, which is told by
+/// pytorch-fid's names (nn/inception.h; pictures of any size). Error(invalid) lists every tensor that does
+/// not fit, and says what is wanted where it is neither. dtype: of convolutions, float32 (what figures are
+/// published in) or bfloat16.
 std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at::Device device,
                                                      at::ScalarType dtype);
 

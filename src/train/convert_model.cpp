@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "io/convert_dtype.h"
 #include "io/safetensors.h"
+#include "train/classifier_file.h"
 #include "train/model_file.h"
 
 namespace diffit {
@@ -27,7 +28,7 @@ ConvertReport convert_model(const WeightsFile& source, const fs::path& destinati
   metadata.erase(kStateKey);  // what is written is no state to resume from
   metadata["format"] = "pt";
   if (metadata.contains(kConfigKey)) {
-    config_of(source);
+    if (!holds_classifier(source)) config_of(source);
     report.config = "stated";
   } else if (const auto config = inferred_config(source)) {
     metadata[kConfigKey] = write_model_config(*config).dump();

@@ -6,7 +6,7 @@
 #include "diffusion/pictures.h"
 #include "kernels/autocast.h"
 #include "train/model_file.h"
-#include "train/objective.h"
+#include "train/picture_objective.h"
 
 namespace diffit {
 
@@ -31,25 +31,17 @@ struct TrainingNoise {
   }
 };
 
-class ImageObjective : public Objective {
+class ImageObjective : public PictureObjective {
  public:
   ImageObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
                  at::ScalarType dtype)
-      : recipe_(recipe),
-        dataset_(std::move(dataset)),
-        device_(device),
-        dtype_(dtype),
+      : PictureObjective(recipe, std::move(dataset), device, dtype),
         model_(std::get<ImageConfig>(read_model_config(recipe_.model, "model"))) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
   }
 
   const ParameterList& parameters() const override { return model_.parameters(); }
-
-  void seek(std::int64_t images) override {
-    next_image_ = images;
-    loader_.reset();
-  }
 
   at::Tensor loss() override {
     const ImageConfig& config = model_.config();
@@ -70,8 +62,7 @@ class ImageObjective : public Objective {
           at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat)
               .to(device_);
     }
-    const at::Tensor y =
-        at::from_blob(const_cast<float*>(batch.pictures.data()), shape, at::kFloat).to(device_);
+    const at::Tensor y = pictures_of(batch);
     const RawNetwork network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
       const Autocast autocast(device_.type(), dtype_);
       return model_(x, c_noise, condition);
@@ -80,20 +71,22 @@ class ImageObjective : public Objective {
   }
 
   Picture reals() const override {
-    const std::int64_t classes = dataset_->classes(), side = dataset_->resolution();
-    std::vector<Picture> shown;
-    for (const std::int64_t index : shown_pictures(dataset_->size(), classes, recipe_.sample.pictures,
-                                                   [this](std::int64_t i) { return dataset_->label(i); })) {
-      Picture& p = shown.emplace_back(Picture{side, side, dataset_->channels(), {}});
+    const std::int64_t side = dataset_->resolution();
+    std::vector<Picture> pictures;
+    for (const std::int64_t index : shown()) {
+      Picture& p = pictures.emplace_back(Picture{side, side, dataset_->channels(), {}});
       p.pixels.resize(static_cast<std::size_t>(side * side * p.channels));
       dataset_->read(index, p.pixels);
     }
-    return shown.empty() ? Picture{} : grid(shown, grid_columns(model_.config().classes));
+    return pictures.empty() ? Picture{} : grid(pictures, grid_columns(model_.config().classes));
   }
 
   Exhibit exhibit() const override {
     const auto network = std::make_shared<ImageDiffiT>(model_.config());
-    return {network->parameters(), [this, network] { return samples(*network); }};
+    return {network->parameters(), [this, network] { return samples(*network); },
+            [this, network](std::int64_t count, std::int64_t steps, const auto& sink) {
+              make(*network, count, steps, [&](const at::Tensor& made) { sink(to_pixels(made)); });
+            }};
   }
 
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
@@ -101,43 +94,30 @@ class ImageObjective : public Objective {
   }
 
  private:
-  std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
-
-  const Batch& next_batch() {
-    if (!loader_) {
-      loader_ = std::make_unique<Loader>(dataset_, Augmentation{recipe_.data.flip, recipe_.data.augment},
-                                         seed(), recipe_.train.microbatch, next_image_,
-                                         static_cast<int>(recipe_.data.threads));
-    }
-    loader_->next(batch_);
-    return batch_;
-  }
-
-  Picture samples(const ImageDiffiT& model) const {
+  /// Samples [b, C, R, R] of seeds 0 .. count - 1 in order.
+  void make(const ImageDiffiT& model, std::int64_t count, std::int64_t steps,
+            const std::function<void(const at::Tensor&)>& sink) const {
     ImageRequest wanted;
-    wanted.steps = recipe_.sample.steps;
+    wanted.steps = steps > 0 ? steps : recipe_.sample.steps;
     wanted.dtype = dtype_;
-    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    wanted.seeds.resize(static_cast<std::size_t>(count));
     std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
     const std::int64_t classes = model.config().classes;
     for (std::size_t i = 0; classes > 0 && i < wanted.seeds.size(); ++i) {
       wanted.labels.push_back(static_cast<std::int64_t>(i) % classes);
     }
-    std::vector<Picture> pictures;
-    generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) {
-      for (Picture& picture : to_pictures(samples)) pictures.push_back(std::move(picture));
-    });
-    return grid(pictures, grid_columns(classes));
+    generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) { sink(samples); });
   }
 
-  Recipe recipe_;
-  std::shared_ptr<const Dataset> dataset_;
-  at::Device device_;
-  at::ScalarType dtype_;
+  Picture samples(const ImageDiffiT& model) const {
+    std::vector<Picture> pictures;
+    make(model, recipe_.sample.pictures, 0, [&](const at::Tensor& made) {
+      for (Picture& picture : to_pictures(made)) pictures.push_back(std::move(picture));
+    });
+    return grid(pictures, grid_columns(model.config().classes));
+  }
+
   ImageDiffiT model_;
-  std::int64_t next_image_ = 0;
-  std::unique_ptr<Loader> loader_;
-  Batch batch_;
 };
 
 }  // namespace

@@ -48,6 +48,14 @@ void Journal::record(const TrainingStatus& s) {
   }
 }
 
+void Journal::record_evaluation(const Json& figures, double seconds, std::int64_t images) {
+  const Json row = {{"images", images}, {"eval", figures}, {"eval_seconds", seconds}};
+  stats_ << row.dump() << "\n" << std::flush;
+  if (!stats_) fail("{}: cannot be written; is the disk full?", stats_path_.string());
+  for (const auto& [key, value] : figures.items())
+    if (value.is_number()) events_.scalar("eval/" + key, value.get<double>(), images);
+}
+
 void Journal::record_picture(const std::string& tag, const Picture& picture, std::int64_t images) {
   events_.image(tag, encode_png(picture, 6), picture.width, picture.height, picture.channels, images);
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "io/events.h"
+#include "io/fields.h"
 #include "io/picture.h"
 #include "train/run_folder.h"
 
@@ -28,6 +29,8 @@ class Journal {
 
   /// A line of stats.jsonl, and the same numbers as TensorBoard's scalars under "train/".
   void record(const TrainingStatus& status);
+  /// Figures by key: a line {"images", "eval": {...}, "eval_seconds"}, and scalars under "eval/".
+  void record_evaluation(const Json& figures, double seconds, std::int64_t images);
   void record_picture(const std::string& tag, const Picture& picture, std::int64_t images);
   /// A line of log.txt with the time.
   void say(const std::string& text);

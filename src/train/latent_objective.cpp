@@ -106,7 +106,11 @@ class LatentObjective : public Objective {
   Exhibit exhibit() const override {
     const auto network = std::make_shared<LatentDiffiT>(model_.config());
     if (!vae_) return {network->parameters(), {}};
-    return {network->parameters(), [this, network] { return samples(*network); }};
+    return {network->parameters(), [this, network] { return samples(*network); },
+            [this, network](std::int64_t count, std::int64_t steps, const auto& sink) {
+              make(*network, count, steps,
+                   [&](const at::Tensor& latent) { sink(to_pixels(pictures_of(latent))); });
+            }};
   }
 
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
@@ -131,31 +135,41 @@ class LatentObjective : public Objective {
   }
 
   /// [1, C, H, W] out of a scaled latent [L, S, S].
-  Picture decoded(const at::Tensor& latent) const {
+  Picture decoded(const at::Tensor& latent) const { return to_pictures(pictures_of(latent))[0]; }
+
+  /// The same as a sample [1, C, H, W] on the CPU.
+  at::Tensor pictures_of(const at::Tensor& latent) const {
     const at::NoGradGuard no_grad;
     const at::Tensor z = latent.unsqueeze(0).to(device_) / recipe_.data.scale;
-    return to_pictures(vae_->decode(z).to(at::kCPU))[0];
+    return vae_->decode(z).to(at::kCPU);
   }
 
-  Picture samples(const LatentDiffiT& model) const {
+  /// Latents [L, S, S] of seeds 0 .. count - 1 in order.
+  void make(const LatentDiffiT& model, std::int64_t count, std::int64_t steps,
+            const std::function<void(const at::Tensor&)>& sink) const {
     const LatentConfig& config = model.config();
     LatentRequest wanted;
     wanted.sampler = LatentSampler::dpmpp2m;
-    wanted.steps = recipe_.sample.steps;
+    wanted.steps = steps > 0 ? steps : recipe_.sample.steps;
     wanted.guidance.scale = recipe_.sample.guidance;
     wanted.dtype = dtype_;
-    wanted.seeds.resize(static_cast<std::size_t>(recipe_.sample.pictures));
+    wanted.seeds.resize(static_cast<std::size_t>(count));
     std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
     for (std::size_t i = 0; config.classes > 0 && i < wanted.seeds.size(); ++i) {
       wanted.labels.push_back(static_cast<std::int64_t>(i) % config.classes);
     }
     prepare(model.parameters(), device_);
-    std::vector<Picture> pictures;
     generate(latent_network(model, dtype_), config, device_, wanted,
              [&](std::int64_t, const at::Tensor& latents) {
-               for (const at::Tensor& latent : latents.unbind(0)) pictures.push_back(decoded(latent));
+               for (const at::Tensor& latent : latents.unbind(0)) sink(latent);
              });
-    return grid(pictures, grid_columns(config.classes));
+  }
+
+  Picture samples(const LatentDiffiT& model) const {
+    std::vector<Picture> pictures;
+    make(model, recipe_.sample.pictures, 0,
+         [&](const at::Tensor& latent) { pictures.push_back(decoded(latent)); });
+    return grid(pictures, grid_columns(model.config().classes));
   }
 
   Recipe recipe_;

@@ -9,10 +9,14 @@
 
 namespace diffit {
 
+std::string place_of_config(const WeightsFile& file) {
+  return file.path().string() + ": " + kConfigKey;
+}
+
 ModelConfig config_of(const WeightsFile& file) {
   const std::string where = file.path().string();
   if (const auto found = file.metadata().find(kConfigKey); found != file.metadata().end()) {
-    const std::string place = where + ": " + kConfigKey;
+    const std::string place = place_of_config(file);
     return read_model_config(parse_json(found->second, place), place);
   }
   return infer_config(file.tensors(), where);
@@ -82,6 +86,11 @@ Model load_model(const WeightsFile& file, at::Device device) {
 
 void save_model(const fs::path& path, const ParameterList& parameters, const ModelConfig& config,
                 const Metadata& extra) {
+  save_weights(path, parameters, write_model_config(config), extra);
+}
+
+void save_weights(const fs::path& path, const ParameterList& parameters, const Json& config,
+                  const Metadata& extra) {
   const auto tensors = named_tensors(parameters);
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : tensors) {
@@ -91,7 +100,7 @@ void save_model(const fs::path& path, const ParameterList& parameters, const Mod
     views.push_back(view_of(name, tensor));
   }
   Metadata metadata = extra;
-  metadata[kConfigKey] = write_model_config(config).dump();
+  metadata[kConfigKey] = config.dump();
   metadata["format"] = "pt";
   write_safetensors(path, views, metadata);
 }

@@ -29,9 +29,15 @@ using Model = std::variant<ImageDiffiT, LatentDiffiT>;
 /// A model with its weights, ready to be evaluated. Error(invalid) lists every tensor that does not fit.
 Model load_model(const WeightsFile& file, at::Device device);
 
+/// Names the place of a file's configuration in errors.
+std::string place_of_config(const WeightsFile& file);
+
 /// Writes weights under the names of `parameters`, whole or not at all. `extra` is added to the metadata.
 /// A weight that is not finite is Error(failed): no such file is ever written.
 void save_model(const fs::path& path, const ParameterList& parameters, const ModelConfig& config,
                 const Metadata& extra);
+/// The same of any network, by the configuration that its file is to state.
+void save_weights(const fs::path& path, const ParameterList& parameters, const Json& config,
+                  const Metadata& extra);
 
 }  // namespace diffit

@@ -11,7 +11,9 @@ std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingDa
   if (recipe.kind() == ModelKind::latent) {
     return make_latent_objective(recipe, std::get<std::shared_ptr<const LatentDataset>>(data), device, dtype);
   }
-  const auto make = recipe.kind() == ModelKind::vae ? make_vae_objective : make_image_objective;
+  const auto make = recipe.kind() == ModelKind::vae          ? make_vae_objective
+                    : recipe.kind() == ModelKind::classifier ? make_classifier_objective
+                                                             : make_image_objective;
   return make(recipe, std::get<std::shared_ptr<const Dataset>>(data), device, dtype);
 }
 

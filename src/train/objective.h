@@ -22,6 +22,12 @@ namespace diffit {
 struct Exhibit {
   ParameterList parameters;       // on the CPU or the objective's device
   std::function<Picture()> grid;  // pictures by these weights; empty: there is nothing to show
+  /// Samples by these weights for an evaluation, handed over in order as [b, H, W, C] uint8: seed i, class
+  /// i % classes, the grid's sampler and guidance. `steps` 0 is the grid's. Empty: there are none.
+  std::function<void(std::int64_t count, std::int64_t steps,
+                     const std::function<void(const at::Tensor&)>& sink)>
+      sample = {};
+  std::function<Json()> measure = {};  // figures on held-out data by their names; empty: there is none
 };
 
 /// Every random number of training image n (noise, timestep, posterior sample, label dropout) is a function
@@ -57,6 +63,9 @@ std::unique_ptr<Objective> make_latent_objective(const Recipe& recipe,
                                                  at::Device device, at::ScalarType dtype);
 std::unique_ptr<Objective> make_vae_objective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
                                               at::Device device, at::ScalarType dtype);
+std::unique_ptr<Objective> make_classifier_objective(const Recipe& recipe,
+                                                     std::shared_ptr<const Dataset> dataset,
+                                                     at::Device device, at::ScalarType dtype);
 
 // ---- what objectives share
 

@@ -36,13 +36,24 @@ double kept_with_checkpointing(const LatentConfig& config) {
   return kept;
 }
 
+std::vector<PartCost> parts_of(const Recipe& recipe, std::int64_t resolution) {
+  switch (recipe.kind()) {
+    case ModelKind::vae:
+      return cost_of(read_vae_config(recipe.model, "model"), resolution);
+    case ModelKind::classifier:
+      return cost_of(read_classifier_config(recipe.model, "model"));
+    case ModelKind::image:
+    case ModelKind::latent:
+      break;
+  }
+  return cost_of(read_model_config(recipe.model, "model"));
+}
+
 }  // namespace
 
 TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes) {
   TrainingPlan plan;
-  const bool vae = recipe.kind() == ModelKind::vae;
-  plan.network = total(vae ? cost_of(read_vae_config(recipe.model, "model"), resolution)
-                           : cost_of(read_model_config(recipe.model, "model")));
+  plan.network = total(parts_of(recipe, resolution));
   const double macs = plan.network.layer_macs + plan.network.attention_macs;
   const auto images = static_cast<double>(recipe.train.images);
   plan.flops_per_image = (recipe.train.checkpointing ? 4 : 3) * 2 * macs;

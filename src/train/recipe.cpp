@@ -17,6 +17,7 @@ void visit_sections(V&& v, Recipe& r) {
   v("ema", r.ema);
   v("loss", r.loss);
   v("sample", r.sample);
+  v("eval", r.eval);
   v("published", r.published);
 }
 
@@ -33,6 +34,15 @@ void check(const Recipe& r, const std::string& where) {
   DIFFIT_CHECK(r.train.batch % r.train.microbatch == 0,
                "{}: train.microbatch {} does not divide train.batch {}", where, r.train.microbatch,
                r.train.batch);
+  DIFFIT_CHECK(r.train.eval_images == 0 || !r.eval.features.empty(),
+               "{}: train.eval_images is set, and eval.features names no feature network", where);
+  DIFFIT_CHECK(r.train.eval_images == 0 || r.kind() != ModelKind::latent || !r.sample.vae.empty(),
+               "{}: train.eval_images is set, and sample.vae names no autoencoder that decodes the samples",
+               where);
+  DIFFIT_CHECK(
+      r.train.eval_images == 0 || r.kind() != ModelKind::latent || !r.eval.reference.empty(),
+      "{}: train.eval_images is set, and the data are latents: eval.reference takes pictures or statistics",
+      where);
   DIFFIT_CHECK(r.optimiser.name == "adamw" || r.optimiser.weight_decay == 0,
                "{}: optimiser.weight_decay is decoupled and belongs to adamw, optimiser.name is '{}'", where,
                r.optimiser.name);
@@ -43,8 +53,9 @@ ModelKind kind_of(const Json& model, const std::string& where) {
   DIFFIT_CHECK(model.is_object(), "{}: model: wanted a table", where);
   if (!model.contains("model") || model["model"] == "image") return ModelKind::image;
   if (model["model"] == "latent") return ModelKind::latent;
-  DIFFIT_CHECK(model["model"] == "vae", "{}: model.model: wanted image, latent or vae, got {}", where,
-               printable(model["model"].dump()));
+  if (names_classifier(model)) return ModelKind::classifier;
+  DIFFIT_CHECK(model["model"] == "vae", "{}: model.model: wanted image, latent, vae or classifier, got {}",
+               where, printable(model["model"].dump()));
   return ModelKind::vae;
 }
 
@@ -54,7 +65,8 @@ Recipe read_recipe(const Json& toml, const std::string& where) {
   DIFFIT_CHECK(toml.is_object(), "{}: wanted tables", where);
   Recipe recipe;
   if (toml.contains("model")) recipe.model = toml["model"];
-  recipe.data.kind = recipe.train.kind = recipe.loss.kind = recipe.sample.kind = kind_of(recipe.model, where);
+  recipe.data.kind = recipe.train.kind = recipe.loss.kind = recipe.sample.kind = recipe.eval.kind =
+      kind_of(recipe.model, where);
   std::vector<std::string> known{"model"};
   visit_sections(
       [&](const char* name, auto& section) {
@@ -90,21 +102,17 @@ Json write_recipe(const Recipe& recipe) {
 }
 
 bool may_change_on_resume(const std::string& key) {
-  static constexpr std::array kFree{"train.images",
-                                    "train.snapshot_images",
-                                    "train.log_images",
-                                    "train.keep_states",
-                                    "train.nonfinite_limit",
-                                    "train.checkpointing",
-                                    "data.path",
-                                    "data.hint",
-                                    "data.threads",
-                                    "sample.pictures",
-                                    "sample.steps",
-                                    "sample.guidance",
-                                    "sample.vae",
-                                    "published.fid",
-                                    "published.source"};
+  static constexpr std::array kFree{"train.images",        "train.snapshot_images",
+                                    "train.log_images",    "train.eval_images",
+                                    "train.keep_states",   "train.nonfinite_limit",
+                                    "train.checkpointing", "data.path",
+                                    "data.hint",           "data.test",
+                                    "data.threads",        "sample.pictures",
+                                    "sample.steps",        "sample.guidance",
+                                    "sample.vae",          "eval.features",
+                                    "eval.reference",      "eval.metrics",
+                                    "eval.pictures",       "eval.steps",
+                                    "published.fid",       "published.source"};
   return std::find(kFree.begin(), kFree.end(), key) != kFree.end();
 }
 
@@ -157,6 +165,23 @@ VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t chan
                "{}: model.channels has {} stages, which halve {} x {} pictures {} times; see data.size",
                where, config.stages(), resolution, resolution, config.stages() - 1);
   recipe.model = write_vae_config(config);
+  return config;
+}
+
+ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                                    std::int64_t classes, const std::string& where) {
+  fill(recipe, "resolution", resolution);
+  fill(recipe, "in_channels", channels);
+  fill(recipe, "classes", classes);
+  DIFFIT_CHECK(classes > 1, "{}: wanted data with labels of two classes at least, got {}", where, classes);
+  const ClassifierConfig config = read_classifier_config(recipe.model, where + ": model");
+  DIFFIT_CHECK(config.resolution == resolution && config.in_channels == channels,
+               "{}: the model takes {} x {} pictures with {} channels, the data's are {} x {} with {}; see "
+               "data.size",
+               where, config.resolution, config.resolution, config.in_channels, resolution, resolution,
+               channels);
+  check_classes(recipe, config.classes, classes, where);
+  recipe.model = write_classifier_config(config);
   return config;
 }
 

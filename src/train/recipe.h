@@ -8,6 +8,7 @@
 
 #include "data/latents.h"
 #include "io/fields.h"
+#include "nn/classifier_config.h"
 #include "nn/config.h"
 #include "nn/vae_config.h"
 
@@ -15,11 +16,17 @@ namespace diffit {
 
 /// What is trained. A section lists only the keys that this kind of model uses: another is refused as
 /// unknown.
-enum class ModelKind { image, latent, vae };
+enum class ModelKind { image, latent, vae, classifier };
+
+/// Whether samples can be drawn from such a model.
+constexpr bool makes_pictures(ModelKind kind) {
+  return kind == ModelKind::image || kind == ModelKind::latent;
+}
 
 struct DataSection {
   ModelKind kind = ModelKind::image;
   std::string path, hint;
+  std::string test;  // classifier: held-out pictures; empty measures nothing
   std::int64_t size = 0;
   double flip = 0, augment = 0;
   std::int64_t threads = 1;
@@ -30,6 +37,7 @@ struct DataSection {
 struct TrainSection {
   ModelKind kind = ModelKind::image;
   std::int64_t images = 0, batch = 256, microbatch = 0, snapshot_images = 0, log_images = 0, seed = 0;
+  std::int64_t eval_images = 0;
   std::int64_t keep_states = 2, nonfinite_limit = 10;
   std::string dtype = "auto", init_from;
   double label_dropout = 0;
@@ -55,6 +63,7 @@ struct LossSection {
   double noise_mean = -1.2, noise_deviation = 1.2;  // image: EDM's loss
   double vlb_weight = 1;                            // latent: the hybrid loss
   double l2_weight = 0.5, kl_weight = 1e-4;         // vae: beside the L1 error
+  double label_smoothing = 0;                       // classifier: cross entropy
 };
 
 struct SampleSection {
@@ -62,6 +71,13 @@ struct SampleSection {
   std::int64_t pictures = 64, steps = 18;
   double guidance = 1;
   std::string vae;  // latent: file that decodes; empty is no grid
+};
+
+/// What the average is scored by while it is trained, where train.eval_images is set.
+struct EvalSection {
+  ModelKind kind = ModelKind::image;
+  std::string features, reference, metrics = "fid";
+  std::int64_t pictures = 5000, steps = 0;
 };
 
 /// What the recipe aims at, for people: nothing is computed from it.
@@ -76,6 +92,7 @@ void visit_fields(V& v, DataSection& s) {
   v("path", s.path,
     latent ? "folder of latents (diffit data encode)" : "IDX(.gz), CIFAR binary, zip or folder of pictures");
   v("hint", s.hint, "how to get the data, said where it is missing");
+  if (s.kind == ModelKind::classifier) v("test", s.test, "held-out pictures that snapshots are measured on");
   if (!latent)
     v("size", s.size, "side that smaller pictures are framed to with zeros; 0 leaves them", 0, 4096);
   v("flip", s.flip, "probability of mirroring a picture, without a label", 0, 1);
@@ -98,11 +115,15 @@ void visit_fields(V& v, TrainSection& s) {
   v("snapshot_images", s.snapshot_images,
     "images between snapshots, sample grids and states; 0 is at the end only", 0, 1e13);
   v("log_images", s.log_images, "images between lines of stats.jsonl; 0 is each step", 0, 1e13);
+  if (makes_pictures(s.kind)) {
+    v("eval_images", s.eval_images,
+      "images between evaluations of the average (table eval), and one at the end; 0 is none", 0, 1e13);
+  }
   v("seed", s.seed, "of weights, order, noise and augmentation", 0, 9e15);
   v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
   v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
   v("dtype", s.dtype, "of matrix products and convolutions: auto, f32, bf16");
-  if (s.kind != ModelKind::vae) {
+  if (s.kind == ModelKind::image || s.kind == ModelKind::latent) {
     v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
     v("checkpointing", s.checkpointing,
       "recompute activations in the backward pass: less memory, a third more work");
@@ -146,11 +167,15 @@ void visit_fields(V& v, LossSection& s) {
       v("kl_weight", s.kl_weight, "of the posterior's distance from N(0, I), in nats a number of the picture",
         0, 1e6);
       break;
+    case ModelKind::classifier:
+      v("label_smoothing", s.label_smoothing, "share of each label that is spread over all classes", 0, 0.9);
+      break;
   }
 }
 
 template <class V>
 void visit_fields(V& v, SampleSection& s) {
+  if (s.kind == ModelKind::classifier) return;  // it makes no pictures
   v("pictures", s.pictures, "pictures in a sample grid; 0 is no grid", 0, 10000);
   if (s.kind == ModelKind::image) v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
   if (s.kind == ModelKind::latent) {
@@ -158,6 +183,16 @@ void visit_fields(V& v, SampleSection& s) {
     v("guidance", s.guidance, "scale of classifier-free guidance for them; 1 is none", 0, 100);
     v("vae", s.vae, "file of the autoencoder that decodes them; empty is no grid");
   }
+}
+
+template <class V>
+void visit_fields(V& v, EvalSection& s) {
+  if (!makes_pictures(s.kind)) return;
+  v("features", s.features, "feature network: a bundled one's name, or a file");
+  v("reference", s.reference, "statistics (diffit stats), npz, zip or folder; empty is data.path");
+  v("metrics", s.metrics, "of fid, sfid, is, precision, recall, kid, separated by commas");
+  v("pictures", s.pictures, "samples an evaluation: seeds 0, 1, ..., classes in turn", 2, 1e6);
+  v("steps", s.steps, "sampler's steps for them; 0 is sample.steps", 0, 10000);
 }
 
 template <class V>
@@ -174,6 +209,7 @@ struct Recipe {
   EmaSection ema;
   LossSection loss;
   SampleSection sample;
+  EvalSection eval;
   PublishedSection published;
 
   /// What model.model names.
@@ -194,6 +230,8 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
                           std::int64_t classes, const std::string& where);
 VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
                       const std::string& where);
+ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
+                                    std::int64_t classes, const std::string& where);
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where);
 
 }  // namespace diffit

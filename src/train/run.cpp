@@ -63,6 +63,7 @@ class Run {
     for (const std::string& note : trainer_->notes()) say(note);
     if (request_.resume) restore();
     if (done()) return;
+    before_journal_.insert(before_journal_.begin(), request_.preamble.begin(), request_.preamble.end());
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
     write_file(folder_.config(), format_toml(write_recipe(recipe_)));
@@ -81,6 +82,8 @@ class Run {
       ++steps_here_;
       count(step);
       if (trainer_->skipped_in_a_row() >= recipe_.train.nonfinite_limit) stop_for_nonfinite();
+      if (request_.evaluate && recipe_.train.eval_images > 0 && (due(recipe_.train.eval_images) || done()))
+        evaluate();
       const bool whole = due(recipe_.train.snapshot_images) || done();
       if (whole) snapshot();
       if (request_.stop != nullptr && *request_.stop && !done()) {
@@ -157,6 +160,19 @@ class Run {
     summed_steps_ = 0;
   }
 
+  void evaluate() {
+    const auto start = Clock::now();
+    const Exhibit averaged = trainer_->objective().exhibit();
+    trainer_->emas().front().copy_to(averaged.parameters);
+    try {
+      const Json figures = request_.evaluate(averaged);
+      journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
+      say(fmt::format("evaluated at {} images: {}", trainer_->images(), figures.dump()));
+    } catch (const Error& error) {
+      say(fmt::format("warning: no evaluation at {} images: {}", trainer_->images(), error.what()));
+    }
+  }
+
   void save() {
     journal_->flush();
     const Json progress = {{"loss_sum", loss_sum_},
@@ -183,8 +199,16 @@ class Run {
     }
     // The last one copied is the half-life average.
     if (recipe_.sample.pictures > 0 && averaged.grid) write_samples(averaged);
+    if (averaged.measure) measure(averaged);
     save();
     say(fmt::format("snapshot at {} images", images));
+  }
+
+  void measure(const Exhibit& averaged) {
+    const auto start = Clock::now();
+    const Json figures = averaged.measure();
+    journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
+    say(fmt::format("held out at {} images: {}", trainer_->images(), figures.dump()));
   }
 
   void write_samples(const Exhibit& averaged) {

@@ -180,6 +180,73 @@ TEST(Run, StatsHoldEachStepOnceAfterAKilledRun) {
   EXPECT_EQ(images, (std::vector<std::int64_t>{8, 16, 24, 32}));
 }
 
+/// Trains with an evaluation that tells the mean of four samples of the average.
+TrainingEnd train_evaluated(const fs::path& folder, Recipe recipe, bool resume = false,
+                            const std::atomic<bool>* stop = nullptr, const TrainingListener& listener = {}) {
+  recipe.train.eval_images = 24;
+  recipe.eval.features = "means";
+  TrainingRequest request{recipe, shades(), folder, resume, at::kCPU, at::kFloat, stop};
+  request.evaluate = [](const Exhibit& averaged) {
+    Json figures = Json::object();
+    averaged.sample(4, 3, [&](const at::Tensor& pictures) {
+      EXPECT_EQ(pictures.sizes(), (std::vector<std::int64_t>{4, 8, 8, 1}));
+      EXPECT_EQ(pictures.scalar_type(), at::kByte);
+      figures["mean"] = pictures.to(at::kDouble).mean().item<double>();
+    });
+    return figures;
+  };
+  return run_training(request, listener);
+}
+
+/// Images and figures of the lines that hold an evaluation.
+std::vector<std::pair<std::int64_t, double>> evaluations_of(const fs::path& folder) {
+  std::vector<std::pair<std::int64_t, double>> all;
+  for (const std::string& line : split(read_text(RunFolder(folder).stats(), 1 << 20), '\n')) {
+    if (line.empty()) continue;
+    const Json row = parse_json(line, "stats");
+    if (row.contains("eval"))
+      all.emplace_back(row["images"].get<std::int64_t>(), row["eval"]["mean"].get<double>());
+  }
+  return all;
+}
+
+TEST(Run, EvaluationChangesNoBitOfTheTrainingAndResumes) {
+  const TemporaryFolder plain, whole, parts;
+  train(plain.path(), small_recipe(64));
+  train_evaluated(whole.path(), small_recipe(64));
+  std::atomic<bool> stop = false;
+  TrainingListener stopper;
+  stopper.stepped = [&](const TrainingStatus& status) { stop = status.images == 40; };
+  train_evaluated(parts.path(), small_recipe(64), false, &stop, stopper);
+  EXPECT_EQ(train_evaluated(parts.path(), small_recipe(64), true), TrainingEnd::finished);
+  for (const char* name : {"", "ema", "ema-0.050", "ema-0.100"}) {
+    const auto without = tensors_of(RunFolder(plain.path()).snapshot(64, name));
+    EXPECT_EQ(tensors_of(RunFolder(whole.path()).snapshot(64, name)), without) << name;
+    EXPECT_EQ(tensors_of(RunFolder(parts.path()).snapshot(64, name)), without) << name;
+  }
+  const auto evaluations = evaluations_of(whole.path());
+  ASSERT_EQ(evaluations.size(), 3U);
+  EXPECT_EQ(evaluations[0].first, 24);
+  EXPECT_EQ(evaluations[1].first, 48);
+  EXPECT_EQ(evaluations[2].first, 64);  // and one at the end
+  EXPECT_NE(evaluations[0].second, evaluations[2].second);
+  EXPECT_EQ(evaluations_of(parts.path()), evaluations);
+  EXPECT_TRUE(evaluations_of(plain.path()).empty());
+}
+
+TEST(Run, AnEvaluationThatFailsIsAWarning) {
+  const TemporaryFolder folder;
+  Recipe recipe = small_recipe(16);
+  recipe.train.eval_images = 8;
+  TrainingRequest request{recipe, shades(), folder.path()};
+  request.evaluate = [](const Exhibit&) -> Json { fail("no features today"); };
+  std::string said;
+  TrainingListener listener;
+  listener.said = [&](const std::string& text) { said += text + "\n"; };
+  EXPECT_EQ(run_training(request, listener), TrainingEnd::finished);
+  EXPECT_NE(said.find("no features today"), std::string::npos);
+}
+
 TEST(Run, SnapshotsDescribeThemselves) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(16));

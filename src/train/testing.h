@@ -59,6 +59,20 @@ inline Recipe small_vae_recipe(std::int64_t images) {
   return recipe;
 }
 
+/// A classifier's, resolved against shades(), which it is also measured on where `test` names a set.
+inline Recipe small_classifier_recipe(std::int64_t images, const std::string& test = "") {
+  const Json toml = {
+      {"model", {{"model", "classifier"}, {"channels", {8, 8}}, {"norm_groups", 2}, {"name", "Small"}}},
+      {"train", {{"images", images}, {"batch", 8}, {"snapshot_images", 16}, {"dtype", "f32"}}},
+      {"data", {{"flip", 0.5}, {"test", test}}},
+      {"optimiser", {{"lr", 3e-3}}},
+      {"ema", {{"half_life_images", 40}, {"power", Json::array()}}},
+      {"loss", {{"label_smoothing", 0.1}}}};
+  Recipe recipe = read_recipe(toml, "small classifier");
+  resolve(recipe, shades(), "small classifier");
+  return recipe;
+}
+
 /// A latent model's, not yet resolved.
 inline Recipe small_latent_recipe(std::int64_t images) {
   const Json toml = {

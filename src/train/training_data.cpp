@@ -28,6 +28,11 @@ void resolve(Recipe& recipe, const TrainingData& data, const std::string& where)
     resolve_vae(recipe, pictures.resolution(), pictures.channels(), where);
     return;
   }
+  if (recipe.kind() == ModelKind::classifier) {
+    resolve_classifier(recipe, pictures.resolution(), pictures.channels(), pictures.classes(), where);
+    open_test_set(recipe, pictures);
+    return;
+  }
   resolve_model(recipe, pictures.resolution(), pictures.channels(), pictures.classes(), where);
 }
 

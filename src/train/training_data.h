@@ -28,6 +28,10 @@ TrainingData open_training_data(const Recipe& recipe, const std::string& where);
 /// recipe holds the whole configuration of its model.
 void resolve(Recipe& recipe, const TrainingData& data, const std::string& where);
 
+/// The pictures at data.test, framed as those of data.path; null where the recipe names none. Error(invalid)
+/// where they are of another size or have classes that `dataset` lacks.
+std::shared_ptr<const Dataset> open_test_set(const Recipe& recipe, const Dataset& dataset);
+
 DataSummary summary(const TrainingData& data);
 
 }  // namespace diffit

@@ -70,18 +70,7 @@ Vae load_vae(const fs::path& path, at::Device device) {
 }
 
 void save_vae(const fs::path& path, const Vae& vae, const Metadata& extra) {
-  const auto tensors = named_tensors(vae.parameters());
-  std::vector<TensorView> views;
-  for (const auto& [name, tensor] : tensors) {
-    if (!at::isfinite(tensor).all().item<bool>()) {
-      fail("{}: not written, {} holds numbers that are not finite", path.string(), name);
-    }
-    views.push_back(view_of(name, tensor));
-  }
-  Metadata metadata = extra;
-  metadata[kConfigKey] = write_vae_config(vae.config()).dump();
-  metadata["format"] = "pt";
-  write_safetensors(path, views, metadata);
+  save_weights(path, vae.parameters(), write_vae_config(vae.config()), extra);
 }
 
 std::string vae_identity(const Vae& vae) {

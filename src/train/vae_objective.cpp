@@ -4,7 +4,7 @@
 #include "diffusion/pictures.h"
 #include "kernels/autocast.h"
 #include "train/encode_latents.h"
-#include "train/objective.h"
+#include "train/picture_objective.h"
 #include "train/vae_file.h"
 #include "train/vae_loss.h"
 
@@ -20,33 +20,20 @@ void copy_weights(const ParameterList& from, const ParameterList& to) {
   for (std::size_t i = 0; i < from.items().size(); ++i) to.items()[i].tensor.copy_(from.items()[i].tensor);
 }
 
-class VaeObjective : public Objective {
+class VaeObjective : public PictureObjective {
  public:
   VaeObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
                at::ScalarType dtype)
-      : recipe_(recipe),
-        dataset_(std::move(dataset)),
-        device_(device),
-        dtype_(dtype),
+      : PictureObjective(recipe, std::move(dataset), device, dtype),
         vae_(read_vae_config(recipe_.model, "model")) {
     initialise(vae_.parameters(), seed());
   }
 
   const ParameterList& parameters() const override { return vae_.parameters(); }
 
-  void seek(std::int64_t images) override {
-    next_image_ = images;
-    loader_.reset();
-  }
-
   at::Tensor loss() override {
     const Batch& batch = next_batch();
-    const auto size = static_cast<std::int64_t>(batch.labels.size());
-    const std::int64_t side = dataset_->resolution();
-    const at::Tensor x = at::from_blob(const_cast<float*>(batch.pictures.data()),
-                                       {size, side, side, vae_.config().in_channels}, at::kFloat)
-                             .to(device_)
-                             .permute({0, 3, 1, 2});
+    const at::Tensor x = pictures_of(batch).permute({0, 3, 1, 2});
     const Autocast autocast(device_.type(), dtype_);
     const at::Tensor moments = vae_.encode(x).to(at::kFloat);
     const at::Tensor z = posterior_sample(moments, posterior_noise(moments, batch.first));
@@ -73,18 +60,6 @@ class VaeObjective : public Objective {
   }
 
  private:
-  std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
-
-  const Batch& next_batch() {
-    if (!loader_) {
-      loader_ = std::make_unique<Loader>(dataset_, Augmentation{.flip = recipe_.data.flip}, seed(),
-                                         recipe_.train.microbatch, next_image_,
-                                         static_cast<int>(recipe_.data.threads));
-    }
-    loader_->next(batch_);
-    return batch_;
-  }
-
   /// [B, L, h, w] for moments [B, 2L, h, w] of images first .. first + B - 1.
   at::Tensor posterior_noise(const at::Tensor& moments, std::int64_t first) const {
     const std::int64_t size = moments.size(0);
@@ -95,29 +70,20 @@ class VaeObjective : public Objective {
 
   Picture reconstructions(const Vae& vae) const {
     const at::NoGradGuard no_grad;
-    const std::vector<std::int64_t> shown =
-        shown_pictures(dataset_->size(), dataset_->classes(), recipe_.sample.pictures,
-                       [this](std::int64_t i) { return dataset_->label(i); });
+    const std::vector<std::int64_t> numbers = shown();
     std::vector<Picture> pictures;
-    for (const std::int64_t index : shown) {
+    for (const std::int64_t index : numbers) {
       const at::Tensor x = read_pictures(*dataset_, std::span(&index, 1), vae.config().in_channels);
       const at::Tensor mean = vae.encode(x).chunk(2, 1)[0];
       for (const at::Tensor& picture : {x, vae.decode(mean)}) {
         pictures.push_back(std::move(to_pictures(picture)[0]));
       }
     }
-    const double side = std::sqrt(static_cast<double>(shown.size()) / 2);
+    const double side = std::sqrt(static_cast<double>(numbers.size()) / 2);
     return grid(pictures, 2 * std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(side))));
   }
 
-  Recipe recipe_;
-  std::shared_ptr<const Dataset> dataset_;
-  at::Device device_;
-  at::ScalarType dtype_;
   Vae vae_;
-  std::int64_t next_image_ = 0;
-  std::unique_ptr<Loader> loader_;
-  Batch batch_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import formats
+import inception as inception_file
 import numpy as np
 import pytest
 
@@ -114,6 +115,26 @@ def small_data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "quarters.zip"
     formats.edm_zip(path, pictures, labels)
     return path
+
+
+@pytest.fixture(scope="session")
+def inception(tmp_path_factory):
+    """Inception-v3 whole, with weights by a formula: 95 MB."""
+    path = tmp_path_factory.mktemp("features") / "inception.safetensors"
+    inception_file.write(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def two_sets(tmp_path_factory):
+    """12 and 14 RGB pictures of 32 x 32, coarse noise of unlike contrast, as npz."""
+    folder, rng, paths = tmp_path_factory.mktemp("sets"), np.random.default_rng(3), []
+    for name, count, contrast in (("a", 12, 60), ("b", 14, 90)):
+        coarse = rng.normal(128, contrast, (count, 8, 8, 3)).repeat(4, 1).repeat(4, 2)
+        pictures = np.clip(coarse + rng.normal(0, 20, coarse.shape), 0, 255).astype(np.uint8)
+        paths.append(folder / f"{name}.npz")
+        np.savez(paths[-1], arr_0=pictures)
+    return paths
 
 
 def files_below(folder):

@@ -16,6 +16,7 @@ struct CommonOptions {
   std::string device = "auto", dtype = "auto";
   int threads = 0;
   bool json = false, quiet = false;
+  std::string typed;  // the whole command line, as a shell would take it again
 };
 
 /// A subcommand with the common options.
@@ -42,6 +43,10 @@ void add_info_command(CLI::App& app, CommonOptions& common);
 void add_bench_command(CLI::App& app, CommonOptions& common);
 void add_ablate_command(CLI::App& app, CommonOptions& common);
 void add_explain_command(CLI::App& app, CommonOptions& common);
+void add_stats_command(CLI::App& app, CommonOptions& common);
+void add_eval_command(CLI::App& app, CommonOptions& common);
+void add_diagnose_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
+void add_report_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit

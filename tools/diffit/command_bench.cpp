@@ -4,7 +4,9 @@
 #include "base/error.h"
 #include "kernels/autocast.h"
 #include "nn/image_model.h"
+#include "tools/diffit/bench_features.h"
 #include "tools/diffit/bench_latent.h"
+#include "tools/diffit/bench_scores.h"
 #include "tools/diffit/machine.h"
 #include "train/trainer.h"
 
@@ -16,7 +18,8 @@ struct BenchOptions {
   std::string config;
   std::vector<std::string> set;
   std::string what = "train";
-  std::int64_t batch = 0, depth = -1;
+  std::string features;
+  std::int64_t batch = 0, depth = -1, size = 32;
   int rounds = 5;
   double seconds = 2;
 };
@@ -73,6 +76,21 @@ void run_latent(Json model, const std::string& where, const BenchOptions& option
 
 void run_bench(const BenchOptions& options, const CommonOptions& common) {
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  if (options.config == "scores") {
+    ScoresBenchOptions scores{.rounds = options.rounds};
+    if (options.what != "train") scores.what = options.what;
+    if (options.batch > 0) scores.pictures = options.batch;
+    return bench_scores(scores, common);
+  }
+  if (options.config == "features") {
+    FeaturesBenchOptions features;
+    features.size = options.size;
+    features.rounds = options.rounds;
+    features.seconds = options.seconds;
+    features.network = options.features;
+    if (options.batch > 0) features.batch = options.batch;
+    return bench_features(features, machine, common);
+  }
   const bool released = options.config == "latent";
   const std::string where = released ? "latent" : preset_path(options.config).string();
   Json toml = {{"model", {{"model", "latent"}}}};
@@ -134,19 +152,28 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* command = add_command(app, common, "bench", "Measure training or evaluation, images a second");
   command
-      ->add_option("config", o->config,
-                   "TOML file, or preset; `latent`: the released DiffiT-XL/2 at 256 with random weights")
+      ->add_option(
+          "config", o->config,
+          "TOML file, or preset; `latent`: the released DiffiT-XL/2 at 256 with random weights; "
+          "`scores`: metrics of 10,000 pictures' features against 10,000; `features`: a feature network")
       ->required();
   command->add_option("--set", o->set, "key=value of the config; may be repeated");
   command
       ->add_option(
           "--what", o->what,
           "train (a whole optimiser step) or forward (one evaluation); of `latent` forward (which is its "
-          "default), attention or matmul (the machine's rate on its shapes)")
+          "default), attention or matmul (the machine's rate on its shapes); of `scores` precision-recall or "
+          "frechet")
       ->capture_default_str();
   command->add_option("--depth", o->depth, "blocks of `latent`, where not all")->check(CLI::Range(0, 1024));
   command->add_option("--batch", o->batch,
-                      "images a pass; default the config's microbatch, of `latent` 2: one guided picture");
+                      "images a pass; default the config's microbatch, of `latent` 2: one guided picture; of "
+                      "`scores` pictures of a set");
+  command->add_option("--features", o->features, "of `features`: the network, a file or a bundled one's name")
+      ->default_val("fashion-net");
+  command->add_option("--size", o->size, "of `features`: side of the pictures")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   command->add_option("--rounds", o->rounds, "figures taken")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

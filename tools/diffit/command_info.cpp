@@ -9,6 +9,8 @@
 #include "io/safetensors.h"
 #include "kernels/ops.h"
 #include "nn/cost.h"
+#include "metrics/feature_network.h"
+#include "tools/diffit/info_network.h"
 #include "tools/diffit/machine.h"
 #include "train/model_file.h"
 
@@ -66,6 +68,7 @@ double time_loading(const WeightsFile& file) {
 
 void describe_model(const fs::path& path, const InfoOptions& options, const CommonOptions& common) {
   const WeightsFile file(path);
+  if (holds_feature_network(file)) return describe_feature_network(file, common);
   const ModelConfig config = config_of(file);
   const bool state = file.metadata().contains(kStateKey);
   if (!state) check_model(file, config);

@@ -1,8 +1,11 @@
+#include <optional>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
+#include "tools/diffit/train_evaluation.h"
 #include "train/plan.h"
 #include "train/run.h"
 
@@ -104,14 +107,19 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   recipe.train.dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
   const TrainingData data = open_training_data(recipe, where);
   resolve(recipe, data, where);
+  std::optional<TrainEvaluation> evaluation;
+  const std::atomic<bool>& stop = watch_for_stop();
+  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop);
   if (options.dry_run) {
     print_plan(common, recipe, summary(data), machine);
     return;
   }
 
   TrainingRequest request{recipe,         data,          options.out,      options.resume,
-                          machine.device, machine.dtype, &watch_for_stop()};
+                          machine.device, machine.dtype, &stop};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
+  if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
+  request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
   ProgressLine line(common);
   line.say(fmt::format(
       "{} parameters, {} pictures, {} images to {}",

@@ -24,7 +24,7 @@ LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator) {
 }
 
 fs::path vae_path(const std::string& given, const WeightsFile& model) {
-  if (!given.empty()) return given;
+  if (!given.empty()) return model_path(given);
   if (const auto named = model.metadata().find("diffit.vae"); named != model.metadata().end()) {
     return model_path(named->second);
   }

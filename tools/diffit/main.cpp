@@ -94,6 +94,26 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   return fmt::format("{} (see {} --help)", text, command);
 }
 
+/// The command line again, quoted for a shell where it must be.
+std::string typed(int argc, char** argv) {
+  std::string line = "diffit";
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789_-+=./:,@%") == std::string::npos;
+    line += " ";
+    if (plain) {
+      line += word;
+      continue;
+    }
+    line += "'";
+    for (const char c : word) line += c == '\'' ? "'\\''" : std::string(1, c);
+    line += "'";
+  }
+  return line;
+}
+
 int report(ErrorKind kind, const std::string& message) {
   std::string line = message;
   std::replace_if(
@@ -117,11 +137,17 @@ int run(int argc, char** argv) {
   add_denoise_command(app, common);
   add_data_command(app, common);
   add_vae_command(app, common);
+  add_stats_command(app, common);
+  add_eval_command(app, common);
+  add_diagnose_command(app, common);
   add_ema_command(app, common);
   add_convert_command(app, common);
   add_ablate_command(app, common);
+  add_explain_command(app, common);
   add_info_command(app, common);
   add_bench_command(app, common);
+  add_report_command(app, common);
+  common.typed = typed(argc, argv);
   if (argc == 1) {
     fmt::print("{}", app.help());
     return 0;

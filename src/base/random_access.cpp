@@ -1,0 +1,74 @@
+#include "base/random_access.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+
+namespace diffit {
+
+namespace {
+
+void read_all(int fd, std::uint64_t offset, std::span<std::byte> out, const fs::path& path) {
+  while (!out.empty()) {
+    const ssize_t count = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("{}: cannot be read: {}", path.string(), std::strerror(errno));
+    if (count == 0) fail("{}: ends at {} bytes, while it is read; was it changed?", path.string(), offset);
+    offset += static_cast<std::uint64_t>(count);
+    out = out.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+}  // namespace
+
+RandomAccessFile::RandomAccessFile(fs::path path)
+    : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  DIFFIT_CHECK(fd_ >= 0, "{}: cannot be opened: {}", path_.string(), std::strerror(errno));
+}
+
+RandomAccessFile::~RandomAccessFile() {
+  ::close(fd_);
+}
+
+void RandomAccessFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+  read_all(fd_, offset, out, path_);
+}
+
+ScratchFile::ScratchFile() : folder_(fs::temp_directory_path()) {
+  std::string name = (folder_ / "diffit-XXXXXX").string();
+  fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd_ < 0) {
+    fail("{}: no temporary file can be made there: {}; set TMPDIR to another folder", folder_.string(),
+         std::strerror(errno));
+  }
+  ::unlink(name.c_str());
+}
+
+ScratchFile::~ScratchFile() {
+  ::close(fd_);
+}
+
+void ScratchFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      fail("{}: a temporary file cannot grow beyond {} bytes: {}; set TMPDIR to another folder",
+           folder_.string(), size_, std::strerror(errno));
+    }
+    size_ += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void ScratchFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+  read_all(fd_, offset, out, folder_);
+}
+
+}  // namespace diffit

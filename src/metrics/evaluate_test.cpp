@@ -1,0 +1,97 @@
+#include "metrics/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "metrics/testing.h"
+
+namespace diffit {
+namespace {
+
+using testing::normals;
+
+const FeatureInfo kTiny{
+    .name = "TinyNet", .identity = "0123456789abcdef", .width = 6, .spatial = 4, .classes = 3};
+
+/// Sums of random features in batches of 50, all kept.
+FeatureSet measured(std::int64_t count, std::uint64_t draw, double scale = 1,
+                    FeatureSums sums = {true, true, true, true, true}) {
+  FeatureSum sum(kTiny, sums, 10);  // fewer than come
+  for (std::int64_t first = 0; first < count; first += 50) {
+    const std::int64_t size = std::min<std::int64_t>(50, count - first);
+    const std::uint64_t part = 10000 * draw + static_cast<std::uint64_t>(first);
+    sum.add({(normals(size, 6, part) * scale).to(at::kFloat), normals(size, 4, part + 1).to(at::kFloat),
+             normals(size, 3, part + 2).softmax(1).to(at::kFloat)});
+  }
+  return sum.finish();
+}
+
+EvaluationOptions all() {
+  EvaluationOptions options;
+  options.metrics = read_metrics("kid,is,fid,precision,sfid,recall,fid");
+  options.bootstrap.replicates = 100;
+  return options;
+}
+
+TEST(Evaluate, GivesEachFigureOnceUnderItsNetworksName) {
+  const std::vector<Figure> figures = evaluate(kTiny, measured(130, 1), measured(170, 2), all());
+  std::vector<std::string> keys;
+  for (const Figure& f : figures) {
+    keys.push_back(f.key);
+    EXPECT_TRUE(f.interval.has_value()) << f.key;
+    EXPECT_EQ(f.samples, 130);
+  }
+  EXPECT_EQ(keys, (std::vector<std::string>{"fd_tinynet", "sfid", "is", "precision", "recall", "kid"}));
+  EXPECT_EQ(figures[0].label, "FD-TinyNet");
+  EXPECT_EQ(figures[0].reference, 170);
+}
+
+TEST(Evaluate, KeepsOnlyWhatIsAskedFor) {
+  EvaluationOptions options;
+  options.metrics = read_metrics("fid");
+  options.intervals = false;
+  const FeatureSums sums = sums_of_samples(options);
+  EXPECT_TRUE(sums.pooled);
+  EXPECT_FALSE(sums.keep_pooled || sums.spatial || sums.score || sums.keep_spatial);
+  const FeatureSet a = measured(60, 3, 1, sums), b = measured(60, 4, 1, sums_of_reference(options));
+  EXPECT_FALSE(a.features.defined());
+  const std::vector<Figure> figures = evaluate(kTiny, a, b, options);
+  EXPECT_FALSE(figures.at(0).interval.has_value());
+  options.metrics = read_metrics("precision");
+  EXPECT_THROW(evaluate(kTiny, a, b, options), Error);
+  options.metrics = read_metrics("is");
+  EXPECT_THROW(evaluate(kTiny, a, b, options), Error);
+  options.metrics = read_metrics("sfid");
+  EXPECT_THROW(evaluate(kTiny, a, b, options), Error);
+}
+
+TEST(Evaluate, SaysWhatMakesAFigureDoubtful) {
+  EvaluationOptions options = all();
+  options.extrapolate = true;
+  const std::vector<Figure> figures = evaluate(kTiny, measured(40, 5), measured(5, 6), options);
+  const auto said = [&](std::size_t figure, const std::string& word) {
+    for (const std::string& warning : figures.at(figure).warnings)
+      if (warning.find(word) != std::string::npos) return true;
+    return false;
+  };
+  EXPECT_TRUE(said(0, "40 samples"));
+  EXPECT_TRUE(said(0, "5 reference pictures"));
+  EXPECT_TRUE(said(0, "rank 4 of 6"));
+  EXPECT_TRUE(said(2, "5000"));
+  EXPECT_TRUE(said(3, "5 reference pictures"));
+  EXPECT_TRUE(said(5, "subsets of 5"));
+  EXPECT_TRUE(figures[0].details.contains("infinity"));
+}
+
+TEST(Evaluate, ReadsMetricsByName) {
+  EXPECT_EQ(read_metrics(" recall , fid"), (std::vector<Metric>{Metric::frechet, Metric::recall}));
+  try {
+    read_metrics("fid,recal");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("recall"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace diffit

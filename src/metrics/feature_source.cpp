@@ -1,0 +1,162 @@
+#include "metrics/feature_source.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/pch.h"
+
+namespace diffit {
+namespace {
+
+/// A batch that is being filled, picture by picture.
+struct Slot {
+  at::Tensor pictures;
+  std::int64_t first = 0, left = 0;  // left: pictures not yet there
+  std::int64_t failed = -1;          // the first picture that could not be read
+  std::exception_ptr error;
+};
+
+class Feeder {
+ public:
+  Feeder(const FeatureSource& source, std::int64_t batch, std::int64_t count, int threads)
+      : source_(source), batch_(batch), count_(count), ahead_(threads + 2) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  }
+
+  ~Feeder() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void run(const PictureBatchSink& sink) {
+    for (std::int64_t first = 0; first < count_; first += batch_) {
+      const std::shared_ptr<Slot> slot = next();
+      if (slot->error) std::rethrow_exception(slot->error);
+      sink(slot->pictures, slot->first);
+    }
+  }
+
+ private:
+  /// The oldest batch, whole.
+  std::shared_ptr<Slot> next() {
+    std::unique_lock lock(mutex_);
+    open_slots();
+    const std::shared_ptr<Slot> slot = slots_.front();
+    while (threads_.empty() && slot->left > 0) take_one(lock);
+    changed_.wait(lock, [&] { return slot->left == 0; });
+    slots_.pop_front();
+    open_slots();
+    lock.unlock();
+    changed_.notify_all();
+    return slot;
+  }
+
+  /// Room for the batches that may be decoded now. Holds the lock.
+  void open_slots() {
+    while (opened_ < count_ && static_cast<int>(slots_.size()) < ahead_) {
+      const std::int64_t size = std::min(batch_, count_ - opened_);
+      auto slot = std::make_shared<Slot>();
+      slot->pictures = at::empty({size, source_.height(), source_.width(), source_.channels()}, at::kByte);
+      slot->first = opened_;
+      slot->left = size;
+      slots_.push_back(std::move(slot));
+      opened_ += size;
+    }
+  }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stop_ || taken_ < opened_; });
+      if (stop_) return;
+      take_one(lock);
+    }
+  }
+
+  /// Reads the next picture that nobody has taken, without the lock.
+  void take_one(std::unique_lock<std::mutex>& lock) {
+    const std::int64_t index = taken_++;
+    const auto holds = [&](const std::shared_ptr<Slot>& s) { return index < s->first + s->pictures.size(0); };
+    const std::shared_ptr<Slot> slot = *std::find_if(slots_.begin(), slots_.end(), holds);
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      std::uint8_t* const out = slot->pictures.mutable_data_ptr<std::uint8_t>();
+      source_.read(index, out + (index - slot->first) * slot->pictures[0].numel());
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    if (error && (slot->failed < 0 || index < slot->failed)) {
+      slot->failed = index;
+      slot->error = error;
+    }
+    if (--slot->left == 0) changed_.notify_all();
+  }
+
+  const FeatureSource& source_;
+  const std::int64_t batch_, count_;
+  const int ahead_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<Slot>> slots_;
+  std::int64_t opened_ = 0, taken_ = 0;  // pictures that have a slot, that somebody reads or has read
+  bool stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+FeatureSource::FeatureSource(std::unique_ptr<const PictureSource> pictures) : pictures_(std::move(pictures)) {
+  DIFFIT_CHECK(pictures_->size() > 0, "{} holds no picture", pictures_->describe());
+  const Picture first = pictures_->read(0);
+  height_ = first.height;
+  width_ = first.width;
+  channels_ = first.channels;
+}
+
+void FeatureSource::read(std::int64_t index, std::uint8_t* out) const {
+  const Picture p = pictures_->read(index);
+  DIFFIT_CHECK(
+      p.height == height_ && p.width == width_,
+      "{}: {} is {} x {}, the first picture is {} x {}; figures take pictures of one size: diffit data "
+      "convert --size makes them so",
+      describe(), pictures_->name(index), p.width, p.height, width_, height_);
+  DIFFIT_CHECK(
+      p.channels <= channels_,
+      "{}: {} is RGB, the first picture is grey; figures take pictures of one kind: diffit data convert "
+      "makes them so",
+      describe(), pictures_->name(index));
+  if (p.channels == channels_) {
+    std::memcpy(out, p.pixels.data(), p.pixels.size());
+  } else {
+    for (const std::uint8_t grey : p.pixels) out = std::fill_n(out, channels_, grey);
+  }
+}
+
+std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path) {
+  return std::make_unique<FeatureSource>(open_source(path));
+}
+
+void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
+                    const PictureBatchSink& sink, int threads) {
+  DIFFIT_CHECK(
+      batch > 0 && count >= 0 && count <= source.size(),
+      "{}: wanted batches of a picture or more, and 0..{} pictures; got batches of {}, and {} pictures",
+      source.describe(), source.size(), batch, count);
+  if (threads < 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  Feeder(source, batch, count, threads).run(sink);
+}
+
+}  // namespace diffit

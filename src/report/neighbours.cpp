@@ -1,0 +1,123 @@
+#include "report/neighbours.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace diffit {
+
+namespace {
+
+constexpr std::int64_t kBatch = 512;
+
+at::Tensor stacked(const std::vector<Picture>& pictures) {
+  const Picture& first = pictures.front();
+  const auto count = static_cast<std::int64_t>(pictures.size());
+  const at::Tensor all = at::empty({count, first.height, first.width, first.channels}, at::kByte);
+  auto* out = all.mutable_data_ptr<std::uint8_t>();
+  for (const Picture& picture : pictures) out = std::copy(picture.pixels.begin(), picture.pixels.end(), out);
+  return all;
+}
+
+/// Pictures first .. first + count - 1: [count, R, R, C] uint8.
+at::Tensor read(const Dataset& data, std::int64_t first, std::int64_t count) {
+  const std::int64_t side = data.resolution(), numbers = side * side * data.channels();
+  const at::Tensor all = at::empty({count, side, side, data.channels()}, at::kByte);
+  for (std::int64_t i = 0; i < count; ++i) {
+    data.read(first + i,
+              {all.mutable_data_ptr<std::uint8_t>() + i * numbers, static_cast<std::size_t>(numbers)});
+  }
+  return all;
+}
+
+Picture read_picture_of(const Dataset& data, std::int64_t index) {
+  const std::int64_t side = data.resolution();
+  Picture picture{side, side, data.channels(),
+                  std::vector<std::uint8_t>(static_cast<std::size_t>(side * side * data.channels()))};
+  data.read(index, picture.pixels);
+  return picture;
+}
+
+/// The k smallest squared distances so far of each query, and whose they are.
+struct Nearest {
+  at::Tensor squares, indices;  // [Q, k] float64, int64
+
+  Nearest(std::int64_t queries, std::int64_t k)
+      : squares(at::full({queries, k}, INFINITY, at::kDouble)),
+        indices(at::full({queries, k}, -1, at::kLong)) {}
+
+  /// squares_there [Q, B] of pictures first .. first + B - 1.
+  void add(const at::Tensor& squares_there, std::int64_t first) {
+    const std::int64_t k = squares.size(1), here = std::min(k, squares_there.size(1));
+    const auto [low, at_low] = squares_there.topk(here, 1, /*largest=*/false);
+    const at::Tensor all = at::cat({squares, low}, 1), whose = at::cat({indices, at_low + first}, 1);
+    const auto [best, at_best] = all.topk(k, 1, /*largest=*/false, /*sorted=*/true);
+    squares = best;
+    indices = whose.gather(1, at_best);
+  }
+};
+
+/// |a - b|^2 in float64, of which the difference of large numbers leaves enough digits: [Q, B].
+at::Tensor square_distances(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
+  return (x.square().sum(1, true) + y.square().sum(1).unsqueeze(0) - 2 * x.mm(y.t())).clamp_min(0);
+}
+
+}  // namespace
+
+PictureSpace pixel_space() {
+  return {"pixels", "levels of 255, root mean square", [](const at::Tensor& pictures) {
+            const at::Tensor flat = pictures.flatten(1).to(at::kFloat);
+            return flat / std::sqrt(static_cast<double>(flat.size(1)));
+          }};
+}
+
+NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
+                                std::int64_t controls, const PictureSpace& space,
+                                const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  const at::NoGradGuard no_grad;
+  for (const Picture& query : queries) {
+    DIFFIT_CHECK(query.width == data.resolution() && query.height == data.resolution() &&
+                     query.channels == data.channels(),
+                 "nearest neighbours: samples are {} x {} x {}, the data set's pictures {} x {} x {}",
+                 query.height, query.width, query.channels, data.resolution(), data.resolution(),
+                 data.channels());
+  }
+  const auto asked = static_cast<std::int64_t>(queries.size());
+  controls = data.size() < 2 ? 0 : std::min(controls, data.size());
+  std::vector<std::int64_t> own;
+  std::vector<Picture> all = queries;
+  for (std::int64_t c = 0; c < controls; ++c) {
+    own.push_back(c * data.size() / controls);
+    all.push_back(read_picture_of(data, own.back()));
+  }
+  if (all.empty()) return {};
+  const at::Tensor wanted = space.embed(stacked(all));
+  // A control is its own nearest neighbour: one more, of which that is dropped.
+  Nearest nearest(wanted.size(0), std::min(k + 1, data.size()));
+  for (std::int64_t first = 0; first < data.size(); first += kBatch) {
+    const std::int64_t count = std::min(kBatch, data.size() - first);
+    nearest.add(square_distances(wanted, space.embed(read(data, first, count))), first);
+    if (progress) progress(first + count, data.size());
+  }
+  NeighbourSearch search;
+  const auto squares = nearest.squares.accessor<double, 2>();
+  const auto indices = nearest.indices.accessor<std::int64_t, 2>();
+  for (std::int64_t q = 0; q < asked; ++q) {
+    std::vector<Neighbour>& found = search.nearest.emplace_back();
+    for (std::int64_t i = 0; i < std::min(k, nearest.squares.size(1)); ++i)
+      found.push_back({indices[q][i], std::sqrt(squares[q][i]), read_picture_of(data, indices[q][i])});
+  }
+  for (std::int64_t c = 0; c < controls; ++c) {
+    for (std::int64_t i = 0; i < nearest.squares.size(1); ++i) {
+      if (indices[asked + c][i] == own[static_cast<std::size_t>(c)]) continue;
+      search.usual.push_back(std::sqrt(squares[asked + c][i]));
+      break;
+    }
+  }
+  std::sort(search.usual.begin(), search.usual.end());
+  return search;
+}
+
+}  // namespace diffit

@@ -1,0 +1,168 @@
+#include "report/run_costs.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "report/scale.h"
+#include "train/plan.h"
+
+namespace diffit {
+
+namespace {
+
+constexpr double kGiB = 1024.0 * 1024 * 1024;
+
+struct Cost {
+  double parameters = 0, macs = 0;
+};
+
+/// Of the network that the config describes; nothing where it cannot be read as a recipe of this version.
+std::optional<Cost> cost_of(const RunRecord& run) {
+  if (run.config.empty()) return {};
+  try {
+    const Recipe recipe = read_recipe(run.config, "config.toml");
+    // The resolution matters to autoencoders alone, which do not state it.
+    if (recipe.kind() == ModelKind::vae) return {};
+    const TrainingPlan plan = plan_training(recipe, 0, 4);
+    return Cost{static_cast<double>(plan.network.parameters),
+                plan.network.layer_macs + plan.network.attention_macs};
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// Mean over the last tenth of a curve: a single line is noisy.
+std::optional<double> settled(const RunRecord& run, const std::string& key) {
+  const auto found = run.curves.find(key);
+  if (found == run.curves.end() || found->second.empty()) return {};
+  const std::size_t count = found->second.size(), tenth = std::max<std::size_t>(1, count / 10);
+  double sum = 0;
+  for (std::size_t i = count - tenth; i < count; ++i) sum += found->second[i].y;
+  return sum / static_cast<double>(tenth);
+}
+
+std::optional<double> highest(const RunRecord& run, const std::string& key) {
+  const auto found = run.curves.find(key);
+  if (found == run.curves.end() || found->second.empty()) return {};
+  return std::max_element(found->second.begin(), found->second.end(),
+                          [](const PlotPoint& a, const PlotPoint& b) { return a.y < b.y; })
+      ->y;
+}
+
+/// A number shown as other text: "1.2 M".
+Cell shown_as(std::optional<double> value, std::string (*text)(double)) {
+  if (!value) return {};
+  Cell cell = number(*value);
+  cell.text = text(*value);
+  return cell;
+}
+
+std::string gmac(double macs) {
+  return human_count(macs) + "MAC";
+}
+std::string rate(double images) {
+  return fmt::format("{:.3g}", images);
+}
+
+std::optional<double> parameters(const std::optional<Cost>& cost) {
+  return cost ? std::optional(cost->parameters) : std::nullopt;
+}
+std::optional<double> macs(const std::optional<Cost>& cost) {
+  return cost ? std::optional(cost->macs) : std::nullopt;
+}
+
+}  // namespace
+
+Table costs_of_run(const RunRecord& run) {
+  Table table{"What it is and what it cost", "", {{"figure"}, {"value"}, {"meaning"}}, {}};
+  const auto add = [&](const char* name, Cell cell, const char* meaning) {
+    if (!cell.text.empty()) table.rows.push_back({words(name), std::move(cell), words(meaning)});
+  };
+  const auto cost = cost_of(run);
+  add("images", shown_as(static_cast<double>(run.images()), human_count), "shown in training so far");
+  if (const auto loss = settled(run, "loss"))
+    add("loss", number(*loss), "mean over the last tenth of the lines");
+  add("parameters", shown_as(parameters(cost), human_count), "of the network");
+  add("work", shown_as(macs(cost), gmac),
+      "multiply-adds of one evaluation of one picture, attention included");
+  add("time", shown_as(run.last("seconds"), human_seconds), "in optimiser steps, over all sittings");
+  add("images/s", shown_as(settled(run, "images_per_second"), rate), "mean over the last tenth of the lines");
+  add("memory", shown_as(highest(run, "memory_bytes"), human_bytes), "resident at most");
+  if (const auto skipped = run.last("skipped"); skipped && *skipped > 0)
+    add("skipped steps", number(*skipped, 6), "whose loss or gradient was not finite");
+  return table;
+}
+
+Table costs_of_runs(const std::vector<RunRecord>& runs) {
+  Table table{
+      "What they reached and cost",
+      "Loss and rate: means over the last tenth of the lines. Work: multiply-adds of one evaluation of one "
+      "picture.",
+      {{"run"}, {"images"}, {"loss"}, {"parameters"}, {"work"}, {"time"}, {"images/s"}, {"memory"}},
+      {}};
+  for (const RunRecord& run : runs) {
+    const auto cost = cost_of(run);
+    const auto loss = settled(run, "loss");
+    table.rows.push_back({words(run.name), shown_as(static_cast<double>(run.images()), human_count),
+                          loss ? number(*loss) : Cell{}, shown_as(parameters(cost), human_count),
+                          shown_as(macs(cost), gmac), shown_as(run.last("seconds"), human_seconds),
+                          shown_as(settled(run, "images_per_second"), rate),
+                          shown_as(highest(run, "memory_bytes"), human_bytes)});
+  }
+  return table;
+}
+
+Better better_of(const std::string& key) {
+  static const std::set<std::string> higher{"is", "precision", "recall", "accuracy"};
+  return higher.contains(key) ? Better::higher : Better::lower;
+}
+
+std::string score_label(const std::string& key) {
+  if (key == "fid") return "FID";
+  if (key == "sfid") return "sFID";
+  if (key == "is") return "IS";
+  if (key == "kid") return "KID";
+  if (key == "fd_fashionnet") return "FD-FashionNet";
+  if (key.starts_with("fd_")) return "FD-" + key.substr(3);
+  return key;
+}
+
+Table scores_of_runs(const std::vector<RunRecord>& runs) {
+  std::vector<std::string> keys;
+  for (const RunRecord& run : runs) {
+    for (const auto& [key, points] : run.scores) {
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+    }
+  }
+  Table table{"Last evaluation",
+              "Of the average of the weights; intervals where they were computed.",
+              {{"run"}, {"images"}},
+              {}};
+  for (const std::string& key : keys) {
+    table.columns.push_back({score_label(key) + (better_of(key) == Better::lower ? " ↓" : " ↑")});
+  }
+  for (const RunRecord& run : runs) {
+    if (run.scores.empty()) continue;
+    double images = 0;
+    std::vector<Cell> row{words(run.name), {}};
+    for (const std::string& key : keys) {
+      const auto found = run.scores.find(key);
+      if (found == run.scores.end() || found->second.empty()) {
+        row.emplace_back();
+        continue;
+      }
+      const PlotPoint& last = found->second.back();
+      images = std::max(images, last.x);
+      row.push_back(number(last.y, 4, last.low, last.high));
+    }
+    row[1] = shown_as(images, human_count);
+    table.rows.push_back(std::move(row));
+  }
+  for (std::size_t c = 0; c < keys.size() && table.rows.size() > 1; ++c)
+    mark_best(table, c + 2, better_of(keys[c]));
+  return table;
+}
+
+}  // namespace diffit

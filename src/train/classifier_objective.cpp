@@ -1,0 +1,99 @@
+// A classifier under cross entropy, for the features that it learns.
+#include "base/error.h"
+#include "kernels/autocast.h"
+#include "train/classifier_file.h"
+#include "train/picture_objective.h"
+
+namespace diffit {
+
+namespace {
+
+/// Held-out pictures that are classified together.
+constexpr std::int64_t kTestBatch = 250;
+
+class ClassifierObjective : public PictureObjective {
+ public:
+  ClassifierObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
+                      at::ScalarType dtype)
+      : PictureObjective(recipe, std::move(dataset), device, dtype),
+        network_(read_classifier_config(recipe_.model, "model")),
+        test_(open_test_set(recipe_, *dataset_)) {
+    initialise(network_.parameters(), seed());
+  }
+
+  const ParameterList& parameters() const override { return network_.parameters(); }
+
+  at::Tensor loss() override {
+    const Batch& batch = next_batch();
+    const at::Tensor labels = at::tensor(batch.labels, at::kLong).to(device_);
+    const Autocast autocast(device_.type(), dtype_);
+    const at::Tensor logits = network_(pictures_of(batch)).logits;
+    return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, /*ignore_index=*/-100,
+                                  recipe_.loss.label_smoothing);
+  }
+
+  Picture reals() const override { return {}; }
+
+  Exhibit exhibit() const override {
+    const auto network = std::make_shared<Classifier>(network_.config());
+    Exhibit exhibit;
+    exhibit.parameters = network->parameters();
+    if (test_) exhibit.measure = [this, network] { return held_out(*network); };
+    return exhibit;
+  }
+
+  void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
+    save_classifier(path, parameters, network_.config(), extra);
+  }
+
+ private:
+  /// Share of the held-out pictures that are told rightly, and their mean cross entropy in nats.
+  Json held_out(const Classifier& network) const {
+    const at::NoGradGuard no_grad;
+    const std::int64_t side = test_->resolution(), channels = test_->channels(), count = test_->size();
+    double right = 0, nats = 0;
+    for (std::int64_t first = 0; first < count; first += kTestBatch) {
+      const std::int64_t size = std::min(kTestBatch, count - first);
+      const at::Tensor bytes = at::empty({size, side, side, channels}, at::kByte);
+      const at::Tensor labels = at::empty({size}, at::kLong);
+      const auto picture = static_cast<std::size_t>(side * side * channels);
+      for (std::int64_t i = 0; i < size; ++i) {
+        test_->read(
+            first + i,
+            {bytes.mutable_data_ptr<std::uint8_t>() + static_cast<std::size_t>(i) * picture, picture});
+        labels.mutable_data_ptr<std::int64_t>()[i] = test_->label(first + i);
+      }
+      const at::Tensor logits = network(bytes.to(at::kFloat) / 127.5 - 1).logits;
+      right += (logits.argmax(1) == labels).sum().item<double>();
+      nats += at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
+    }
+    return {{"accuracy", right / static_cast<double>(count)},
+            {"cross_entropy", nats / static_cast<double>(count)}};
+  }
+
+  Classifier network_;
+  std::shared_ptr<const Dataset> test_;  // null: none was given
+};
+
+}  // namespace
+
+std::shared_ptr<const Dataset> open_test_set(const Recipe& recipe, const Dataset& dataset) {
+  if (recipe.data.test.empty()) return nullptr;
+  auto test = open_dataset(recipe.data.test, recipe.data.size);
+  DIFFIT_CHECK(test->resolution() == dataset.resolution() && test->channels() == dataset.channels(),
+               "data.test: {}: wanted {} x {} pictures with {} channels, as data.path, got {} x {} with {}",
+               recipe.data.test, dataset.resolution(), dataset.resolution(), dataset.channels(),
+               test->resolution(), test->resolution(), test->channels());
+  DIFFIT_CHECK(test->classes() > 0 && test->classes() <= dataset.classes(),
+               "data.test: {}: wanted labels of at most {} classes, as data.path, got {}", recipe.data.test,
+               dataset.classes(), test->classes());
+  return test;
+}
+
+std::unique_ptr<Objective> make_classifier_objective(const Recipe& recipe,
+                                                     std::shared_ptr<const Dataset> dataset,
+                                                     at::Device device, at::ScalarType dtype) {
+  return std::make_unique<ClassifierObjective>(recipe, std::move(dataset), device, dtype);
+}
+
+}  // namespace diffit

@@ -1,0 +1,60 @@
+#include "tools/diffit/bench_features.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/random.h"
+#include "metrics/feature_network.h"
+
+namespace diffit {
+
+namespace {
+
+at::Tensor random_pictures(const FeaturesBenchOptions& options, std::int64_t channels) {
+  const at::Tensor pictures = at::empty({options.batch, options.size, options.size, channels}, at::kByte);
+  Random random(0, stream_of(Purpose::test));
+  std::uint8_t* pixels = pictures.mutable_data_ptr<std::uint8_t>();
+  std::generate_n(pixels, pictures.numel(), [&] { return static_cast<std::uint8_t>(random.bits()); });
+  return pictures;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+void bench_features(const FeaturesBenchOptions& options, const Machine& machine,
+                    const CommonOptions& common) {
+  const auto network = load_feature_network(options.network, machine.device, machine.dtype);
+  const at::Tensor pictures = random_pictures(options, network->info().inception ? 3 : 1);
+  network->extract(pictures);
+  std::vector<double> rates;
+  for (int round = 0; round < options.rounds; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    double done = 0;
+    do {
+      network->extract(pictures);
+      done += static_cast<double>(options.batch);
+    } while (seconds_since(start) < options.seconds);
+    rates.push_back(done / seconds_since(start));
+  }
+  std::vector<double> sorted = rates;
+  std::sort(sorted.begin(), sorted.end());
+  const double median = sorted[sorted.size() / 2];
+  const char* dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
+  print_result(
+      common,
+      {{"network", network->info().name},
+       {"size", options.size},
+       {"batch", options.batch},
+       {"dtype", dtype},
+       {"pictures_per_second", rates},
+       {"median", median}},
+      fmt::format("features of {} {}: {:.1f} pictures/s of {} x {} (median of {}; {:.1f} to {:.1f}), "
+                  "batch {}\n",
+                  network->info().name, dtype, median, options.size, options.size, rates.size(),
+                  sorted.front(), sorted.back(), options.batch));
+}
+
+}  // namespace diffit

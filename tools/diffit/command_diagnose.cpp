@@ -1,0 +1,150 @@
+// diffit diagnose: known ways in which such a model fails, as measures with thresholds.
+#include <limits>
+#include <memory>
+
+#include "analysis/collapse.h"
+#include "analysis/diagnosis.h"
+#include "analysis/noise_error.h"
+#include "analysis/robustness.h"
+#include "base/error.h"
+#include "metrics/feature_network.h"
+#include "metrics/feature_source.h"
+#include "tools/diffit/measured_model.h"
+#include "tools/diffit/progress.h"
+
+namespace diffit {
+namespace {
+
+struct DiagnoseOptions {
+  std::string model, vae, data, against, samples, training, features;
+  std::int64_t pictures = 512, levels = 10, limit = 10000, seed = 0;
+};
+
+std::vector<LevelError> level_errors(const DiagnoseOptions& options, const Machine& machine,
+                                     const CommonOptions& common) {
+  const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
+  const auto seed = static_cast<std::uint64_t>(options.seed);
+  const MeasuredPictures set = read_measured(options.data, model, options.pictures, seed);
+  const std::vector<double> sigmas = model.known(noise_levels(0.02, 50, options.levels));
+  const at::Tensor y = model.inputs(set.pictures);
+  ProgressLine line(common);
+  const auto errors_of = [&](const MeasuredModel& which) {
+    const RobustnessRequest request{.sigmas = sigmas, .likelihood_sigmas = {}, .seed = seed};
+    return score_set(which.denoise, which.name, y, request,
+                     [&](double share) {
+                       line.show(fmt::format("{}: {:.0f}% of {} pictures", which.name, 100 * share,
+                                             set.pictures.size(0)));
+                     })
+        .errors;
+  };
+  const at::Tensor errors = errors_of(model);
+  at::Tensor rival;
+  if (!options.against.empty()) {
+    const MeasuredModel other = open_measured_model(options.against, options.vae, machine);
+    DIFFIT_CHECK(other.latent == model.latent && other.resolution == model.resolution &&
+                     other.channels == model.channels,
+                 "--against {}: wanted a model of the same inputs as {}", options.against, options.model);
+    rival = errors_of(other);
+  }
+  return compare_levels(sigmas, errors, linear_errors(y, sigmas), rival);
+}
+
+struct LabelledFeatures {
+  at::Tensor features, labels;
+};
+
+LabelledFeatures features_of(const std::string& path, const char* option, const FeatureNetwork& network,
+                             std::int64_t limit, ProgressLine& line) {
+  const auto source = open_feature_source(path);
+  const std::int64_t count = std::min(limit, source->size());
+  DIFFIT_CHECK(count >= 100, "{} {}: {} pictures are too few to judge by; wanted 100 at least", option, path,
+               count);
+  std::vector<at::Tensor> features;
+  std::int64_t done = 0;
+  for_each_batch(*source, 64, count, [&](const at::Tensor& pictures, std::int64_t) {
+    features.push_back(network.extract(pictures).pooled);
+    done += pictures.size(0);
+    line.show(fmt::format("{}: features of {}/{} pictures", path, done, count));
+  });
+  at::Tensor labels;
+  if (const PictureSource& set = source->pictures(); set.classes() > 0) {
+    labels = at::empty({count}, at::kLong);
+    for (std::int64_t i = 0; i < count; ++i) labels[i] = set.label(i);
+  }
+  return {at::cat(features), labels};
+}
+
+std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const Machine& machine,
+                                           const CommonOptions& common) {
+  const auto network = load_feature_network(options.features, machine.device, machine.dtype);
+  ProgressLine line(common);
+  const LabelledFeatures samples = features_of(options.samples, "--samples", *network, options.limit, line);
+  const LabelledFeatures held_out = features_of(options.data, "--data", *network, options.limit, line);
+  std::vector<Signature> all{signature_of_duplicates(near_duplicates(samples.features, held_out.features))};
+  if (!options.training.empty()) {
+    const LabelledFeatures training = features_of(options.training, "--train-data", *network,
+                                                  std::numeric_limits<std::int64_t>::max(), line);
+    all.push_back(signature_of_copies(copies(samples.features, training.features, held_out.features)));
+  }
+  if (samples.labels.defined() && held_out.labels.defined()) {
+    all.push_back(signature_of_diversity(
+        diversity(samples.features, samples.labels, held_out.features, held_out.labels)));
+  }
+  return all;
+}
+
+void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
+  const at::NoGradGuard no_grad;
+  DIFFIT_CHECK(
+      options.samples.empty() == options.features.empty(),
+      "--samples and --features go together: pictures that the model made, and the network to compare "
+      "them by");
+  DIFFIT_CHECK(options.training.empty() || !options.samples.empty(), "--train-data: belongs to --samples");
+  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
+  diagnosis.levels = level_errors(options, machine, common);
+  diagnosis.signatures = signatures_of_levels(diagnosis.levels);
+  if (!options.samples.empty()) {
+    for (Signature& s : collapse_signatures(options, machine, common))
+      diagnosis.signatures.push_back(std::move(s));
+  }
+  print_result(common, as_json(diagnosis), as_text(diagnosis));
+}
+
+}  // namespace
+
+void add_diagnose_command(CLI::App& app, CommonOptions& common) {
+  auto o = std::make_shared<DiagnoseOptions>();
+  CLI::App* command = add_command(app, common, "diagnose",
+                                  "Look for the known ways to fail: error by noise level, collapse, copies");
+  command->add_option("-m,--model", o->model, "model file, or the name of a bundled one")->required();
+  command->add_option("--data", o->data, "held-out pictures: npz, zip, folder, IDX, CIFAR")->required();
+  command->add_option("--vae", o->vae, "autoencoder of a latent model");
+  command->add_option("--against", o->against,
+                      "a model that works, of the same inputs: where is this one worse?");
+  command->add_option("--samples", o->samples, "pictures that the model made: looks for collapse");
+  command->add_option("--features", o->features, "feature network that pictures are compared by");
+  command->add_option("--train-data", o->training,
+                      "pictures that the model was trained on: looks for copies");
+  command->add_option("--pictures", o->pictures, "of --data that the error is measured on")
+      ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
+      ->capture_default_str();
+  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50")
+      ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000}))
+      ->capture_default_str();
+  command->add_option("--limit", o->limit, "most pictures of --samples and --data that are compared")
+      ->check(CLI::Range(std::int64_t{100}, std::int64_t{1000000}))
+      ->capture_default_str();
+  command->add_option("--seed", o->seed, "of the noise and the choice of pictures")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{9000000000000000}))
+      ->capture_default_str();
+  command->footer(
+      "\nExamples:\n"
+      "  diffit diagnose -m mine.safetensors --data t10k-images-idx3-ubyte.gz --against fashion-mnist\n"
+      "  diffit diagnose -m fashion-mnist --data t10k-images-idx3-ubyte.gz --samples samples.npz --features "
+      "fashion-net\n"
+      "      --train-data train-images-idx3-ubyte.gz");
+  command->callback([o, &common] { run_diagnose(*o, common); });
+}
+
+}  // namespace diffit

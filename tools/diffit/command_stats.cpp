@@ -1,0 +1,123 @@
+// diffit stats: the statistics of a set of pictures, as ADM's evaluator and `diffit eval` read them.
+#include <memory>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "metrics/feature_source.h"
+#include "tools/diffit/feature_side.h"
+#include "tools/diffit/machine.h"
+
+namespace diffit {
+namespace {
+
+struct StatsOptions {
+  std::string data, output, features;
+  std::int64_t batch = 0, limit = 0, keep = 10000;
+};
+
+/// Collects the features of `keep` of `all` pictures, drawn without replacement and left in their order.
+class Keeper {
+ public:
+  Keeper(std::int64_t keep, std::int64_t all)
+      : keep_(static_cast<std::uint64_t>(keep)), all_(static_cast<std::uint64_t>(all)) {}
+
+  void add(std::int64_t first, const at::Tensor& features) {
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < features.size(0); ++i) {
+      const std::uint64_t place =
+          permuted(static_cast<std::uint64_t>(first + i), all_, 0, stream_of(Purpose::subset, 0));
+      if (place < keep_) rows.push_back(i);
+    }
+    if (!rows.empty()) kept_.push_back(features.index_select(0, at::tensor(rows, at::kLong)));
+  }
+  at::Tensor features() const { return kept_.empty() ? at::Tensor() : at::cat(kept_); }
+
+ private:
+  std::uint64_t keep_, all_;
+  std::vector<at::Tensor> kept_;
+};
+
+void run_stats(const CommonOptions& common, const StatsOptions& options) {
+  DIFFIT_CHECK(fs::path(options.output).extension() == ".npz", "-o {}: wanted a name that ends in .npz",
+               options.output);
+  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const auto network = load_feature_network(options.features, machine.device, machine.dtype);
+  const FeatureInfo& info = network->info();
+  const auto source = open_feature_source(options.data);
+  const std::int64_t count = options.limit > 0 ? std::min(options.limit, source->size()) : source->size();
+  DIFFIT_CHECK(count >= 2, "{}: a covariance takes two pictures or more, there is {}", options.data, count);
+
+  FeatureSum sum(info, {.pooled = true, .spatial = true}, count);
+  Keeper keeper(options.keep, count);
+  for_each_measured(*source, {options.batch, options.limit, &common}, options.data,
+                    [&](std::int64_t first, const at::Tensor& pictures) {
+                      const Features features = network->extract(pictures);
+                      sum.add(features);
+                      if (options.keep > 0) keeper.add(first, features.pooled);
+                    });
+  const FeatureSet set = sum.finish();
+  Statistics statistics;
+  statistics.info = {set.pictures,    info.name,          info.identity,     source->height(),
+                     source->width(), source->channels(), source->describe()};
+  statistics.pooled = set.pooled;
+  statistics.spatial = set.spatial;
+  statistics.features = keeper.features();
+  write_statistics(options.output, statistics);
+
+  const std::int64_t kept = statistics.features.defined() ? statistics.features.size(0) : 0;
+  Json object = {
+      {"output", options.output},       {"pictures", set.pictures},   {"network", info.name},
+      {"identity", info.identity},      {"features", info.width},     {"spatial_features", info.spatial},
+      {"kept_features", kept},          {"height", source->height()}, {"width", source->width()},
+      {"channels", source->channels()}, {"warnings", Json::array()}};
+  std::string text = fmt::format(
+      "{}: mu and sigma{} of {} pictures, {} x {} x {}, by {} ({}); features of {} for precision, recall and "
+      "KID\n",
+      options.output, set.spatial ? ", mu_s and sigma_s" : "", set.pictures, source->width(),
+      source->height(), source->channels(), info.name, info.identity, kept);
+  if (set.pictures <= info.width) {
+    const std::string warning = fmt::format(
+        "{} pictures of {} features: the covariance has no full rank, and distances to it say little",
+        set.pictures, info.width);
+    object["warnings"].push_back(warning);
+    text += "warning: " + warning + "\n";
+  }
+  print_result(common, object, text);
+}
+
+}  // namespace
+
+void add_stats_command(CLI::App& app, CommonOptions& common) {
+  CLI::App* command =
+      add_command(app, common, "stats",
+                  "Statistics of a set of pictures: the reference file of eval and of ADM's evaluator");
+  const auto o = std::make_shared<StatsOptions>();
+  command->add_option("DATA", o->data, "npz (arr_0), zip, folder of pictures, IDX(.gz) or CIFAR binary")
+      ->required();
+  command->add_option("-o,--output", o->output, "the .npz to write: mu, sigma, mu_s, sigma_s")->required();
+  command
+      ->add_option(
+          "--features", o->features,
+          "feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names (.safetensors, .pth), or "
+          "a bundled one by name")
+      ->required();
+  command
+      ->add_option(
+          "--keep", o->keep,
+          "pictures, drawn at random, whose features are stored for precision, recall and KID; 0: none")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{10000000}))
+      ->capture_default_str();
+  command->add_option("--limit", o->limit, "the first so many pictures alone; 0: all")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000000}))
+      ->capture_default_str();
+  command->add_option("--batch", o->batch, "pictures a pass; 0: by their size")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{65536}))
+      ->capture_default_str();
+  command->footer(
+      "\nExamples:\n"
+      "  diffit stats train.zip -o ref.npz --features pt_inception-2015-12-05-6726825d.pth\n"
+      "  diffit eval samples.npz ref.npz --features pt_inception-2015-12-05-6726825d.pth");
+  command->callback([&common, o] { run_stats(common, *o); });
+}
+
+}  // namespace diffit

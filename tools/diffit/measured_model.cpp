@@ -1,0 +1,119 @@
+#include "tools/diffit/measured_model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "diffusion/generate.h"
+#include "diffusion/latent_generate.h"
+#include "diffusion/vp_as_ve.h"
+#include "kernels/autocast.h"
+#include "tools/diffit/latent_source.h"
+#include "train/model_file.h"
+
+namespace diffit {
+
+namespace {
+
+at::Tensor as_input(const at::Tensor& pictures) {
+  return (pictures.to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2}).contiguous();
+}
+
+MeasuredModel of_image(std::shared_ptr<ImageDiffiT> model, const Machine& machine) {
+  const ImageConfig config = model->config();
+  const Denoiser denoise = [model, machine, classes = config.classes](const at::Tensor& x, double sigma) {
+    const at::Tensor input = x.to(machine.device).to(at::kFloat);
+    Condition none;
+    if (classes > 0) none.labels = at::full({x.size(0)}, classes, input.options().dtype(at::kLong));
+    const Autocast autocast(machine.device.type(), machine.dtype);
+    return denoise_pictures(*model, input, at::full({x.size(0)}, sigma, input.options().requires_grad(false)),
+                            none)
+        .to(x.options());
+  };
+  return {.denoise = denoise,
+          .inputs = as_input,
+          .resolution = config.resolution,
+          .channels = config.in_channels};
+}
+
+MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Vae> vae,
+                         const Machine& machine) {
+  const LatentConfig config = model->config();
+  const VpSchedule schedule = VpSchedule::linear();
+  const LatentNetwork network = latent_network(*model, machine.dtype);
+  const NoisePredictor predict = [model, network, machine, config](const at::Tensor& x, std::int64_t t) {
+    const at::Tensor input = x.to(machine.device).to(at::kFloat);
+    const at::Tensor none = at::full({x.size(0)}, config.classes, input.options().dtype(at::kLong));
+    const at::Tensor eps = network(input, static_cast<double>(t), none).narrow(1, 0, config.in_channels);
+    return NoisePrediction{eps.to(x.options()), {}};
+  };
+  MeasuredModel measured{.denoise = as_denoiser(predict, schedule),
+                         .resolution = config.input_size * vae->factor(),
+                         .channels = vae->config().in_channels,
+                         .latent = true};
+  measured.inputs = [vae, machine](const at::Tensor& pictures) {
+    const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> latents;
+    for (const at::Tensor& batch : pictures.split(32)) {
+      const at::Tensor moments = vae->encode(as_input(batch).to(machine.device));
+      latents.push_back((moments.chunk(2, 1)[0] * vae->config().scale).to(at::kCPU));
+    }
+    return at::cat(latents);
+  };
+  for (std::int64_t i = 0; i < schedule.size(); ++i) measured.schedule.push_back(schedule.sigma(i));
+  return measured;
+}
+
+}  // namespace
+
+std::vector<double> MeasuredModel::known(const std::vector<double>& sigmas) const {
+  if (schedule.empty()) return sigmas;
+  std::vector<double> levels;
+  for (const double sigma : sigmas) {
+    const auto nearer = [sigma](double a, double b) { return std::abs(a - sigma) < std::abs(b - sigma); };
+    levels.push_back(*std::min_element(schedule.begin(), schedule.end(), nearer));
+  }
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  return levels;
+}
+
+MeasuredModel open_measured_model(const std::string& model, const std::string& vae, const Machine& machine) {
+  const WeightsFile file(model_path(model));
+  Model loaded = load_model(file, machine.device);
+  MeasuredModel measured;
+  if (auto* image = std::get_if<ImageDiffiT>(&loaded)) {
+    DIFFIT_CHECK(vae.empty(), "--vae: {} is an image-space model, which takes none", model);
+    measured = of_image(std::make_shared<ImageDiffiT>(std::move(*image)), machine);
+  } else {
+    auto latent = std::make_shared<LatentDiffiT>(std::move(std::get<LatentDiffiT>(loaded)));
+    const fs::path path = vae_path(vae, file);
+    DIFFIT_CHECK(!path.empty(),
+                 "{}: its inputs are latents: give --vae FILE, the autoencoder that encodes them", model);
+    measured = of_latents(
+        latent, std::make_shared<Vae>(open_vae(path, file, latent->config(), machine.device)), machine);
+  }
+  measured.name = model;
+  return measured;
+}
+
+MeasuredPictures read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
+                               std::uint64_t seed) {
+  const auto dataset = open_dataset(data, model.resolution);
+  DIFFIT_CHECK(dataset->channels() == model.channels || dataset->channels() == 1,
+               "{}: its pictures are in colour, {} was trained on grey ones", data, model.name);
+  const std::int64_t size = std::min(count, dataset->size()), side = model.resolution;
+  at::Tensor pictures = at::empty({size, side, side, dataset->channels()}, at::kByte);
+  at::Tensor labels = at::full({size}, -1, at::kLong);
+  for (std::int64_t i = 0; i < size; ++i) {
+    const auto index = static_cast<std::int64_t>(permuted(static_cast<std::uint64_t>(i),
+                                                          static_cast<std::uint64_t>(dataset->size()), seed,
+                                                          stream_of(Purpose::data_order)));
+    const at::Tensor row = pictures[i];
+    dataset->read(index, {row.mutable_data_ptr<std::uint8_t>(), static_cast<std::size_t>(row.numel())});
+    if (dataset->classes() > 0) labels[i] = dataset->label(index);
+  }
+  return {dataset->source().describe(), pictures.expand({size, side, side, model.channels}).contiguous(),
+          labels};
+}
+
+}  // namespace diffit

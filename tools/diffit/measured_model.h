@@ -1,0 +1,41 @@
+// A model as the measures of src/analysis see it: D(x; sigma) without a class, of pictures out of files.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "diffusion/sampler.h"
+#include "io/weights_file.h"
+#include "tools/diffit/machine.h"
+
+namespace diffit {
+
+struct MeasuredModel {
+  std::string name = {};
+  Denoiser denoise;  // without a class; float64 in and out; differentiable; owns what it needs
+  /// pictures [N, R, R, C] uint8 -> [N, c, h, w] float32 as the model sees them: x / 127.5 - 1, or latents.
+  std::function<at::Tensor(const at::Tensor& pictures)> inputs = {};
+  std::int64_t resolution = 0, channels = 0;  // of pictures
+  bool latent = false;
+  std::vector<double> schedule = {};  // rising: the noise levels that it knows; empty: all
+
+  /// The nearest levels that it knows, in the same order, each once.
+  std::vector<double> known(const std::vector<double>& sigmas) const;
+};
+
+/// `vae`: of a latent model, as --vae. Error(invalid) where there is none.
+MeasuredModel open_measured_model(const std::string& model, const std::string& vae, const Machine& machine);
+
+/// The first `count` pictures in an order of `seed`, [N, R, R, C] uint8, framed or reduced to the model's
+/// size (open_dataset). Error(invalid) where they have colours that the model has not.
+struct MeasuredPictures {
+  std::string source;
+  at::Tensor pictures, labels;  // labels [N] int64; -1 without classes
+};
+MeasuredPictures read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
+                               std::uint64_t seed);
+
+}  // namespace diffit

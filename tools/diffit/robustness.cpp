@@ -1,0 +1,121 @@
+#include "tools/diffit/robustness.h"
+
+#include <algorithm>
+
+#include "analysis/noise_error.h"
+#include "analysis/robustness.h"
+#include "base/error.h"
+#include "tools/diffit/measured_model.h"
+#include "tools/diffit/progress.h"
+
+namespace diffit {
+namespace {
+
+std::vector<double> rising_sigmas(const MeasuredModel& model, std::int64_t steps) {
+  if (steps == 0) return {};
+  // A level of 8 bits is 0.0078: below it there is nothing to see, and latents' schedule begins at 0.01.
+  std::vector<double> sigmas = model.known(karras_sigmas(steps + 1, 0.01, 80));
+  sigmas.erase(std::remove(sigmas.begin(), sigmas.end(), 0.0), sigmas.end());
+  std::sort(sigmas.begin(), sigmas.end());
+  sigmas.erase(std::unique(sigmas.begin(), sigmas.end()), sigmas.end());
+  return sigmas;
+}
+
+std::string table_of(const RobustnessRequest& request, const std::vector<SetScores>& sets, bool latent) {
+  const bool bits = sets.front().bits.defined();
+  std::string text = fmt::format("{:<34}{:>9}", "set", "pictures");
+  if (bits)
+    text += fmt::format("{:>18}{:>12}", latent ? "bits a latent's no." : "bits a number <=", "separation");
+  text += "   error over the held-out set's, at sigma";
+  for (const double sigma : request.sigmas) text += fmt::format("{:>8.3g}", sigma);
+  text += "\n";
+  const at::Tensor base = sets.front().errors.mean(1);
+  for (const SetScores& set : sets) {
+    std::string name = set.name;
+    if (name.size() > 33) name = "..." + name.substr(name.size() - 30);
+    text += fmt::format("{:<34}{:>9}", name, set.size());
+    if (bits) {
+      const MeanInterval m = mean_interval(set.bits);
+      text += fmt::format("{:>10.3f} +-{:>5.3f}{:>12.3f}", m.mean, (m.high - m.low) / 2,
+                          separation(sets.front().bits, set.bits));
+    }
+    text += std::string(42, ' ');
+    const at::Tensor ratio = set.errors.mean(1) / base;
+    for (std::int64_t k = 0; k < ratio.numel(); ++k) text += fmt::format("{:>8.2f}", ratio[k].item<double>());
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+void run_robustness(const RobustnessOptions& options, const CommonOptions& common) {
+  const at::NoGradGuard no_grad;
+  DIFFIT_CHECK(!options.model.empty(), "--robustness: wanted the model that is tried, -m MODEL");
+  DIFFIT_CHECK(options.corruptions == "all" || options.corruptions == "none",
+               "--corruptions: wanted all or none, got '{}'", options.corruptions);
+  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
+  const auto seed = static_cast<std::uint64_t>(options.seed);
+  const RobustnessRequest request{.sigmas = model.known(noise_levels(0.02, 50, options.levels)),
+                                  .likelihood_sigmas = rising_sigmas(model, options.likelihood_steps),
+                                  .levels = !model.latent,
+                                  .seed = seed};
+  std::vector<std::string> paths = options.sets;
+  if (!options.held_out.empty()) paths.insert(paths.begin(), options.held_out);
+  // Every set is opened and read before the first is measured.
+  std::vector<std::pair<std::string, at::Tensor>> sets;
+  for (const std::string& path : paths) {
+    MeasuredPictures set = read_measured(path, model, options.pictures, seed);
+    sets.emplace_back(path, set.pictures);
+  }
+  if (options.corruptions == "all") {
+    const at::Tensor held_out = sets.front().second;
+    for (const Corruption& corruption : all_corruptions()) {
+      sets.emplace_back("held-out, " + corruption.name(), corrupted(held_out, corruption, seed, 0));
+    }
+  }
+  ProgressLine line(common);
+  std::vector<SetScores> scores;
+  for (const auto& [name, pictures] : sets) {
+    const std::string what = fmt::format("{} ({} of {})", name, scores.size() + 1, sets.size());
+    scores.push_back(score_set(model.denoise, name, model.inputs(pictures), request, [&](double share) {
+      line.show(fmt::format("{}: {:.0f}%", what, 100 * share));
+    }));
+  }
+  Json object = robustness_json(request, scores);
+  object["model"] = options.model;
+  print_result(common, object, table_of(request, scores, model.latent));
+}
+
+void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
+  const std::string group = "Inputs a model was not trained on";
+  eval.add_option(
+          "--robustness", o.sets,
+          "other pictures: denoising error by noise level and a bound on bits a number of -m MODEL on them, "
+          "instead of figures of SAMPLES")
+      ->group(group);
+  eval.add_option("-m,--model", o.model, "the model that is tried")->group(group);
+  eval.add_option("--vae", o.vae, "autoencoder of a latent model")->group(group);
+  eval.add_option("--held-out", o.held_out,
+                  "what the others are held against; default: the first of --robustness")
+      ->group(group);
+  eval.add_option("--corruptions", o.corruptions,
+                  "all: of the held-out set too (blur, noise, contrast, ...); none")
+      ->group(group)
+      ->capture_default_str();
+  eval.add_option("--pictures", o.pictures, "of each set")
+      ->group(group)
+      ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
+      ->capture_default_str();
+  eval.add_option("--levels", o.levels, "noise levels between sigma 0.02 and 50")
+      ->group(group)
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
+      ->capture_default_str();
+  eval.add_option("--likelihood-steps", o.likelihood_steps, "steps of the probability-flow ODE; 0: no bound")
+      ->group(group)
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{10000}))
+      ->capture_default_str();
+}
+
+}  // namespace diffit
