@@ -33,7 +33,7 @@ TrialResult trial(std::int64_t seed, double score) {
 AblationResults two_variants(bool finished) {
   AblationResults results;
   results.experiment.title = "Where time enters";
-  results.experiment.reference = "H";
+  results.experiment.reference = std::string(1, 'H');
   results.score_label = "FD-Net";
   results.trials = 4;
   for (const char* name : {"H", "G"}) {
