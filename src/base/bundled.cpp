@@ -52,5 +52,11 @@ fs::path model_path(const std::string& model) {
 fs::path preset_path(const std::string& config) {
   return find_file(config, "config", home() / "presets", ".toml");
 }
+std::vector<std::string> experiment_names() {
+  return stems(home() / "presets/experiments", ".toml");
+}
+fs::path experiment_path(const std::string& experiment) {
+  return find_file(experiment, "experiment", home() / "presets/experiments", ".toml");
+}
 
 }  // namespace diffit

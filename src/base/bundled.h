@@ -22,5 +22,8 @@ fs::path find_file(const std::string& given, const char* what, const fs::path& f
 /// A path as it is, or the file of a bundled model or preset of that name. Error(invalid) names the nearest.
 fs::path model_path(const std::string& model);
 fs::path preset_path(const std::string& config);
+/// The same of presets/experiments/.
+std::vector<std::string> experiment_names();
+fs::path experiment_path(const std::string& experiment);
 
 }  // namespace diffit

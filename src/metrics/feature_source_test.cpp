@@ -104,6 +104,17 @@ TEST(ForEachBatch, ReadsNoFurtherAheadThanItSays) {
   for_each_batch(set.source, 10, 10000, check, 2);
 }
 
+TEST(ForEachBatch, ThreadsThatBeganBeforeTheFirstBatchWakeForIt) {
+  // They once slept on where they were faster than whoever asks for the batch.
+  for (int i = 0; i < 300; ++i) {
+    const Set set([](Numbered& n) { n.count = 6; });
+    std::int64_t seen = 0;
+    for_each_batch(
+        set.source, 8, 6, [&](const at::Tensor& p, std::int64_t) { seen += p.size(0); }, 2);
+    ASSERT_EQ(seen, 6);
+  }
+}
+
 TEST(ForEachBatch, RepeatsGreyAmongColour) {
   const Set set([](Numbered& n) {
     n.other = 40;

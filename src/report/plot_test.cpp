@@ -148,6 +148,12 @@ TEST(SvgToPng, DrawsInkOfTheSeriesOnWhite) {
   EXPECT_GT(blue, 200) << "pixels of the first series' colour, #0072b2";
 }
 
+TEST(SvgToPng, DrawsLabelsThatAreNoText) {
+  LinePlot plot = two_lines();
+  plot.series[0].label = std::string("\x01\xff\0\x1b[31m<", 9);
+  EXPECT_GT(svg_to_png(render_svg(plot), 1).size(), 1000);
+}
+
 TEST(SvgToPng, RefusesWhatIsNoSvg) {
   EXPECT_THROW(svg_to_png("<svg", 1), std::exception);
 }

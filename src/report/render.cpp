@@ -131,7 +131,7 @@ void fill_picture(TemplateDictionary& values, const Shown& shown, std::int64_t e
   values["DATA"] = base64(encode_png(shown.picture, 9));
   values["ALT"] = shown.alt;
   if (enlarge > 1) values.ShowSection("ENLARGED");
-  set_if_any(values, "CAPTION", shown.caption);
+  set_if_any(values, "UNDER", shown.caption);
 }
 
 void add(TemplateDictionary& parent, const PictureGrid& grid) {

@@ -75,6 +75,14 @@ TEST(RenderPage, HoldsPicturesAsDataAndNothingFromOutside) {
   }
 }
 
+TEST(RenderPage, DoesNotHandTheCaptionOfAGridToItsPictures) {
+  for (const std::vector<std::string>& heads : {std::vector<std::string>{}, {"first"}}) {
+    const std::string html =
+        render_page(page_of({PictureGrid{"G", "said once", heads, {{"", {grey(1)}}}, 1, false}}));
+    EXPECT_EQ(html.find("said once"), html.rfind("said once"));
+  }
+}
+
 TEST(RenderPage, PutsPlotsThatFollowOneAnotherSideBySide) {
   const std::string html =
       render_page(page_of({line_plot("a"), line_plot("b"), Text{{"between"}}, line_plot("c")}));

@@ -14,6 +14,8 @@ namespace {
 
 /// Above so many lines the loss is smoothed.
 constexpr std::size_t kSmoothed = 40;
+/// Above such a ratio of the largest to the smallest value their axis is logarithmic.
+constexpr double kLogarithmic = 4;
 
 struct Known {
   const char* key;
@@ -67,7 +69,7 @@ LinePlot plot_of(const std::vector<RunRecord>& runs, Curves RunRecord::*curves, 
     plot.caption = runs.size() <= 3 ? "Running mean over a twenty-fifth of the lines; pale: each line."
                                     : "Running mean over a twenty-fifth of the lines.";
   }
-  if (smooth && high > 8 * low) plot.y.scale = Scale::log;
+  if (smooth && high > kLogarithmic * low) plot.y.scale = Scale::log;
   return plot;
 }
 

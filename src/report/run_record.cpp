@@ -92,8 +92,9 @@ void read_stats(RunRecord& run) {
     add_row(run, row);
   }
   if (passed_over > 0) {
-    run.notes.push_back(fmt::format("{} {} of stats.jsonl cut short or malformed, and passed over.",
-                                    passed_over, passed_over == 1 ? "line is" : "lines are"));
+    const bool one = passed_over == 1;
+    run.notes.push_back(fmt::format("{} {} of stats.jsonl {} cut short or malformed, and passed over.",
+                                    passed_over, one ? "line" : "lines", one ? "is" : "are"));
   }
   if (rows == 0) run.notes.emplace_back("stats.jsonl holds no whole line yet.");
 }

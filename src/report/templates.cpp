@@ -1,6 +1,10 @@
 #include "report/templates.h"
 
 #include <ctemplate/template.h>
+#include <glib.h>
+
+#include <algorithm>
+#include <memory>
 
 #include "base/error.h"
 #include "report/embedded.h"
@@ -25,6 +29,19 @@ ctemplate::TemplateCache& cache() {
   return *all;
 }
 
+/// Bytes that are no UTF-8 as U+FFFD, control characters that no page may hold as spaces.
+std::string well_formed(const std::string& text) {
+  const std::unique_ptr<gchar, void (*)(gpointer)> valid(
+      g_utf8_make_valid(text.data(), static_cast<gssize>(text.size())), g_free);
+  std::string clean = valid.get();
+  const auto forbidden = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && c != '\n' && c != '\t' && c != '\r') || byte == 0x7f;
+  };
+  std::replace_if(clean.begin(), clean.end(), forbidden, ' ');
+  return clean;
+}
+
 }  // namespace
 
 std::string expand(const std::string& name, const ctemplate::TemplateDictionary& values) {
@@ -32,7 +49,7 @@ std::string expand(const std::string& name, const ctemplate::TemplateDictionary&
   if (!cache().ExpandNoLoad(name, kStrip, &values, nullptr, &text)) {
     fail("templates/{}: cannot be filled, a template that it includes is missing", name);
   }
-  return text;
+  return well_formed(text);
 }
 
 }  // namespace diffit

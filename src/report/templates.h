@@ -9,6 +9,7 @@
 namespace diffit {
 
 /// The template of that file name with its values, sections and included templates (by file name) filled in.
+/// The result is UTF-8 without control characters, whatever was filled in.
 std::string expand(const std::string& name, const ctemplate::TemplateDictionary& values);
 
 }  // namespace diffit

@@ -103,8 +103,8 @@ TEST_F(NeighboursTest, TakesAnotherSpace) {
   const PictureSpace inverted{"last bits", "", [](const at::Tensor& p) {
                                 return p.flatten(1).to(at::kFloat).remainder(16).slice(1, 0, 1);
                               }};
-  for (const Neighbour& n : find_neighbours(*data, {grey(16)}, 5, 0, inverted).nearest[0])
-    EXPECT_EQ(n.index % 2, 0);
+  const NeighbourSearch search = find_neighbours(*data, {grey(16)}, 5, 0, inverted);
+  for (const Neighbour& n : search.nearest[0]) EXPECT_EQ(n.index % 2, 0);
 }
 
 TEST_F(NeighboursTest, RefusesAnotherSize) {

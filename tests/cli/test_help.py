@@ -3,7 +3,7 @@
 import pytest
 from conftest import refused, run
 
-COMMANDS = ["sample", "denoise", "train", "data", "info"]
+COMMANDS = ["sample", "denoise", "train", "data", "info", "report"]
 
 pytestmark = pytest.mark.smoke
 

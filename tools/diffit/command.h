@@ -27,6 +27,10 @@ void print_result(const CommonOptions& common, const Json& object, const std::st
 /// A line on stderr, unless --quiet.
 void print_note(const CommonOptions& common, const std::string& text);
 
+/// Error(invalid) unless `path` is empty, or x.html in a folder that is there: asked before anything is
+/// measured.
+void check_page_path(const std::string& path);
+
 /// What `diffit data info` prints of latents.
 void print_latents(const CommonOptions& common, const std::string& folder, const LatentInfo& info);
 /// What `diffit data info` prints.
@@ -44,6 +48,8 @@ void add_bench_command(CLI::App& app, CommonOptions& common);
 void add_stats_command(CLI::App& app, CommonOptions& common);
 void add_eval_command(CLI::App& app, CommonOptions& common);
 void add_diagnose_command(CLI::App& app, CommonOptions& common);
+void add_ablate_command(CLI::App& app, CommonOptions& common);
+void add_explain_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
 void add_report_command(CLI::App& app, CommonOptions& common);
 

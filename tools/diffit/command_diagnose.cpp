@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "metrics/feature_network.h"
 #include "metrics/feature_source.h"
+#include "report/analysis_page.h"
+#include "report/render.h"
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
 
@@ -16,7 +18,7 @@ namespace diffit {
 namespace {
 
 struct DiagnoseOptions {
-  std::string model, vae, data, against, samples, training, features;
+  std::string model, vae, data, against, samples, training, features, out;
   std::int64_t pictures = 512, levels = 10, limit = 10000, seed = 0;
 };
 
@@ -25,7 +27,7 @@ std::vector<LevelError> level_errors(const DiagnoseOptions& options, const Machi
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const MeasuredPictures set = read_measured(options.data, model, options.pictures, seed);
-  const std::vector<double> sigmas = model.known(noise_levels(0.02, 50, options.levels));
+  const std::vector<double> sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels));
   const at::Tensor y = model.inputs(set.pictures);
   ProgressLine line(common);
   const auto errors_of = [&](const MeasuredModel& which) {
@@ -100,6 +102,7 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
       "--samples and --features go together: pictures that the model made, and the network to compare "
       "them by");
   DIFFIT_CHECK(options.training.empty() || !options.samples.empty(), "--train-data: belongs to --samples");
+  check_page_path(options.out);
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
   diagnosis.levels = level_errors(options, machine, common);
@@ -108,6 +111,7 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
     for (Signature& s : collapse_signatures(options, machine, common))
       diagnosis.signatures.push_back(std::move(s));
   }
+  if (!options.out.empty()) write_page(diagnosis_page(diagnosis, common.typed), options.out);
   print_result(common, as_json(diagnosis), as_text(diagnosis));
 }
 
@@ -126,10 +130,11 @@ void add_diagnose_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--features", o->features, "feature network that pictures are compared by");
   command->add_option("--train-data", o->training,
                       "pictures that the model was trained on: looks for copies");
+  command->add_option("-o,--out", o->out, "the same as a page, x.html");
   command->add_option("--pictures", o->pictures, "of --data that the error is measured on")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50")
+  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000}))
       ->capture_default_str();
   command->add_option("--limit", o->limit, "most pictures of --samples and --data that are compared")

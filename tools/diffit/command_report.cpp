@@ -2,7 +2,9 @@
 #include <csignal>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "io/weights_file.h"
+#include "metrics/feature_network.h"
 #include "report/render.h"
 #include "report/run_page.h"
 #include "tools/diffit/machine.h"
@@ -19,7 +21,7 @@ extern "C" void on_report_interrupt(int) {
 
 struct ReportOptions {
   std::vector<std::string> runs;
-  std::string out, plots, title;
+  std::string out, plots, title, features;
   bool no_samples = false;
   std::int64_t steps = 18, pictures = 10, neighbours = 4;
   std::uint64_t seed = 0;
@@ -53,8 +55,15 @@ std::optional<ClassNames> names_of(const RunRecord& run, std::int64_t classes) {
   return {};
 }
 
+/// Where neighbours are near: the features of a network, or pixels.
+PictureSpace space_of(const FeatureNetwork* network) {
+  if (network == nullptr) return pixel_space();
+  return {network->info().name, "of its features, Euclidean",
+          [network](const at::Tensor& pictures) { return network->extract(pictures).pooled; }};
+}
+
 RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, const Machine& machine,
-                        ProgressLine& line) {
+                        const FeatureNetwork* network, ProgressLine& line) {
   RunPicturesOptions wanted;
   wanted.device = machine.device;
   wanted.dtype = machine.dtype;
@@ -62,6 +71,7 @@ RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, cons
   wanted.seed = options.seed;
   wanted.pictures = options.pictures;
   wanted.neighbours = options.neighbours;
+  wanted.space = space_of(network);
   wanted.class_names = names_of;
   wanted.progress = [&](const std::string& what, double done, double all) {
     if (interrupted != 0) fail("interrupted; no page was written");
@@ -71,12 +81,8 @@ RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, cons
 }
 
 void check_outputs(const ReportOptions& options) {
-  const fs::path out = options.out;
-  const std::string extension = out.extension().string();
-  DIFFIT_CHECK(extension == ".html" || extension == ".htm", "-o {}: wanted a file x.html", options.out);
+  check_page_path(options.out);
   std::error_code none;
-  const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
-  DIFFIT_CHECK(fs::is_directory(folder, none), "-o {}: there is no folder {}", options.out, folder.string());
   DIFFIT_CHECK(
       options.plots.empty() || !fs::exists(options.plots, none) || fs::is_directory(options.plots, none),
       "--plots {}: wanted a folder, it is a file", options.plots);
@@ -90,6 +96,9 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
   }
   const std::vector<RunRecord> records = read_runs(folders);
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const auto network = options.features.empty() || options.no_samples
+                           ? nullptr
+                           : load_feature_network(options.features, machine.device, machine.dtype);
   std::signal(SIGINT, on_report_interrupt);
   std::signal(SIGTERM, on_report_interrupt);
   std::vector<ReportedRun> runs;
@@ -103,7 +112,7 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
     }
     for (const RunRecord& record : records) {
       ReportedRun& run = runs.emplace_back(ReportedRun{record, {}});
-      if (traced) run.pictures = pictures_of(record, options, machine, line);
+      if (traced) run.pictures = pictures_of(record, options, machine, network.get(), line);
       for (const std::string& note : record.notes) {
         notes.push_back(record.name + ": " + note);
         line.say("note: " + record.name + ": " + note);
@@ -132,6 +141,16 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
 
 }  // namespace
 
+void check_page_path(const std::string& path) {
+  if (path.empty()) return;
+  const fs::path out = path;
+  const std::string extension = out.extension().string();
+  DIFFIT_CHECK(extension == ".html" || extension == ".htm", "-o {}: wanted a file x.html", path);
+  std::error_code none;
+  const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
+  DIFFIT_CHECK(fs::is_directory(folder, none), "-o {}: there is no folder {}", path, folder.string());
+}
+
 void add_report_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<ReportOptions>();
   CLI::App* command = add_command(app, common, "report", "One page of a training, or of several compared");
@@ -154,6 +173,9 @@ void add_report_command(CLI::App& app, CommonOptions& common) {
                    "nearest training pictures shown of each; 0 does not open the data")
       ->check(CLI::Range(0, 20))
       ->capture_default_str();
+  command->add_option(
+      "--features", o->features,
+      "feature network, a bundled one's name or a file, in which neighbours are near; default pixels");
   command->footer(
       "\nExamples:\n"
       "  diffit report runs/mine -o mine.html\n"

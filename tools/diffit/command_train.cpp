@@ -1,10 +1,10 @@
-#include <csignal>
 #include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/stop.h"
 #include "tools/diffit/train_evaluation.h"
 #include "train/plan.h"
 #include "train/run.h"
@@ -12,17 +12,6 @@
 namespace diffit {
 
 namespace {
-
-std::atomic<bool> stop_wanted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-/// The first signal asks for a clean end, a second one ends at once.
-extern "C" void on_signal(int signal) {
-  if (stop_wanted.exchange(true)) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-}
 
 struct TrainOptions {
   std::string config, data, out;
@@ -119,19 +108,18 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   const TrainingData data = open_training_data(recipe, where);
   resolve(recipe, data, where);
   std::optional<TrainEvaluation> evaluation;
-  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop_wanted);
+  const std::atomic<bool>& stop = watch_for_stop();
+  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop);
   if (options.dry_run) {
     print_plan(common, recipe, summary(data), machine);
     return;
   }
 
-  TrainingRequest request{recipe,         data,          options.out, options.resume,
-                          machine.device, machine.dtype, &stop_wanted};
+  TrainingRequest request{recipe,         data,          options.out,      options.resume,
+                          machine.device, machine.dtype, &stop};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
   request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
   ProgressLine line(common);
   line.say(fmt::format(
       "{} parameters, {} pictures, {} images to {}",

@@ -5,6 +5,8 @@
 #include "analysis/noise_error.h"
 #include "analysis/robustness.h"
 #include "base/error.h"
+#include "report/analysis_page.h"
+#include "report/render.h"
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
 
@@ -21,25 +23,30 @@ std::vector<double> rising_sigmas(const MeasuredModel& model, std::int64_t steps
   return sigmas;
 }
 
+std::string short_name(const std::string& name) {
+  return name.size() > 33 ? "..." + name.substr(name.size() - 30) : name;
+}
+
 std::string table_of(const RobustnessRequest& request, const std::vector<SetScores>& sets, bool latent) {
   const bool bits = sets.front().bits.defined();
   std::string text = fmt::format("{:<34}{:>9}", "set", "pictures");
-  if (bits)
-    text += fmt::format("{:>18}{:>12}", latent ? "bits a latent's no." : "bits a number <=", "separation");
-  text += "   error over the held-out set's, at sigma";
+  if (bits) text += fmt::format("{:>20}{:>12}", latent ? "bits a number" : "bits a number, <=", "separation");
+  text += "\n";
+  for (const SetScores& set : sets) {
+    text += fmt::format("{:<34}{:>9}", short_name(set.name), set.size());
+    if (bits) {
+      const MeanInterval m = mean_interval(set.bits);
+      text += fmt::format("{:>11.3f} +- {:<5.3f}{:>12.3f}", m.mean, (m.high - m.low) / 2,
+                          separation(sets.front().bits, set.bits));
+    }
+    text += "\n";
+  }
+  text += fmt::format("\n{:<34}", "error over the first set's, sigma");
   for (const double sigma : request.sigmas) text += fmt::format("{:>8.3g}", sigma);
   text += "\n";
   const at::Tensor base = sets.front().errors.mean(1);
   for (const SetScores& set : sets) {
-    std::string name = set.name;
-    if (name.size() > 33) name = "..." + name.substr(name.size() - 30);
-    text += fmt::format("{:<34}{:>9}", name, set.size());
-    if (bits) {
-      const MeanInterval m = mean_interval(set.bits);
-      text += fmt::format("{:>10.3f} +-{:>5.3f}{:>12.3f}", m.mean, (m.high - m.low) / 2,
-                          separation(sets.front().bits, set.bits));
-    }
-    text += std::string(42, ' ');
+    text += fmt::format("{:<34}", short_name(set.name));
     const at::Tensor ratio = set.errors.mean(1) / base;
     for (std::int64_t k = 0; k < ratio.numel(); ++k) text += fmt::format("{:>8.2f}", ratio[k].item<double>());
     text += "\n";
@@ -54,13 +61,15 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
   DIFFIT_CHECK(!options.model.empty(), "--robustness: wanted the model that is tried, -m MODEL");
   DIFFIT_CHECK(options.corruptions == "all" || options.corruptions == "none",
                "--corruptions: wanted all or none, got '{}'", options.corruptions);
+  check_page_path(options.out);
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   const auto seed = static_cast<std::uint64_t>(options.seed);
-  const RobustnessRequest request{.sigmas = model.known(noise_levels(0.02, 50, options.levels)),
-                                  .likelihood_sigmas = rising_sigmas(model, options.likelihood_steps),
-                                  .levels = !model.latent,
-                                  .seed = seed};
+  const RobustnessRequest request{
+      .sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels)),
+      .likelihood_sigmas = rising_sigmas(model, options.likelihood_steps),
+      .levels = !model.latent,
+      .seed = seed};
   std::vector<std::string> paths = options.sets;
   if (!options.held_out.empty()) paths.insert(paths.begin(), options.held_out);
   // Every set is opened and read before the first is measured.
@@ -83,6 +92,9 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
       line.show(fmt::format("{}: {:.0f}%", what, 100 * share));
     }));
   }
+  if (!options.out.empty()) {
+    write_page(robustness_page(options.model, request, scores, common.typed), options.out);
+  }
   Json object = robustness_json(request, scores);
   object["model"] = options.model;
   print_result(common, object, table_of(request, scores, model.latent));
@@ -95,6 +107,7 @@ void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
           "other pictures: denoising error by noise level and a bound on bits a number of -m MODEL on them, "
           "instead of figures of SAMPLES")
       ->group(group);
+  eval.add_option("-o,--out", o.out, "the same as a page, x.html")->group(group);
   eval.add_option("-m,--model", o.model, "the model that is tried")->group(group);
   eval.add_option("--vae", o.vae, "autoencoder of a latent model")->group(group);
   eval.add_option("--held-out", o.held_out,
@@ -108,7 +121,7 @@ void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
       ->group(group)
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  eval.add_option("--levels", o.levels, "noise levels between sigma 0.02 and 50")
+  eval.add_option("--levels", o.levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->group(group)
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
       ->capture_default_str();

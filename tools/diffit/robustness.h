@@ -10,7 +10,7 @@ namespace diffit {
 
 struct RobustnessOptions {
   std::vector<std::string> sets;  // DATA...
-  std::string model, vae, held_out, corruptions = "all";
+  std::string model, vae, held_out, corruptions = "all", out;
   std::int64_t pictures = 128, levels = 9, likelihood_steps = 20, seed = 0;
 };
 

@@ -1,0 +1,263 @@
+#include "analysis/ablation.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace diffit {
+
+namespace {
+
+/// Holds a trial against other processes; the system lets go of it when the process ends.
+class TrialLock {
+ public:
+  explicit TrialLock(const fs::path& path) : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) fail("{}: cannot be opened: {}", path.string(), std::strerror(errno));
+    held_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
+  }
+  ~TrialLock() { ::close(fd_); }
+  TrialLock(const TrialLock&) = delete;
+  TrialLock& operator=(const TrialLock&) = delete;
+  bool held() const { return held_; }
+
+ private:
+  int fd_;
+  bool held_ = false;
+};
+
+Recipe with_seed(const Recipe& recipe, std::int64_t seed) {
+  Recipe seeded = recipe;
+  seeded.train.seed = seed;
+  return seeded;
+}
+
+/// Refuses a folder whose training is another than this one, but for its length.
+void check_same_training(const RunFolder& folder, const Recipe& recipe) {
+  std::error_code none;
+  if (!fs::exists(folder.config(), none)) return;
+  const std::string where = folder.config().string();
+  const Json now = write_recipe(recipe);
+  const Json then = write_recipe(read_recipe(parse_toml(read_text(folder.config(), 1 << 20), where), where));
+  for (const auto* side : {&now, &then}) {
+    for (const auto& [section, fields] : side->items()) {
+      for (const auto& [key, value] : fields.items()) {
+        const std::string name = section + "." + key;
+        const auto value_in = [&, s = section, k = key](const Json& recipe_json) {
+          return recipe_json[s].contains(k) ? recipe_json[s][k].dump() : std::string("(none)");
+        };
+        DIFFIT_CHECK(
+            may_change_on_resume(name) || value_in(now) == value_in(then),
+            "{}: was trained with {} = {}, the experiment now says {}; give another --out, or another "
+            "name to the variant",
+            where, name, value_in(then), value_in(now));
+      }
+    }
+  }
+}
+
+fs::path scores_path(const RunFolder& trial) {
+  return trial.path() / "scores.json";
+}
+
+/// Images of the snapshots of a training that are scored, and how many pictures of each.
+std::vector<std::pair<std::int64_t, std::int64_t>> wanted_scores(const Recipe& recipe,
+                                                                 const ScoreSection& score) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> wanted;
+  const std::int64_t every = recipe.train.snapshot_images, all = recipe.train.images;
+  for (std::int64_t images = every; every > 0 && score.curve_pictures > 0 && images < all; images += every) {
+    wanted.emplace_back(images, score.curve_pictures);
+  }
+  wanted.emplace_back(all, score.pictures);
+  return wanted;
+}
+
+class Runner {
+ public:
+  Runner(const AblationRequest& request, const AblationListener& listener)
+      : request_(request), listener_(listener), plan_(request.plan) {}
+
+  AblationEnd operator()() {
+    const auto& seeds = plan_.experiment.seeds;
+    AblationEnd end;
+    end.all = static_cast<std::int64_t>(seeds.size() * plan_.variants.size());
+    for (const PlannedVariant& variant : plan_.variants) {
+      for (const std::int64_t seed : seeds) {
+        check_same_training(trial_folder(request_.folder, variant, seed), with_seed(variant.recipe, seed));
+      }
+    }
+    make(request_.folder / "locks");
+    make(request_.folder / "runs");
+    for (const std::int64_t seed : seeds) {
+      for (const PlannedVariant& variant : plan_.variants) {
+        const TrialLock lock(request_.folder / "locks" / trial_name(variant, seed));
+        if (!lock.held()) {
+          ++end.elsewhere;
+          continue;
+        }
+        if (!run(variant, seed)) {
+          end.interrupted = true;
+          return end;
+        }
+        ++end.done;
+      }
+    }
+    return end;
+  }
+
+ private:
+  static void make(const fs::path& folder) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
+  }
+  bool stopped() const { return request_.stop != nullptr && *request_.stop; }
+  void say(const std::string& text) const {
+    if (listener_.said) listener_.said(text);
+  }
+
+  /// False where it was interrupted.
+  bool run(const PlannedVariant& variant, std::int64_t seed) {
+    const RunFolder folder = trial_folder(request_.folder, variant, seed);
+    const Recipe recipe = with_seed(variant.recipe, seed);
+    const std::string name = trial_name(variant, seed);
+    bool news = false;
+    std::error_code none;
+    if (!fs::exists(snapshot(folder, recipe.train.images), none)) {
+      news = true;
+      if (!train(folder, recipe, name)) return false;
+    }
+    if (request_.features != nullptr) {
+      const std::optional<bool> scored = score(folder, recipe, name);
+      if (!scored) return false;
+      news = news || *scored;
+    }
+    if (news && listener_.finished) listener_.finished();
+    return true;
+  }
+
+  static fs::path snapshot(const RunFolder& folder, std::int64_t images) {
+    return folder.snapshot(images, "ema");
+  }
+
+  bool train(const RunFolder& folder, const Recipe& recipe, const std::string& name) {
+    if (stopped()) return false;
+    say(fmt::format("{}: training{}", name, folder.used() ? ", from its last state" : ""));
+    const TrainingRequest training{recipe,          plan_.data,     folder.path(), /*resume=*/true,
+                                   request_.device, request_.dtype, request_.stop};
+    TrainingListener heard;
+    heard.stepped = [&](const TrainingStatus& status) {
+      if (listener_.trained) listener_.trained(name, status);
+    };
+    return run_training(training, heard) != TrainingEnd::interrupted;
+  }
+
+  /// Whether anything was scored; nothing where it was interrupted.
+  std::optional<bool> score(const RunFolder& folder, const Recipe& recipe, const std::string& name) {
+    const ScoreSection& section = plan_.experiment.score;
+    std::vector<Score> scores = kept_scores(folder, request_.features->info().identity, section.steps);
+    bool news = false;
+    for (const auto& [images, pictures] : wanted_scores(recipe, section)) {
+      const bool there = std::any_of(scores.begin(), scores.end(), [&](const Score& s) {
+        return s.images == images && s.pictures == pictures;
+      });
+      std::error_code none;
+      if (there || !fs::exists(snapshot(folder, images), none)) continue;
+      Score found = score_model({.model = snapshot(folder, images),
+                                 .pictures = pictures,
+                                 .steps = section.steps,
+                                 .batch = section.batch,
+                                 .device = request_.device,
+                                 .dtype = request_.dtype},
+                                *request_.features, reference(), [&](std::int64_t done, std::int64_t all) {
+                                  if (stopped()) fail("interrupted");
+                                  if (listener_.sampled) listener_.sampled(name, done, all);
+                                });
+      found.images = images;
+      std::erase_if(scores, [&](const Score& s) { return s.images == images; });
+      scores.push_back(found);
+      keep(folder, scores);
+      news = true;
+      say(fmt::format("{}: {} {:.4g} [{:.4g}, {:.4g}] after {} images, {} pictures", name,
+                      request_.features->info().frechet_label(), found.value, found.low, found.high, images,
+                      pictures));
+    }
+    return news;
+  }
+
+  void keep(const RunFolder& folder, std::vector<Score>& scores) const {
+    std::sort(scores.begin(), scores.end(),
+              [](const Score& a, const Score& b) { return a.images < b.images; });
+    const FeatureInfo& info = request_.features->info();
+    Json object = {
+        {"features", {{"name", info.name}, {"identity", info.identity}, {"label", info.frechet_label()}}},
+        {"steps", plan_.experiment.score.steps},
+        {"scores", Json::array()}};
+    for (const Score& s : scores) object["scores"].push_back(to_json(s));
+    write_file(scores_path(folder), object.dump(1) + "\n");
+  }
+
+  const Gaussian& reference() {
+    if (reference_.width() == 0) {
+      const auto* data = std::get_if<std::shared_ptr<const Dataset>>(&plan_.data);
+      reference_ = kept_features_of(**data, *request_.features, request_.folder,
+                                    [&](std::int64_t done, std::int64_t all) {
+                                      if (stopped()) fail("interrupted");
+                                      if (listener_.sampled)
+                                        listener_.sampled("features of the data", done, all);
+                                    });
+    }
+    return reference_;
+  }
+
+  const AblationRequest& request_;
+  const AblationListener& listener_;
+  const Plan& plan_;
+  Gaussian reference_;
+};
+
+}  // namespace
+
+std::string trial_name(const PlannedVariant& variant, std::int64_t seed) {
+  return fmt::format("{}-seed{}", variant.section.name, seed);
+}
+
+RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, std::int64_t seed) {
+  return RunFolder(folder / "runs" / trial_name(variant, seed));
+}
+
+AblationEnd run_ablation(const AblationRequest& request, const AblationListener& listener) {
+  return Runner(request, listener)();
+}
+
+std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identity, std::int64_t steps) {
+  std::error_code none;
+  if (!fs::exists(scores_path(trial), none)) return {};
+  const std::string where = scores_path(trial).string();
+  const Json object = parse_json(read_text(scores_path(trial), 1 << 24), where);
+  std::vector<Score> scores;
+  if (!object.is_object() || !object.contains("scores") || !object.contains("features")) return scores;
+  if (!identity.empty() && object["features"].value("identity", std::string()) != identity) return scores;
+  if (object.value("steps", std::int64_t{0}) != steps) return scores;
+  for (const Json& score : object["scores"]) scores.push_back(score_from_json(score, where));
+  return scores;
+}
+
+double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,
+                         at::ScalarType dtype) {
+  using Clock = std::chrono::steady_clock;
+  Trainer trainer(variant.recipe, data, device, dtype);
+  trainer.step();
+  constexpr int kSteps = 3;
+  const auto start = Clock::now();
+  for (int i = 0; i < kSteps; ++i) trainer.step();
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return seconds / static_cast<double>(kSteps * variant.recipe.train.batch);
+}
+
+}  // namespace diffit

@@ -1,0 +1,61 @@
+// Running an experiment: each variant with each seed, in a run folder of its own, then its score.
+//
+//   experiment.toml, results.json, table.md, ...   what is run, and what came of it
+//   reference-*.safetensors                        features of the data, computed once
+//   locks/NAME-seedS                               held by the process that works on a trial
+//   runs/NAME-seedS/                               a run folder (train/run_folder.h), and scores.json
+//
+// Everything is a function of the experiment and what lies there: any number of processes may share the
+// folder, each takes the next trial that nobody holds, and whoever is killed is taken over from its last
+// state.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "analysis/experiment.h"
+#include "analysis/trial_score.h"
+#include "train/run.h"
+
+namespace diffit {
+
+struct AblationRequest {
+  Plan plan;
+  fs::path folder;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+  const FeatureNetwork* features = nullptr;  // null: train, score nothing
+  const std::atomic<bool>* stop = nullptr;   // when true: save and return
+};
+
+struct AblationListener {
+  std::function<void(const std::string& trial, const TrainingStatus&)> trained;
+  std::function<void(const std::string& trial, std::int64_t done, std::int64_t all)> sampled;
+  std::function<void(const std::string&)> said;
+  /// After each trial that was finished here.
+  std::function<void()> finished;
+};
+
+struct AblationEnd {
+  std::int64_t done = 0;       // trials that are finished, whoever did it
+  std::int64_t elsewhere = 0;  // held by other processes
+  std::int64_t all = 0;
+  bool interrupted = false;
+};
+
+/// "NAME-seedS".
+std::string trial_name(const PlannedVariant& variant, std::int64_t seed);
+RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, std::int64_t seed);
+
+/// Runs what is not finished: all variants with the first seed, then with the second, so that a table stands
+/// early. Error(invalid) where the folder holds a trial of another recipe, before anything is trained.
+AblationEnd run_ablation(const AblationRequest& request, const AblationListener& listener);
+
+/// Scores of a trial that were made with this network and these steps, by images; empty where there are none.
+std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identity, std::int64_t steps);
+
+/// Seconds of a training step of this variant here and now, from a few after one to warm up.
+double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,
+                         at::ScalarType dtype);
+
+}  // namespace diffit

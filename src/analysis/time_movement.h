@@ -1,0 +1,51 @@
+// What time-dependent attention does with time: how far attention, q, k and v of each layer move when the
+// time token alone is changed.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/fields.h"
+
+namespace diffit {
+
+class ImageDiffiT;
+
+/// Of one layer at one noise level sigma_i. The layer's input h_i is what the network makes of pictures with
+/// noise of sigma_i; it is kept, and the time token is replaced by that of each other level sigma_j. Means
+/// over j != i, pictures, windows, heads and queries.
+struct Movement {
+  double attention = 0;  // total variation, 1/2 sum over keys |A(h_i, t_j) - A(h_i, t_i)|: 0 to 1
+  double q = 0;          // |q(h_i, t_j) - q(h_i, t_i)| / |q(h_i, t_i)|, of all numbers of the map
+  double k = 0, v = 0;
+  double reach = 0;  // of A(h_i, t_i): mean distance from query to key, in pixels of the layer's map
+};
+
+struct LayerMovement {
+  std::string layer;         // "encoder.0.blocks.0"
+  std::int64_t window = 0;   // side of its attention window
+  std::vector<Movement> at;  // one a noise level
+};
+
+struct TimeMovement {
+  std::vector<double> sigmas;
+  std::vector<LayerMovement> layers;  // in the order of evaluation
+
+  /// Mean attention movement over layers and levels.
+  double mean_attention() const;
+};
+
+/// pictures [N, R, R, C] float32 in [-1, 1]; labels [N] int64, undefined for unconditional models; sigmas: at
+/// least two. The noise of picture i is that of seed i, the same at each level but for its size.
+TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& pictures, const at::Tensor& labels,
+                                   const std::vector<double>& sigmas);
+
+/// `count` levels that are equally far apart in ln sigma.
+std::vector<double> noise_levels(std::int64_t count, double smallest, double largest);
+
+Json to_json(const TimeMovement& movement);
+
+}  // namespace diffit

@@ -1,0 +1,84 @@
+// That the measure sees time where it enters, and only there.
+#include "analysis/time_movement.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "nn/image_model.h"
+
+namespace diffit {
+namespace {
+
+ImageConfig tiny(const std::string& time) {
+  ImageConfig c;
+  c.resolution = 8;
+  c.channels = {8, 8};
+  c.depth = {1, 1};
+  c.window = 4;
+  c.head_dim = 4;
+  c.in_channels = 1;
+  c.time = time;
+  return c;
+}
+
+TimeMovement movement_of(const ImageConfig& config, double time_scale = 1) {
+  const at::NoGradGuard no_grad;
+  ImageDiffiT model(config);
+  std::uint64_t position = 0;
+  for (const Parameter& p : model.parameters().trained()) {
+    Random random(3, stream_of(Purpose::test, position++));
+    at::Tensor tensor = p.tensor;
+    tensor.copy_(normal_tensor(tensor.sizes(), random) * 0.3);
+    if (p.name.find("temb") != std::string::npos) tensor.mul_(time_scale);
+  }
+  Random random(4, stream_of(Purpose::test, 0));
+  return measure_time_movement(model, normal_tensor({2, 8, 8, 1}, random) * 0.5, {},
+                               noise_levels(3, 0.05, 5));
+}
+
+TEST(TimeMovement, SeesTimeWhereItEntersAndNowhereElse) {
+  for (const std::string& time : variant_names<TimePath>()) {
+    const TimePath path = variant_named<TimePath>(time, "test");
+    const TimeMovement movement = movement_of(tiny(time));
+    ASSERT_EQ(movement.layers.size(), 3U);
+    for (const LayerMovement& layer : movement.layers) {
+      ASSERT_EQ(layer.at.size(), 3U);
+      for (const Movement& m : layer.at) {
+        EXPECT_EQ(m.attention > 1e-5, time_enters_attention(path))
+            << time << " " << layer.layer << " " << m.attention;
+        EXPECT_LE(m.attention, 1);
+        const bool in_qkv = path == TimePath::tmsa || path == TimePath::adaln || path == TimePath::adaln_zero;
+        for (const double moved : {m.q, m.k, m.v})
+          EXPECT_EQ(moved > 1e-4, in_qkv) << time << " " << layer.layer;
+      }
+    }
+  }
+}
+
+// TMSA adds the token's projection to q, k and v: twice the projection moves them twice as far.
+TEST(TimeMovement, GrowsWithTheProjectionOfTheTimeToken) {
+  const TimeMovement once = movement_of(tiny("tmsa"), 1e-4), twice = movement_of(tiny("tmsa"), 2e-4);
+  // The relation is exact for the first layer's numerator; its denominator moves by a share of 1e-3.
+  EXPECT_NEAR(twice.layers[0].at[1].q / once.layers[0].at[1].q, 2, 0.02);
+  EXPECT_GT(twice.mean_attention(), 1.5 * once.mean_attention());
+}
+
+TEST(TimeMovement, ReachIsADistanceInsideTheWindow) {
+  for (const LayerMovement& layer : movement_of(tiny("tmsa")).layers) {
+    for (const Movement& m : layer.at) {
+      EXPECT_GT(m.reach, 0);
+      EXPECT_LT(m.reach, 1.5 * static_cast<double>(layer.window - 1));
+    }
+  }
+}
+
+TEST(TimeMovement, LevelsAreEquallyFarApartInLogSigma) {
+  const std::vector<double> levels = noise_levels(4, 0.01, 10);
+  ASSERT_EQ(levels.size(), 4U);
+  EXPECT_DOUBLE_EQ(levels.front(), 0.01);
+  EXPECT_NEAR(levels[1], 0.1, 1e-12);
+  EXPECT_NEAR(levels.back(), 10, 1e-9);
+}
+
+}  // namespace
+}  // namespace diffit

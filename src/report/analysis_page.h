@@ -1,0 +1,20 @@
+// Pages of what src/analysis measures.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analysis/diagnosis.h"
+#include "analysis/robustness.h"
+#include "report/page.h"
+
+namespace diffit {
+
+/// Bound and separation of each set, and its error by noise level as curves and as a table.
+Page robustness_page(const std::string& model, const RobustnessRequest& request,
+                     const std::vector<SetScores>& sets, const std::string& command);
+
+/// The signatures with their thresholds and reasons, and the error by noise level.
+Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command);
+
+}  // namespace diffit

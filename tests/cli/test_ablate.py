@@ -1,0 +1,288 @@
+"""diffit ablate: experiments to the end, killed and resumed, shared by processes; what is refused beforehand."""
+
+import json
+import signal
+import time
+
+import formats
+import numpy as np
+import pytest
+from conftest import files_below, refused, run, start
+
+BASE = """
+[model]
+channels = [8, 16]
+depth = [1, 1]
+head_dim = 8
+mlp_ratio = 1.0
+classes = 0
+[train]
+images = 1
+batch = 8
+dtype = "f32"
+log_images = 16
+[ema]
+half_life_images = 100
+power = []
+[sample]
+pictures = 4
+steps = 2
+"""
+
+EXPERIMENT = """
+title = "Where time enters"
+base = "{base}"
+seeds = [0, 1]
+images = 96
+snapshots = 3
+[score]
+pictures = 60
+steps = 2
+[[variant]]
+name = "tmsa"
+row = "H"
+published = 1.95
+[[variant]]
+name = "mlp"
+row = "G"
+published = 3.81
+comparable = "both"
+set = ["model.time = mlp"]
+[[variant]]
+name = "no-conv"
+set = ["model.sampling = patch"]
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / "base.toml").write_text(BASE)
+    path = tmp_path / "times.toml"
+    path.write_text(EXPERIMENT.format(base=tmp_path / "base.toml"))
+    return path
+
+
+def ablate(experiment, data, out, *options, **keywords):
+    return run("ablate", experiment, "--data", data, "--out", out, "--train-only", "--threads", "1", *options, **keywords)
+
+
+def trials(out):
+    """The finished weights of each training, by its name."""
+    return {folder.name: formats.read_safetensors(folder / "snapshot-000000096-ema.safetensors")[0]
+            for folder in sorted((out / "runs").iterdir())}
+
+
+def equal(one, other):
+    assert one.keys() == other.keys()
+    for name, weights in one.items():
+        for key, value in weights.items():
+            assert np.array_equal(value, other[name][key]), f"{name}: {key}"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, small_data):
+    """The experiment without a stop."""
+    folder = tmp_path_factory.mktemp("ablate")
+    (folder / "base.toml").write_text(BASE)
+    (folder / "times.toml").write_text(EXPERIMENT.format(base=folder / "base.toml"))
+    ablate(folder / "times.toml", small_data, folder / "out")
+    return folder / "out"
+
+
+def test_every_variant_is_trained_with_every_seed(whole):
+    results = json.loads((whole / "results.json").read_text())
+    assert results["finished"] == results["trials"] == 6
+    assert {path.name for path in (whole / "runs").iterdir()} == {
+        f"{name}-seed{seed}" for name in ("tmsa", "mlp", "no-conv") for seed in (0, 1)}
+    for variant in results["variants"]:
+        assert [t["seed"] for t in variant["trials"]] == [0, 1]
+        assert variant["images"] == 96 and variant["macs"] > 0
+        loss = variant["late_loss"]
+        values = [t["late_loss"] for t in variant["trials"]]
+        # The mean, and Student's t with one degree of freedom: 12.706 times the standard error.
+        assert loss["mean"] == pytest.approx(np.mean(values))
+        assert loss["high"] - loss["mean"] == pytest.approx(12.706 * np.std(values, ddof=1) / np.sqrt(2), rel=1e-3)
+    table = (whole / "table.md").read_text()
+    assert "| H | tmsa | 1.95 |" in table and "| G | mlp | 3.81 |" in table
+
+
+def test_seeds_see_the_same_noise_and_differ_from_one_another(whole):
+    configs = {path.parent.name: path.read_text() for path in (whole / "runs").glob("*/config.toml")}
+    assert 'time = "mlp"' in configs["mlp-seed1"] and "seed = 1" in configs["mlp-seed1"]
+    assert "time =" not in configs["tmsa-seed0"]
+    weights = trials(whole)
+    assert not np.array_equal(weights["tmsa-seed0"]["tokenizer.weight"], weights["tmsa-seed1"]["tokenizer.weight"])
+
+
+def test_nothing_is_done_twice(whole, small_data, tmp_path):
+    before = files_below(whole)
+    times = {path: path.stat().st_mtime_ns for path in (whole / "runs").rglob("*") if path.is_file()}
+    ablate(whole.parent / "times.toml", small_data, whole)
+    assert files_below(whole) == before
+    assert times == {path: path.stat().st_mtime_ns for path in (whole / "runs").rglob("*") if path.is_file()}
+
+
+def test_killed_and_resumed_is_the_same_bit_for_bit(whole, experiment, small_data, tmp_path):
+    out = tmp_path / "out"
+    finished = []
+    for kill in range(1, 5):  # at four places, each further on
+        process = start("ablate", experiment, "--data", small_data, "--out", out, "--train-only", "--threads", "1")
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("runs/*/state-*"))) < kill and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/snapshot-000000096-ema.safetensors")}
+        assert all(done[path] == when for path, when in finished), "a finished training was done again"
+        finished = list(done.items())
+    ablate(experiment, small_data, out)
+    equal(trials(out), trials(whole))
+    assert json.loads((out / "results.json").read_text())["finished"] == 6
+    for stats in out.glob("runs/*/stats.jsonl"):
+        images = [json.loads(line)["images"] for line in stats.read_text().splitlines()]
+        assert images == [16, 32, 48, 64, 80, 96]
+
+
+def test_processes_share_a_folder(whole, experiment, small_data, tmp_path):
+    out = tmp_path / "out"
+    processes = [start("ablate", experiment, "--data", small_data, "--out", out, "--train-only", "--threads", "1")
+                 for _ in range(2)]
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    result = ablate(experiment, small_data, out, "--json").json
+    assert result["finished"] == 6
+    equal(trials(out), trials(whole))
+    for log in out.glob("runs/*/log.txt"):
+        assert log.read_text().count("done: 96 images") == 1
+
+
+@pytest.fixture(scope="module")
+def quarters(tmp_path_factory, small_data):
+    """A classifier barely trained: its features are as good as any for what is asked here."""
+    folder = tmp_path_factory.mktemp("quarters")
+    (folder / "quarters.toml").write_text(
+        '[model]\nmodel = "classifier"\nname = "Quarters"\nchannels = [8, 16]\nnorm_groups = 2\n'
+        '[train]\nimages = 64\nbatch = 16\ndtype = "f32"\n[ema]\nhalf_life_images = 16\npower = []\n')
+    run("train", folder / "quarters.toml", "--data", small_data, "--out", folder / "run")
+    return folder / "run/snapshot-000000064-ema.safetensors"
+
+
+def test_scores_with_intervals_in_table_and_page(whole, small_data, quarters):
+    """What was trained without scores is scored by the same command, and nothing is trained again."""
+    before = {path: path.stat().st_mtime_ns for path in (whole / "runs").rglob("*") if path.is_file()}
+    told = run("ablate", whole.parent / "times.toml", "--data", small_data, "--out", whole, "--threads", "1",
+               "--features", quarters, "--set", "score.curve_pictures=50", "--json").json
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    assert told["score"] == "FD-Quarters" and told["finished"] == 6
+    for variant in told["variants"]:
+        finals = []
+        for trial in variant["trials"]:
+            assert [(s["images"], s["pictures"]) for s in trial["scores"]] == [(32, 50), (64, 50), (96, 60)]
+            last = trial["scores"][-1]
+            assert last["low"] < last["value"] < last["high"]
+            finals.append(last["value"])
+        assert variant["score"]["mean"] == pytest.approx(np.mean(finals))
+    # The figure is that of the evaluator on the same samples.
+    run("sample", "-m", whole / "runs/tmsa-seed0/snapshot-000000096-ema.safetensors", "-n", 60, "--seeds", "0-59",
+        "--steps", 2, "-o", whole.parent / "samples.npz", "--dtype", "f32", "--threads", "1")
+    asked = run("eval", whole.parent / "samples.npz", small_data, "--features", quarters, "--metrics", "fid", "--json")
+    assert told["variants"][0]["trials"][0]["scores"][-1]["value"] == pytest.approx(asked.json["fd_quarters"], rel=0.02)
+    page = (whole / "page.html").read_text()
+    for part in ("Where time enters", "FD-Quarters", "Pareto", "1.95", "diffit ablate"):
+        assert part in page
+    assert "FD-Quarters" in (whole / "table.md").read_text()
+
+
+def test_dry_run_tells_costs_and_writes_nothing(experiment, small_data, tmp_path):
+    plan = run("ablate", experiment, "--data", small_data, "--out", tmp_path / "out", "--dry-run", "--json").json
+    assert [v["name"] for v in plan["variants"]] == ["tmsa", "mlp", "no-conv"]
+    assert all(v["parameters"] > 0 and v["macs"] > 0 and v["estimated_seconds"] > 0 for v in plan["variants"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_of_flops_gives_costly_variants_fewer_images(experiment, small_data, tmp_path):
+    text = experiment.read_text().replace("images = 96", "flops = 1e10")
+    experiment.write_text(text)
+    plan = run("ablate", experiment, "--data", small_data, "--dry-run", "--json").json
+    for variant in plan["variants"]:
+        per_image = 3 * 2 * variant["macs"]
+        assert 1e10 - 8 * per_image < variant["images"] * per_image <= 1e10
+        assert variant["images"] % 8 == 0
+
+
+def test_only_some_variants_beside_the_reference(experiment, small_data, tmp_path):
+    plan = run("ablate", experiment, "--data", small_data, "--dry-run", "--json", "--only", "mlp").json
+    assert [v["name"] for v in plan["variants"]] == ["tmsa", "mlp"]
+
+
+@pytest.mark.parametrize(
+    "change, mentions",
+    [
+        ("title = 3", ["title", "wanted text"]),
+        ("tytle = 'x'", ["tytle", "did you mean 'title'?"]),
+        ("images = 72", ["too small to score", "9 steps", "tmsa"]),
+        ("flops = 1e9", ["budget", "both"]),
+        ("seeds = [1, 1]", ["seeds", "each once"]),
+        ("seeds = []", ["seeds"]),
+        ("reference = 'tmas'", ["reference", "did you mean 'tmsa'?"]),
+        ("base = 'no-such'", ["config 'no-such'"]),
+        ("set = ['train.images = 5']", ["train.images", "budget"]),
+        ("set = ['model.chanels = [8]']", ["chanels", "did you mean 'channels'?"]),
+        ("set = ['model.window = 3']", ["window 3", "tmsa"]),
+        ("set = ['train.batch']", ["key=value"]),
+        ("score.pictures = 3", ["score.pictures", "50"]),
+        ("score.picturs = 99", ["did you mean 'pictures'?"]),
+    ],
+)
+def test_refused_before_anything_is_trained(experiment, small_data, tmp_path, change, mentions):
+    line = refused("ablate", experiment, "--data", small_data, "--out", tmp_path / "out", "--train-only",
+                   "--set", change, mentions=mentions)
+    assert len(line) < 400
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "old, new, mentions",
+    [
+        ("model.time = mlp", "model.time = mlpp", ["variant 'mlp'", "did you mean 'mlp'?"]),
+        ("model.time = mlp", "model.tiem = mlp", ["tiem", "did you mean 'time'?"]),
+        ("model.time = mlp", "model.encoder = vit", ["setr_mla"]),
+        ("model.time = mlp", "model.channels = [32, 64]", ["comparable by parameters", "'tmsa'"]),
+        ("model.time = mlp", "data.flip = 0.5", ["same data"]),
+        ('name = "mlp"', 'name = "tmsa"', ["two variants", "tmsa"]),
+        ('name = "mlp"', 'name = "../x"', ["name"]),
+        ('comparable = "both"', 'comparable = "flop"', ["comparable"]),
+    ],
+)
+def test_variants_that_contradict_are_refused(experiment, small_data, tmp_path, old, new, mentions):
+    text = experiment.read_text()
+    assert old in text
+    experiment.write_text(text.replace(old, new))
+    refused("ablate", experiment, "--data", small_data, "--out", tmp_path / "out", "--train-only", mentions=mentions)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_names_are_refused_with_the_nearest(experiment, small_data, tmp_path):
+    refused("ablate", experiment, "--data", small_data, "--only", "no_conv", mentions=["did you mean 'no-conv'?"])
+    refused("ablate", "fashion-tme", mentions=["did you mean 'fashion-time'?"])
+    refused("ablate", experiment, "--data", small_data, "--out", tmp_path / "out", "--features", tmp_path / "none.pth",
+            mentions=["none.pth"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_experiment_in_the_folder_is_refused(whole, experiment, small_data):
+    before = files_below(whole)
+    refused("ablate", experiment, "--data", small_data, "--out", whole, "--train-only", "--set",
+            "set = ['optimiser.lr = 0.5']", mentions=["optimiser.lr", "--out"])
+    assert files_below(whole) == before
+
+
+def test_bundled_experiments_can_be_read():
+    from conftest import FASHION, ROOT
+    if not FASHION.exists():
+        pytest.skip("the data is not installed")
+    for path in sorted((ROOT / "presets/experiments").glob("fashion-*.toml")):
+        plan = run("ablate", path.stem, "--dry-run", "--json", "--threads", "1").json
+        assert len(plan["variants"]) >= 2, path

@@ -1,0 +1,148 @@
+#include "base/bundled.h"
+#include "base/error.h"
+#include "report/ablation_page.h"
+#include "report/render.h"
+#include "tools/diffit/machine.h"
+#include "tools/diffit/progress.h"
+#include "tools/diffit/stop.h"
+
+namespace diffit {
+
+namespace {
+
+struct AblateOptions {
+  std::string experiment, data, out, features;
+  std::vector<std::string> set, only;
+  std::vector<std::int64_t> seeds;
+  bool dry_run = false, train_only = false;
+};
+
+Experiment experiment_of(const AblateOptions& options, const std::string& where) {
+  Json toml = parse_toml(read_text(where, 1 << 20), where);
+  for (const std::string& assignment : options.set) set_by_path(toml, assignment);
+  if (!options.features.empty()) toml["score"]["features"] = options.features;
+  if (!options.seeds.empty()) toml["seeds"] = options.seeds;
+  Experiment experiment = read_experiment(toml, where);
+  keep_variants(experiment, options.only);
+  return experiment;
+}
+
+void print_plan(const CommonOptions& common, const Plan& plan, const Machine& machine) {
+  Json object = {{"experiment", write_experiment(plan.experiment)}, {"variants", Json::array()}};
+  std::string text = fmt::format("{:<24} {:>12} {:>9} {:>12} {:>10} {:>10} {:>10}\n", "variant", "parameters",
+                                 "GMAC", "images", "PFLOP", "ms/image", "time");
+  double all = 0;
+  const auto seeds = static_cast<double>(plan.experiment.seeds.size());
+  for (const PlannedVariant& v : plan.variants) {
+    const double macs = v.cost.layer_macs + v.cost.attention_macs;
+    const auto images = static_cast<double>(v.recipe.train.images);
+    const double step = seconds_per_image(v, plan.data, machine.device, machine.dtype);
+    // A forward is a third of a training step; Heun's method takes two a step, but one at the end.
+    const double pictures =
+        static_cast<double>(plan.experiment.score.pictures +
+                            plan.experiment.score.curve_pictures * (plan.experiment.snapshots - 1));
+    const double sampling = pictures * static_cast<double>(2 * plan.experiment.score.steps - 1) * step / 3;
+    const double seconds = images * step + sampling;
+    all += seconds * seeds;
+    object["variants"].push_back({{"name", v.section.name},
+                                  {"parameters", v.cost.parameters},
+                                  {"macs", macs},
+                                  {"images", v.recipe.train.images},
+                                  {"flops", v.flops_per_image * images},
+                                  {"seconds_per_image", step},
+                                  {"estimated_seconds", seconds}});
+    text +=
+        fmt::format("{:<24} {:>12} {:>9.4f} {:>12} {:>10.4f} {:>10.3f} {:>10}\n", v.section.name,
+                    human_count(static_cast<double>(v.cost.parameters)), macs / 1e9, v.recipe.train.images,
+                    v.flops_per_image * images / 1e15, 1000 * step, human_seconds(seconds));
+  }
+  object["estimated_seconds"] = all;
+  text += fmt::format("\n{} trainings and their scores: about {} here, one after the other\n",
+                      plan.variants.size() * plan.experiment.seeds.size(), human_seconds(all));
+  print_result(common, object, text);
+}
+
+void write_results(const AblationResults& results, const CommonOptions& common, const fs::path& folder) {
+  write_file(folder / "results.json", to_json(results).dump(1) + "\n");
+  write_file(folder / "table.md", ablation_markdown(results));
+  write_page(ablation_page(results, common.typed), folder / "page.html");
+}
+
+void run_ablate(const AblateOptions& options, const CommonOptions& common) {
+  const std::string where = experiment_path(options.experiment).string();
+  const Experiment experiment = experiment_of(options, where);
+  const Machine machine = open_machine(common, /*prefer_bf16=*/true);
+  const Plan plan =
+      plan_experiment(experiment, options.data, machine.dtype == at::kFloat ? "f32" : "bf16", where);
+  std::unique_ptr<FeatureNetwork> features;
+  if (!options.train_only && !options.dry_run) {
+    features = load_feature_network(experiment.score.features, machine.device, at::kFloat);
+  }
+  if (options.dry_run) {
+    print_plan(common, plan, machine);
+    return;
+  }
+
+  AblationRequest request{plan, {}, machine.device, machine.dtype, features.get(), &watch_for_stop()};
+  request.folder =
+      options.out.empty() ? fs::path("runs") / fs::path(options.experiment).stem() : fs::path(options.out);
+  const FeatureInfo* info = features ? &features->info() : nullptr;
+  ProgressLine line(common);
+  AblationListener listener;
+  listener.trained = [&](const std::string& trial, const TrainingStatus& s) {
+    line.show(fmt::format("{}  {:.1f}/{:.1f} kimg  {:.1f} img/s  loss {:.4f}  ETA {}", trial,
+                          static_cast<double>(s.images) / 1000, static_cast<double>(s.all_images) / 1000,
+                          s.images_per_second, s.loss, human_seconds(s.seconds_left)));
+  };
+  listener.sampled = [&](const std::string& trial, std::int64_t done, std::int64_t all) {
+    line.show(fmt::format("{}  scoring {}/{}", trial, done, all));
+  };
+  listener.said = [&](const std::string& text) { line.say(text); };
+  listener.finished = [&] { write_results(collect(plan, request.folder, info), common, request.folder); };
+  const AblationEnd end = run_ablation(request, listener);
+  const AblationResults results = collect(plan, request.folder, info);
+  write_results(results, common, request.folder);
+  if (end.interrupted) {
+    fail("interrupted with {} of {} trainings finished; the same command goes on", results.finished, end.all);
+  }
+  if (end.elsewhere > 0) {
+    line.say(
+        fmt::format("{} trainings are in the hands of other processes; the same command collects them later",
+                    end.elsewhere));
+  }
+  print_result(common, to_json(results), ablation_markdown(results));
+}
+
+}  // namespace
+
+void add_ablate_command(CLI::App& app, CommonOptions& common) {
+  auto o = std::make_shared<AblateOptions>();
+  CLI::App* command =
+      add_command(app, common, "ablate",
+                  "Train and score variants of a model under one budget, beside the paper's figures");
+  command
+      ->add_option("experiment", o->experiment,
+                   fmt::format("TOML file, or one of: {}", fmt::join(experiment_names(), ", ")))
+      ->required();
+  command->add_option("--data", o->data, "instead of the base's data.path");
+  command->add_option("--out", o->out, "folder of the experiment; default runs/EXPERIMENT");
+  command->add_option("--set", o->set,
+                      "key=value of the experiment, e.g. images=100000 or score.pictures=1000");
+  command->add_option("--only", o->only, "variants by name; the reference is always there")->delimiter(',');
+  command->add_option("--seeds", o->seeds, "instead of the experiment's")->delimiter(',');
+  command->add_option("--features", o->features,
+                      "instead of score.features: bundled feature network, or a file of Inception's weights");
+  command->add_flag("--train-only", o->train_only, "score nothing; the same command without it does later");
+  command->add_flag("--dry-run", o->dry_run,
+                    "print costs, with a measured step of each variant; write nothing");
+  command->footer(
+      "\nExamples:\n"
+      "  diffit ablate fashion-time --dry-run\n"
+      "  diffit ablate fashion-time --threads 1 --out runs/time\n"
+      "Several processes may share one --out: each takes the next training that nobody holds. A killed one "
+      "is\n"
+      "taken over from its last state by the same command. docs/ablations.md tells the rest.");
+  command->callback([o, &common] { run_ablate(*o, common); });
+}
+
+}  // namespace diffit
