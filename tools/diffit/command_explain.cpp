@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <numeric>
 
+#include "analysis/noise_error.h"
 #include "analysis/time_movement.h"
 #include "base/bundled.h"
 #include "base/error.h"
@@ -77,7 +79,8 @@ void run_explain(const ExplainOptions& options, const CommonOptions& common) {
   initialise(untrained.parameters(), 0);
   prepare(untrained.parameters(), machine.device);
 
-  const std::vector<double> sigmas = noise_levels(options.levels, options.smallest, options.largest);
+  std::vector<double> sigmas = noise_levels(options.smallest, options.largest, options.levels);
+  std::reverse(sigmas.begin(), sigmas.end());
   const at::Tensor pictures = shown.pictures.to(machine.device);
   const at::Tensor labels = shown.labels.defined() ? shown.labels.to(machine.device) : at::Tensor();
   TimeExplanation explanation;
