@@ -5,7 +5,6 @@
 #include <fstream>
 
 #include "analysis/ablation_results.h"
-#include "analysis/ablation_table.h"
 #include "base/error.h"
 
 namespace diffit {
@@ -83,12 +82,6 @@ TEST(Results, SayOfTheOrderWhatTheIntervalAllows) {
   EXPECT_EQ(verdict({{10, 12, 14}, {12, 11, 15}}), Verdict::noise);
   EXPECT_EQ(verdict({{10}, {20}}), Verdict::open) << "one seed tells nothing of the scatter";
   EXPECT_EQ(verdict({{10, 12}, {20, 22}}, 1.95, 0), Verdict::open) << "the paper has no figure";
-}
-
-TEST(Results, StandInATableBesideThePapers) {
-  const Finished finished({{10, 12}, {20, 22}});
-  EXPECT_NE(markdown_of(finished.results()).find("| H | H | 1.95 | 11.00"), std::string::npos);
-  EXPECT_NE(markdown_of(finished.results()).find("+10.00"), std::string::npos);
 }
 
 TEST(SeedMean, IsStudents) {

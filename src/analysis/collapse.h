@@ -20,8 +20,8 @@ Neighbours nearest_neighbours(const at::Tensor& within);
 /// A share of samples with the ends of its 95 % interval (Wilson 1927), and what real pictures give.
 struct Share {
   double value = 0, low = 0, high = 0;
-  double expected = 0;  // by construction, of pictures that are nothing but another draw
-  double distance = 0;  // below which a picture counts
+  double expected = 0;     // by construction, of pictures that are nothing but another draw
+  double distance = 0;     // below which a picture counts
   at::Tensor counts = {};  // [N] bool
 };
 

@@ -138,6 +138,25 @@ Signature signature_of_diversity(const std::vector<ClassDiversity>& classes) {
   return s;
 }
 
+Signature signature_of_steps(const std::vector<LayerSteps>& layers) {
+  const LayerSteps& worst_layer =
+      *std::max_element(layers.begin(), layers.end(),
+                        [](const LayerSteps& a, const LayerSteps& b) { return a.ratio() < b.ratio(); });
+  Signature s{
+      .name = "attention inconsistent over time",
+      .expected = 0.3,
+      .threshold = 1,
+      .reason =
+          "from one denoising step to the next a picture hardly changes: attention that moves further "
+          "than it does between two pictures follows the time token alone, or noise"};
+  s.value = s.low = s.high = worst_layer.ratio();
+  s.raised = s.value > s.threshold;
+  s.measure = fmt::format(
+      "attention's total variation from step to step over that between pictures, {} ({:.3f} over {:.3f})",
+      worst_layer.layer, worst_layer.step, worst_layer.picture);
+  return s;
+}
+
 Json as_json(const Diagnosis& diagnosis) {
   Json levels = Json::array(), signatures = Json::array();
   for (const LevelError& l : diagnosis.levels) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/attention_steps.h"
 #include "analysis/collapse.h"
 #include "io/fields.h"
 
@@ -40,6 +41,9 @@ struct Signature {
 std::vector<Signature> signatures_of_levels(const std::vector<LevelError>& levels);
 Signature signature_of_duplicates(const Share& share);
 Signature signature_of_copies(const Share& share);
+/// The layer whose attention moves most from one denoising step to the next, against how far it is apart
+/// between pictures.
+Signature signature_of_steps(const std::vector<LayerSteps>& layers);
 /// The class that varies least.
 Signature signature_of_diversity(const std::vector<ClassDiversity>& classes);
 

@@ -1,7 +1,5 @@
 #include "analysis/time_movement.h"
 
-#include <cmath>
-
 #include "base/error.h"
 #include "diffusion/edm.h"
 #include "diffusion/sample_request.h"
@@ -97,15 +95,6 @@ TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& picture
   }
   model.observe({});
   return result;
-}
-
-std::vector<double> noise_levels(std::int64_t count, double smallest, double largest) {
-  std::vector<double> sigmas;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double share = count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0;
-    sigmas.push_back(smallest * std::pow(largest / smallest, share));
-  }
-  return sigmas;
 }
 
 Json to_json(const TimeMovement& movement) {

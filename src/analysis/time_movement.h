@@ -43,9 +43,6 @@ struct TimeMovement {
 TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& pictures, const at::Tensor& labels,
                                    const std::vector<double>& sigmas);
 
-/// `count` levels that are equally far apart in ln sigma.
-std::vector<double> noise_levels(std::int64_t count, double smallest, double largest);
-
 Json to_json(const TimeMovement& movement);
 
 }  // namespace diffit

@@ -102,8 +102,8 @@ class NpzSource : public PictureSource {
     DIFFIT_CHECK(header.dtype == Dtype::u8 && (channels == 1 || channels == 3),
                  "{}: {}: wanted pictures, uint8 [N, H, W, 3] or [N, H, W, 1], got {} [{}]", path_, kPictures,
                  numpy_name(header.dtype), fmt::join(shape, ", "));
-    DIFFIT_CHECK(shape[0] > 0 && std::min(shape[1], shape[2]) > 0, "{}: {}: wanted pictures, got none: [{}]",
-                 path_, kPictures, fmt::join(shape, ", "));
+    DIFFIT_CHECK(shape[0] > 0 && std::min(shape[1], shape[2]) > 0, "{}: {}: holds no picture, [{}]", path_,
+                 kPictures, fmt::join(shape, ", "));
     DIFFIT_CHECK(std::max(shape[1], shape[2]) <= kLargestSide, "{}: {}: wanted sides up to {}, got {}x{}",
                  path_, kPictures, kLargestSide, shape[2], shape[1]);
     count_ = shape[0];

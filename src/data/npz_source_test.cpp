@@ -122,7 +122,7 @@ TEST(NpzSource, NamesWhatIsNoPicture) {
           {"floats.npz", "arr_0", "uint8", "float32 [2, 4, 4, 3]"});
   refused("planes.npz", "arr_0", Dtype::u8, {2, 3, 4, 4}, {"planes.npz", "[2, 3, 4, 4]"});
   refused("flat.npz", "arr_0", Dtype::u8, {2, 48}, {"flat.npz", "[2, 48]"});
-  refused("none.npz", "arr_0", Dtype::u8, {0, 4, 4, 3}, {"none.npz", "got none"});
+  refused("none.npz", "arr_0", Dtype::u8, {0, 4, 4, 3}, {"none.npz", "no picture"});
   refused("wide.npz", "arr_0", Dtype::u8, {1, 1, 40000, 1}, {"wide.npz", "40000"});
   refused("statistics.npz", "mu", Dtype::f64, {4}, {"statistics.npz", "arr_0", "mu"});
 }

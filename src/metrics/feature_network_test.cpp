@@ -4,6 +4,7 @@
 #include "io/testing.h"
 #include "kernels/pch.h"
 #include "kernels/testing.h"
+#include "metrics/feature_source.h"
 #include "nn/identity.h"
 #include "nn/state.h"
 #include "train/classifier_file.h"
@@ -103,6 +104,24 @@ TEST(FeatureNetwork, OtherFilesAreToldWhatIsWanted) {
       {"other.safetensors", "Inception-v3"});
   expect_rejected([&] { load_feature_network("fashion-nett", at::kCPU, at::kFloat); },
                   {"feature network", "fashion-nett"});
+}
+
+TEST(FeatureNetwork, TheBundledOneTellsClothesApart) {
+  const fs::path clothes = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
+  if (!fs::exists(clothes)) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
+  const auto net = load_feature_network(
+      (fs::path(DIFFIT_SOURCE_DIR) / "models/fashion-net.safetensors").string(), at::kCPU, at::kFloat);
+  EXPECT_EQ(net->info().frechet_label(), "FD-FashionNet");
+  const auto source = open_feature_source(clothes);
+  constexpr std::int64_t kCount = 2000;
+  double right = 0;
+  for_each_batch(*source, 200, kCount, [&](const at::Tensor& pictures, std::int64_t first) {
+    const at::Tensor guesses = net->extract(pictures).probabilities.argmax(1);
+    for (std::int64_t i = 0; i < pictures.size(0); ++i)
+      right += guesses[i].item<std::int64_t>() == source->pictures().label(first + i) ? 1 : 0;
+  });
+  // 0.9267 of all 10,000; three standard errors of 2,000 are 0.0175.
+  EXPECT_NEAR(right / kCount, 0.9267, 0.0175);
 }
 
 }  // namespace

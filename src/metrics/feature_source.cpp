@@ -27,6 +27,7 @@ class Feeder {
  public:
   Feeder(const FeatureSource& source, std::int64_t batch, std::int64_t count, int threads)
       : source_(source), batch_(batch), count_(count), ahead_(threads + 2) {
+    open_slots();  // before there is anybody who would have to be told
     for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   }
 
@@ -51,8 +52,6 @@ class Feeder {
   /// The oldest batch, whole.
   std::shared_ptr<Slot> next() {
     std::unique_lock lock(mutex_);
-    open_slots();
-    changed_.notify_all();  // threads that began before there was a slot wait for it
     const std::shared_ptr<Slot> slot = slots_.front();
     while (threads_.empty() && slot->left > 0) take_one(lock);
     changed_.wait(lock, [&] { return slot->left == 0; });

@@ -76,6 +76,17 @@ TEST(ForEachBatch, HandsOutEveryPictureInOrder) {
   }
 }
 
+TEST(ForEachBatch, EndsHoweverItsThreadsStart) {
+  // Whether a thread waits before or after there is something to do is chance: a thousand tries.
+  const Set set;
+  for (int tries = 0; tries < 1000; ++tries) {
+    std::int64_t seen = 0;
+    for_each_batch(
+        set.source, 3, 10, [&](const at::Tensor& p, std::int64_t) { seen += p.size(0); }, 1 + tries % 4);
+    ASSERT_EQ(seen, 10);
+  }
+}
+
 TEST(ForEachBatch, StopsAtTheCount) {
   const Set set;
   std::int64_t seen = 0;

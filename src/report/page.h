@@ -76,11 +76,11 @@ struct PictureGrid {
   bool folded = false;
 };
 
-using Block = std::variant<Text, Code, Table, LinePlot, ScatterPlot, PictureGrid>;
+using PageBlock = std::variant<Text, Code, Table, LinePlot, ScatterPlot, PictureGrid>;
 
 struct Section {
   std::string title;
-  std::vector<Block> blocks;  // plots that follow one another stand side by side where there is room
+  std::vector<PageBlock> blocks;  // plots that follow one another stand side by side where there is room
 };
 
 struct Page {

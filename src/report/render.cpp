@@ -162,7 +162,7 @@ constexpr bool is_plot = std::is_same_v<T, LinePlot> || std::is_same_v<T, Scatte
 void fill_section(TemplateDictionary& values, const Section& section) {
   values["TITLE"] = section.title;
   TemplateDictionary* plots = nullptr;
-  for (const Block& block : section.blocks) {
+  for (const PageBlock& block : section.blocks) {
     std::visit(
         [&]<class T>(const T& content) {
           if constexpr (is_plot<T>) {
@@ -181,7 +181,7 @@ template <class F>
 void for_each_plot(const Page& page, const F& f) {
   std::set<std::string> names;
   for (const Section& section : page.sections) {
-    for (const Block& block : section.blocks) {
+    for (const PageBlock& block : section.blocks) {
       std::visit(
           [&]<class T>(const T& plot) {
             if constexpr (is_plot<T>) {

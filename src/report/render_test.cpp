@@ -17,7 +17,7 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-Page page_of(std::vector<Block> blocks) {
+Page page_of(std::vector<PageBlock> blocks) {
   Page page;
   page.title = "A page";
   page.sections.push_back({"Section", std::move(blocks)});

@@ -158,6 +158,43 @@ def test_processes_share_a_folder(whole, experiment, small_data, tmp_path):
         assert log.read_text().count("done: 96 images") == 1
 
 
+@pytest.fixture(scope="module")
+def quarters(tmp_path_factory, small_data):
+    """A classifier barely trained: its features are as good as any for what is asked here."""
+    folder = tmp_path_factory.mktemp("quarters")
+    (folder / "quarters.toml").write_text(
+        '[model]\nmodel = "classifier"\nname = "Quarters"\nchannels = [8, 16]\nnorm_groups = 2\n'
+        '[train]\nimages = 64\nbatch = 16\ndtype = "f32"\n[ema]\nhalf_life_images = 16\npower = []\n')
+    run("train", folder / "quarters.toml", "--data", small_data, "--out", folder / "run")
+    return folder / "run/snapshot-000000064-ema.safetensors"
+
+
+def test_scores_with_intervals_in_table_and_page(whole, small_data, quarters):
+    """What was trained without scores is scored by the same command, and nothing is trained again."""
+    before = {path: path.stat().st_mtime_ns for path in (whole / "runs").rglob("*") if path.is_file()}
+    told = run("ablate", whole.parent / "times.toml", "--data", small_data, "--out", whole, "--threads", "1",
+               "--features", quarters, "--set", "score.curve_pictures=50", "--json").json
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    assert told["score"] == "FD-Quarters" and told["finished"] == 6
+    for variant in told["variants"]:
+        finals = []
+        for trial in variant["trials"]:
+            assert [(s["images"], s["pictures"]) for s in trial["scores"]] == [(32, 50), (64, 50), (96, 60)]
+            last = trial["scores"][-1]
+            assert last["low"] < last["value"] < last["high"]
+            finals.append(last["value"])
+        assert variant["score"]["mean"] == pytest.approx(np.mean(finals))
+    # The figure is that of the evaluator on the same samples.
+    run("sample", "-m", whole / "runs/tmsa-seed0/snapshot-000000096-ema.safetensors", "-n", 60, "--seeds", "0-59",
+        "--steps", 2, "-o", whole.parent / "samples.npz", "--dtype", "f32", "--threads", "1")
+    asked = run("eval", whole.parent / "samples.npz", small_data, "--features", quarters, "--metrics", "fid", "--json")
+    assert told["variants"][0]["trials"][0]["scores"][-1]["value"] == pytest.approx(asked.json["fd_quarters"], rel=0.02)
+    page = (whole / "page.html").read_text()
+    for part in ("Where time enters", "FD-Quarters", "Pareto", "1.95", "diffit ablate"):
+        assert part in page
+    assert "FD-Quarters" in (whole / "table.md").read_text()
+
+
 def test_dry_run_tells_costs_and_writes_nothing(experiment, small_data, tmp_path):
     plan = run("ablate", experiment, "--data", small_data, "--out", tmp_path / "out", "--dry-run", "--json").json
     assert [v["name"] for v in plan["variants"]] == ["tmsa", "mlp", "no-conv"]

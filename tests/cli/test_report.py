@@ -247,6 +247,27 @@ def test_an_autoencoder(small_data, tmp_path):
     assert "No trajectories:" in page.text
 
 
+def test_a_latent_run_is_traced_through_its_autoencoder(small_data, tmp_path):
+    (tmp_path / "vae.toml").write_text(
+        "[model]\nmodel = 'vae'\nchannels = [4, 8]\nblocks = 1\nnorm_groups = 2\nlatent_channels = 2\n"
+        "[train]\nimages = 32\nbatch = 8\ndtype = 'f32'\n[ema]\npower = []\n")
+    run("train", tmp_path / "vae.toml", "--data", small_data, "--out", tmp_path / "vae", "--threads", "1")
+    vae = tmp_path / "vae/snapshot-000000032-ema.safetensors"
+    run("data", "encode", small_data, tmp_path / "latents", "--vae", vae)
+    run("train", "latent-smoke", "--data", tmp_path / "latents", "--out", tmp_path / "run", "--threads", "1", "--set",
+        "train.batch=8", "--set", "train.images=32", "--set", "train.dtype=f32", "--set", f"sample.vae={vae}", "--set",
+        "sample.guidance=1.5")
+    report(tmp_path / "run", "-o", tmp_path / "page.html")
+    page = check_page(tmp_path / "page.html")
+    assert "guidance 1.5" in page.text
+    shown = [image for image in page.all("img") if "expected at" in image["alt"]]
+    assert len(shown) == 4 * 4, "four classes at the four noise levels of four steps"
+    assert "No neighbours: the run was trained on latents" in page.text
+    vae.unlink()
+    report(tmp_path / "run", "-o", tmp_path / "page.html")
+    assert "No trajectories:" in check_page(tmp_path / "page.html").text
+
+
 def test_requests_that_are_wrong(runs, tmp_path):
     refused("report", tmp_path / "nowhere", "-o", tmp_path / "x.html", mentions=["nowhere", "run folder"])
     (tmp_path / "empty").mkdir()

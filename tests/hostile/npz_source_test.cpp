@@ -46,8 +46,8 @@ TEST_F(NpzPictures, RefuseArraysThatAreNone) {
   refused("four channels", {stored("arr_0.npy", npy("|u1", "(2, 2, 2, 4)", zeros(32)))},
           "uint8 [N, H, W, 3]");
   refused("no axes", {stored("arr_0.npy", npy("|u1", "()", zeros(1)))}, "uint8 [N, H, W, 3]");
-  refused("no pictures", {stored("arr_0.npy", npy("|u1", "(0, 2, 2, 3)", ""))}, "none");
-  refused("no pixels", {stored("arr_0.npy", npy("|u1", "(2, 0, 2, 3)", ""))}, "none");
+  refused("no pictures", {stored("arr_0.npy", npy("|u1", "(0, 2, 2, 3)", ""))}, "no picture");
+  refused("no pixels", {stored("arr_0.npy", npy("|u1", "(2, 0, 2, 3)", ""))}, "no picture");
   refused("no arr_0", {stored("mu.npy", npy("<f8", "(1,)", zeros(8)))}, "arr_0");
   refused("text", {stored("arr_0.npy", "hello")}, "wanted an .npy");
 }

@@ -1,6 +1,7 @@
-#include "analysis/ablation_results.h"
-#include "analysis/ablation_table.h"
+#include "base/bundled.h"
 #include "base/error.h"
+#include "report/ablation_page.h"
+#include "report/render.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
@@ -61,9 +62,10 @@ void print_plan(const CommonOptions& common, const Plan& plan, const Machine& ma
   print_result(common, object, text);
 }
 
-void write_results(const AblationResults& results, const fs::path& folder) {
+void write_results(const AblationResults& results, const CommonOptions& common, const fs::path& folder) {
   write_file(folder / "results.json", to_json(results).dump(1) + "\n");
-  write_file(folder / "table.md", markdown_of(results));
+  write_file(folder / "table.md", ablation_markdown(results));
+  write_page(ablation_page(results, common.typed), folder / "page.html");
 }
 
 void run_ablate(const AblateOptions& options, const CommonOptions& common) {
@@ -96,10 +98,10 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     line.show(fmt::format("{}  scoring {}/{}", trial, done, all));
   };
   listener.said = [&](const std::string& text) { line.say(text); };
-  listener.finished = [&] { write_results(collect(plan, request.folder, info), request.folder); };
+  listener.finished = [&] { write_results(collect(plan, request.folder, info), common, request.folder); };
   const AblationEnd end = run_ablation(request, listener);
   const AblationResults results = collect(plan, request.folder, info);
-  write_results(results, request.folder);
+  write_results(results, common, request.folder);
   if (end.interrupted) {
     fail("interrupted with {} of {} trainings finished; the same command goes on", results.finished, end.all);
   }
@@ -108,7 +110,7 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
         fmt::format("{} trainings are in the hands of other processes; the same command collects them later",
                     end.elsewhere));
   }
-  print_result(common, to_json(results), markdown_of(results));
+  print_result(common, to_json(results), ablation_markdown(results));
 }
 
 }  // namespace

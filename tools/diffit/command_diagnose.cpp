@@ -13,6 +13,7 @@
 #include "report/render.h"
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
+#include "train/model_file.h"
 
 namespace diffit {
 namespace {
@@ -27,7 +28,7 @@ std::vector<LevelError> level_errors(const DiagnoseOptions& options, const Machi
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const MeasuredPictures set = read_measured(options.data, model, options.pictures, seed);
-  const std::vector<double> sigmas = model.known(noise_levels(0.02, 50, options.levels));
+  const std::vector<double> sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels));
   const at::Tensor y = model.inputs(set.pictures);
   ProgressLine line(common);
   const auto errors_of = [&](const MeasuredModel& which) {
@@ -95,6 +96,18 @@ std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const
   return all;
 }
 
+/// Of an image-space model; latent models are evaluated with attention that is never written down.
+std::vector<Signature> step_signatures(const DiagnoseOptions& options, const Machine& machine) {
+  Model loaded = load_model(WeightsFile(model_path(options.model)), machine.device);
+  auto* model = std::get_if<ImageDiffiT>(&loaded);
+  if (model == nullptr) return {};
+  constexpr std::int64_t count = 8, steps = 18;
+  at::Tensor labels;
+  if (const std::int64_t classes = model->config().classes; classes > 0)
+    labels = at::arange(count, at::TensorOptions(at::kLong).device(machine.device)).remainder(classes);
+  return {signature_of_steps(attention_over_steps(*model, count, labels, steps))};
+}
+
 void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   DIFFIT_CHECK(
@@ -107,6 +120,7 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
   Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
   diagnosis.levels = level_errors(options, machine, common);
   diagnosis.signatures = signatures_of_levels(diagnosis.levels);
+  for (Signature& s : step_signatures(options, machine)) diagnosis.signatures.push_back(std::move(s));
   if (!options.samples.empty()) {
     for (Signature& s : collapse_signatures(options, machine, common))
       diagnosis.signatures.push_back(std::move(s));
@@ -134,7 +148,7 @@ void add_diagnose_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--pictures", o->pictures, "of --data that the error is measured on")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50")
+  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000}))
       ->capture_default_str();
   command->add_option("--limit", o->limit, "most pictures of --samples and --data that are compared")

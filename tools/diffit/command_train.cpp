@@ -108,14 +108,15 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   const TrainingData data = open_training_data(recipe, where);
   resolve(recipe, data, where);
   std::optional<TrainEvaluation> evaluation;
-  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &watch_for_stop());
+  const std::atomic<bool>& stop = watch_for_stop();
+  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop);
   if (options.dry_run) {
     print_plan(common, recipe, summary(data), machine);
     return;
   }
 
   TrainingRequest request{recipe,         data,          options.out,      options.resume,
-                          machine.device, machine.dtype, &watch_for_stop()};
+                          machine.device, machine.dtype, &stop};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
   request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};

@@ -143,6 +143,7 @@ int run(int argc, char** argv) {
   add_ema_command(app, common);
   add_convert_command(app, common);
   add_ablate_command(app, common);
+  add_explain_command(app, common);
   add_info_command(app, common);
   add_bench_command(app, common);
   add_report_command(app, common);

@@ -50,7 +50,8 @@ MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Va
   MeasuredModel measured{.denoise = as_denoiser(predict, schedule),
                          .resolution = config.input_size * vae->factor(),
                          .channels = vae->config().in_channels,
-                         .latent = true};
+                         .latent = true,
+                         .highest_judged = 8};
   measured.inputs = [vae, machine](const at::Tensor& pictures) {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> latents;

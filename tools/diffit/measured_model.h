@@ -20,6 +20,9 @@ struct MeasuredModel {
   std::function<at::Tensor(const at::Tensor& pictures)> inputs = {};
   std::int64_t resolution = 0, channels = 0;  // of pictures
   bool latent = false;
+  /// Where its error is judged. A network that predicts noise has its error multiplied by sigma in D: at very
+  /// high noise that is what is seen of any, good or bad.
+  double highest_judged = 50;
   std::vector<double> schedule = {};  // rising: the noise levels that it knows; empty: all
 
   /// The nearest levels that it knows, in the same order, each once.

@@ -65,10 +65,11 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   const auto seed = static_cast<std::uint64_t>(options.seed);
-  const RobustnessRequest request{.sigmas = model.known(noise_levels(0.02, 50, options.levels)),
-                                  .likelihood_sigmas = rising_sigmas(model, options.likelihood_steps),
-                                  .levels = !model.latent,
-                                  .seed = seed};
+  const RobustnessRequest request{
+      .sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels)),
+      .likelihood_sigmas = rising_sigmas(model, options.likelihood_steps),
+      .levels = !model.latent,
+      .seed = seed};
   std::vector<std::string> paths = options.sets;
   if (!options.held_out.empty()) paths.insert(paths.begin(), options.held_out);
   // Every set is opened and read before the first is measured.
@@ -120,7 +121,7 @@ void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
       ->group(group)
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  eval.add_option("--levels", o.levels, "noise levels between sigma 0.02 and 50")
+  eval.add_option("--levels", o.levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->group(group)
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
       ->capture_default_str();
