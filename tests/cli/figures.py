@@ -8,11 +8,22 @@ def moments(x):
     return x.mean(0), np.cov(x, rowvar=False)
 
 
+def factor(sigma):
+    """L [D, r] with sigma = L L^T, by Cholesky's algorithm with pivots: r steps for a covariance of rank r."""
+    left, columns = sigma.diagonal().copy(), []
+    floor = 1e-11 * left.max()
+    while left.max() > floor and len(columns) < len(sigma):
+        pivot = left.argmax()
+        column = sigma[:, pivot] - sum((c * c[pivot] for c in columns), np.zeros(len(sigma)))
+        column /= np.sqrt(left[pivot])
+        columns.append(column)
+        left -= column**2
+    return np.stack(columns, 1)
+
+
 def frechet(mu_a, sigma_a, mu_b, sigma_b):
-    """By the symmetric root of one covariance; singular ones are no trouble."""
-    values, vectors = np.linalg.eigh(sigma_a)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    between = np.sqrt(np.clip(np.linalg.eigvalsh(root @ sigma_b @ root), 0, None)).sum()
+    """tr (S_a S_b)^(1/2) is the sum of the singular values of L_a^T L_b."""
+    between = np.linalg.svd(factor(sigma_a).T @ factor(sigma_b), compute_uv=False).sum()
     return ((mu_a - mu_b) ** 2).sum() + np.trace(sigma_a) + np.trace(sigma_b) - 2 * between
 
 
