@@ -100,7 +100,7 @@ def test_bad_input_is_one_line(tmp_path, inception, two_sets):
     np.savez(tmp_path / "other.npz", pictures=pictures)
     stats(tmp_path / "other.npz", "arr_0", "pictures")
     np.savez(tmp_path / "empty.npz", arr_0=pictures[:0])
-    stats(tmp_path / "empty.npz", "none")
+    stats(tmp_path / "empty.npz", "no picture")
     np.savez(tmp_path / "one.npz", arr_0=pictures[:1])
     stats(tmp_path / "one.npz", "two pictures")
     np.savez(tmp_path / "whole.npz", arr_0=pictures)
