@@ -22,7 +22,7 @@ LATENT = ["-m", "fashion-latent", "--guidance-channels", "all"]
 def rows():
     """name -> (pictures, options of sample)"""
     yield "image, 18 steps", 10000, [*IMAGE, "--steps", "18"]
-    yield "latent, dpmpp2m 20, guidance 1.5", 10000, [*LATENT, "--sampler", "dpmpp2m", "--steps", "20", "--guidance", "1.5"]
+    yield "latent, dpmpp2m 10, guidance 2", 10000, [*LATENT, "--sampler", "dpmpp2m", "--steps", "10", "--guidance", "2"]
     for guidance in ["1", "1.5", "2", "3"]:
         yield (f"latent sweep, dpmpp2m 20, guidance {guidance}", 1000,
                [*LATENT, "--sampler", "dpmpp2m", "--steps", "20", "--guidance", guidance])
