@@ -79,7 +79,8 @@ class Evaluation {
                const std::optional<Gaussian>& a, const std::optional<Gaussian>& b,
                const at::Tensor& features) {
     say(label, 0);
-    // Statistics may keep the features of some of their pictures: these are not what the moments were taken of.
+    // Statistics may keep the features of some of their pictures: these are not what the moments were taken
+    // of.
     const bool whole = features.defined() && features.size(0) == a->count;
     const bool influence = options_.intervals && whole;
     const FrechetDistance distance(*a, *b, influence);

@@ -125,7 +125,8 @@ Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command) {
   plot.name = "error-by-noise-level";
   plot.title = "Error by noise level";
   plot.caption =
-      "Mean squared error a number on held-out pictures. A linear filter sees one pixel and knows its mean and "
+      "Mean squared error a number on held-out pictures. A linear filter sees one pixel and knows its mean "
+      "and "
       "variance.";
   plot.x = kSigma;
   plot.y.label = "error";

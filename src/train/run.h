@@ -20,7 +20,7 @@ struct TrainingRequest {
   /// Figures of the half-life average by their keys, asked for every train.eval_images and at the end. Must
   /// draw no random numbers but counted ones. What it throws becomes a warning.
   std::function<Json(const Exhibit&)> evaluate = {};
-  std::vector<std::string> preamble = {};   // first lines of log.txt in this sitting: command, machine
+  std::vector<std::string> preamble = {};  // first lines of log.txt in this sitting: command, machine
 };
 
 /// What the caller hears while it runs. Called between steps, from the training's own thread.

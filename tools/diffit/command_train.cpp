@@ -115,8 +115,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
     return;
   }
 
-  TrainingRequest request{recipe,         data,          options.out,      options.resume,
-                          machine.device, machine.dtype, &stop};
+  TrainingRequest request{recipe, data, options.out, options.resume, machine.device, machine.dtype, &stop};
   if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
   request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
