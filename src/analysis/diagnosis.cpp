@@ -26,6 +26,18 @@ const LevelError& worst(const std::vector<LevelError>& levels, double LevelError
                            [key](const LevelError& a, const LevelError& b) { return a.*key < b.*key; });
 }
 
+/// Raised at five times what real pictures give.
+Signature signature_of_share(const Share& share) {
+  Signature s;
+  s.value = share.value;
+  s.low = share.low;
+  s.high = share.high;
+  s.expected = share.expected;
+  s.threshold = 5 * share.expected;
+  s.raised = s.low > s.threshold;
+  return s;
+}
+
 }  // namespace
 
 std::vector<double> linear_errors(const at::Tensor& y, const std::vector<double>& sigmas) {
@@ -90,31 +102,23 @@ std::vector<Signature> signatures_of_levels(const std::vector<LevelError>& level
 }
 
 Signature signature_of_duplicates(const Share& share) {
-  return {.name = "near-duplicates among the samples",
-          .value = share.value,
-          .low = share.low,
-          .high = share.high,
-          .expected = share.expected,
-          .threshold = 5 * share.expected,
-          .raised = share.low > 5 * share.expected,
-          .measure = "share of samples nearer to another sample than 99 % of real pictures are to another",
-          .reason =
-              "real pictures give 1 % by construction; five times that is collapse: too little noise at the "
-              "start, too much guidance, or too long a training on too little"};
+  Signature s = signature_of_share(share);
+  s.name = "near-duplicates among the samples";
+  s.measure = "share of samples nearer to another sample than 99 % of real pictures are to another";
+  s.reason =
+      "real pictures give 1 % by construction; five times that is collapse: too little noise at the start, "
+      "too "
+      "much guidance, or too long a training on too little";
+  return s;
 }
 
 Signature signature_of_copies(const Share& share) {
-  return {
-      .name = "copies of training pictures",
-      .value = share.value,
-      .low = share.low,
-      .high = share.high,
-      .expected = share.expected,
-      .threshold = 5 * share.expected,
-      .raised = share.low > 5 * share.expected,
-      .measure = "share of samples nearer to a training picture than 99 % of held-out pictures are",
-      .reason =
-          "held-out pictures give 1 % by construction; five times that is memory instead of a distribution"};
+  Signature s = signature_of_share(share);
+  s.name = "copies of training pictures";
+  s.measure = "share of samples nearer to a training picture than 99 % of held-out pictures are";
+  s.reason =
+      "held-out pictures give 1 % by construction; five times that is memory instead of a distribution";
+  return s;
 }
 
 Signature signature_of_diversity(const std::vector<ClassDiversity>& classes) {

@@ -1,26 +1,15 @@
-#include <csignal>
-
 #include "base/error.h"
 #include "tools/diffit/latent_source.h"
 #include "tools/diffit/part_file.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/sample_options.h"
 #include "tools/diffit/sample_output.h"
+#include "tools/diffit/stop.h"
 #include "train/model_file.h"
 
 namespace diffit {
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
-/// The first signal asks for an end after this evaluation, a second one ends at once.
-extern "C" void on_interrupt(int signal) {
-  if (interrupted != 0) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-  interrupted = 1;
-}
 
 std::optional<ClassNames> names_of(const WeightsFile& file, std::int64_t classes) {
   if (classes == 0) return {};
@@ -63,8 +52,7 @@ void make(const SampleOptions& options, const CommonOptions& common,
   if (request.first > 0) {
     line.say(fmt::format("{}: going on after {} of {} pictures", options.out, request.first, count));
   }
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  const std::atomic<bool>& stop = watch_for_stop();
   const auto start = std::chrono::steady_clock::now();
   std::int64_t made = request.first;
   const Evaluations evaluations = generate(
@@ -73,7 +61,7 @@ void make(const SampleOptions& options, const CommonOptions& common,
         made = first + samples.size(0);
       },
       [&](std::int64_t done, std::int64_t all) {
-        if (interrupted != 0) {
+        if (stop) {
           fail("interrupted after {} of {} pictures; {}", made, count,
                output->done() > 0 ? "the same command goes on with the next ones" : "nothing was kept");
         }
