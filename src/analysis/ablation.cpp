@@ -61,14 +61,9 @@ void check_same_training(const RunFolder& folder, const Recipe& recipe) {
   }
 }
 
-fs::path scores_path(const RunFolder& trial) {
-  return trial.path() / "scores.json";
-}
-
 /// Images of the snapshots of a training that are scored, and how many pictures of each.
-std::vector<std::pair<std::int64_t, std::int64_t>> wanted_scores(const Recipe& recipe,
-                                                                 const ScoreSection& score) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> wanted;
+WantedScores wanted_scores(const Recipe& recipe, const ScoreSection& score) {
+  WantedScores wanted;
   const std::int64_t every = recipe.train.snapshot_images, all = recipe.train.images;
   for (std::int64_t images = every; every > 0 && score.curve_pictures > 0 && images < all; images += every) {
     wanted.emplace_back(images, score.curve_pictures);
@@ -80,7 +75,7 @@ std::vector<std::pair<std::int64_t, std::int64_t>> wanted_scores(const Recipe& r
 class Runner {
  public:
   Runner(const AblationRequest& request, const AblationListener& listener)
-      : request_(request), listener_(listener), plan_(request.plan) {}
+      : request_(request), listener_(listener), plan_(request.plan), elsewhere_(request.from) {}
 
   AblationEnd operator()() {
     const auto& seeds = plan_.experiment.seeds;
@@ -126,9 +121,9 @@ class Runner {
     const RunFolder folder = trial_folder(request_.folder, variant, seed);
     const Recipe recipe = with_seed(variant.recipe, seed);
     const std::string name = trial_name(variant, seed);
-    bool news = false;
+    bool news = take_over(folder, recipe, name);
     std::error_code none;
-    if (!fs::exists(snapshot(folder, recipe.train.images), none)) {
+    if (!scored(folder, recipe) && !fs::exists(snapshot(folder, recipe.train.images), none)) {
       news = true;
       if (!train(folder, recipe, name)) return false;
     }
@@ -138,6 +133,26 @@ class Runner {
       news = news || *scored;
     }
     if (news && listener_.finished) listener_.finished();
+    return true;
+  }
+
+  /// Whether all scores are there, as in a record, which has no weights.
+  bool scored(const RunFolder& folder, const Recipe& recipe) const {
+    const std::string identity =
+        request_.features != nullptr ? request_.features->info().identity : std::string();
+    const ScoreSection& section = plan_.experiment.score;
+    return all_there(kept_scores(folder, identity, section.steps), wanted_scores(recipe, section));
+  }
+
+  /// Whether a trial that nobody has begun here was finished elsewhere.
+  bool take_over(const RunFolder& folder, const Recipe& recipe, const std::string& name) const {
+    if (folder.used() || request_.features == nullptr) return false;
+    const ScoreSection& section = plan_.experiment.score;
+    const std::optional<RunFolder> found = elsewhere_.find(recipe, wanted_scores(recipe, section),
+                                                           request_.features->info().identity, section.steps);
+    if (!found) return false;
+    write_record(*found, recipe, folder);
+    say(fmt::format("{}: taken over from {}", name, found->path().string()));
     return true;
   }
 
@@ -218,6 +233,7 @@ class Runner {
   const AblationRequest& request_;
   const AblationListener& listener_;
   const Plan& plan_;
+  FinishedTrials elsewhere_;
   Gaussian reference_;
 };
 
@@ -233,19 +249,6 @@ RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, st
 
 AblationEnd run_ablation(const AblationRequest& request, const AblationListener& listener) {
   return Runner(request, listener)();
-}
-
-std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identity, std::int64_t steps) {
-  std::error_code none;
-  if (!fs::exists(scores_path(trial), none)) return {};
-  const std::string where = scores_path(trial).string();
-  const Json object = parse_json(read_text(scores_path(trial), 1 << 24), where);
-  std::vector<Score> scores;
-  if (!object.is_object() || !object.contains("scores") || !object.contains("features")) return scores;
-  if (!identity.empty() && object["features"].value("identity", std::string()) != identity) return scores;
-  if (object.value("steps", std::int64_t{0}) != steps) return scores;
-  for (const Json& score : object["scores"]) scores.push_back(score_from_json(score, where));
-  return scores;
 }
 
 double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,

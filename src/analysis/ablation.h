@@ -3,7 +3,8 @@
 //   experiment.toml, results.json, table.md, ...   what is run, and what came of it
 //   reference-*.safetensors                        features of the data, computed once
 //   locks/NAME-seedS                               held by the process that works on a trial
-//   runs/NAME-seedS/                               a run folder (train/run_folder.h), and scores.json
+//   runs/NAME-seedS/                               a run folder (train/run_folder.h), and scores.json; of a
+//                                                  trial taken over its record alone: no weights
 //
 // Everything is a function of the experiment and what lies there: any number of processes may share the
 // folder, each takes the next trial that nobody holds, and whoever is killed is taken over from its last
@@ -14,7 +15,7 @@
 #include <functional>
 
 #include "analysis/experiment.h"
-#include "analysis/trial_score.h"
+#include "analysis/finished_trials.h"
 #include "train/run.h"
 
 namespace diffit {
@@ -25,6 +26,7 @@ struct AblationRequest {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
   const FeatureNetwork* features = nullptr;  // null: train, score nothing
+  std::vector<fs::path> from;                // folders or records whose finished trials are taken over
   const std::atomic<bool>* stop = nullptr;   // when true: save and return
 };
 
@@ -50,9 +52,6 @@ RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, st
 /// Runs what is not finished: all variants with the first seed, then with the second, so that a table stands
 /// early. Error(invalid) where the folder holds a trial of another recipe, before anything is trained.
 AblationEnd run_ablation(const AblationRequest& request, const AblationListener& listener);
-
-/// Scores of a trial that were made with this network and these steps, by images; empty where there are none.
-std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identity, std::int64_t steps);
 
 /// Seconds of a training step of this variant here and now, from a few after one to warm up.
 double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,

@@ -61,7 +61,7 @@ TrialResult read_trial(const PlannedVariant& planned, std::int64_t seed, const E
   // A longer training's score is no score of this budget.
   if (!scored && !trial.scores.empty())
     std::erase_if(trial.scores, [&](const Score& s) { return s.images >= all; });
-  trial.finished = features == nullptr ? trained : scored;
+  trial.finished = scored || (features == nullptr && trained);
   return trial;
 }
 

@@ -1,7 +1,7 @@
 #include "analysis/time_movement.h"
 
 #include "base/error.h"
-#include "diffusion/edm.h"
+#include "diffusion/generate.h"
 #include "diffusion/sample_request.h"
 #include "nn/image_model.h"
 
@@ -71,13 +71,13 @@ TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& picture
     noise[i].copy_(initial_noise(static_cast<std::uint64_t>(i), pictures.sizes().slice(1)));
   }
   noise = noise.to(pictures.device());
-  const Preconditioning preconditioning{model.config().sigma_data};
+  const Preconditioning preconditioning = preconditioning_of(model.config());
   const auto levels_of = [&](double sigma) {
     return at::full({count}, sigma, at::TensorOptions(at::kFloat).device(pictures.device()));
   };
   std::vector<at::Tensor> tokens;
   for (const double sigma : sigmas) {
-    tokens.push_back(model.time_token(Preconditioning::c_noise(levels_of(sigma)), condition));
+    tokens.push_back(model.time_token(preconditioning.c_noise(levels_of(sigma)), condition));
   }
 
   TimeMovement result{sigmas, {}};

@@ -33,9 +33,11 @@ std::vector<std::string> stems(const fs::path& folder, const std::string& extens
 fs::path find_file(const std::string& given, const char* what, const fs::path& folder,
                    const std::string& extension) {
   std::error_code none;
-  if (fs::exists(given, none)) return given;
+  const bool exists = fs::exists(given, none);
+  if (exists && !fs::is_directory(given, none)) return given;
   const std::vector<std::string> names = stems(folder, extension);
   if (std::find(names.begin(), names.end(), given) != names.end()) return folder / (given + extension);
+  if (exists) return given;  // a folder, which its reader refuses in its own words
   reject("{} '{}': no such file, and no bundled one of that name{}; there are: {}", what, given,
          did_you_mean(given, names), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
 }

@@ -7,19 +7,38 @@
 #include <functional>
 
 #include "base/random.h"
+#include "nn/variant.h"
 
 namespace diffit {
 
-/// The coefficients of D(x; sigma) = c_skip x + c_out F(c_in x; c_noise) (EDM eq. 7, table 1).
+/// The coefficients of D(x; sigma) = c_skip x + c_out F(c_in x; c_noise) (EDM eq. 7, table 1): EDM's own, or
+/// those of the VP and VE processes of Song et al. 2021 (table 1, "network and preconditioning"), which take
+/// no sigma_data.
 /// sigma [B] float32 or float64 > 0; each result has sigma's shape and type.
 struct Preconditioning {
   double sigma_data = 0.5;
+  Precondition kind = Precondition::edm;
 
   at::Tensor c_skip(const at::Tensor& sigma) const;
   at::Tensor c_out(const at::Tensor& sigma) const;
   at::Tensor c_in(const at::Tensor& sigma) const;
-  static at::Tensor c_noise(const at::Tensor& sigma);
+  at::Tensor c_noise(const at::Tensor& sigma) const;
 };
+
+/// The VP process in continuous time (EDM table 1): sigma(t) = sqrt(exp(beta_d t^2 / 2 + beta_min t) - 1).
+struct VpProcess {
+  static constexpr double kBetaD = 19.9, kBetaMin = 0.1, kEpsT = 1e-5, kSteps = 1000;
+
+  static double sigma(double t);
+  /// Its inverse, of sigma's shape and type.
+  static at::Tensor t(const at::Tensor& sigma);
+};
+
+/// Noise levels that training shows the network, and samplers may ask of it.
+struct SigmaRange {
+  double least, most;
+};
+SigmaRange sigma_range(Precondition kind);
 
 /// F(x, c_noise): x [B, ...], c_noise [B] -> [B, ...].
 using RawNetwork = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& c_noise)>;
@@ -28,16 +47,18 @@ using RawNetwork = std::function<at::Tensor(const at::Tensor& x, const at::Tenso
 at::Tensor denoised(const RawNetwork& network, const Preconditioning& p, const at::Tensor& x,
                     const at::Tensor& sigma);
 
-/// ln sigma ~ N(mean, deviation^2) (EDM table 1, "noise distribution").
+/// EDM table 1, "noise distribution": ln sigma ~ N(mean, deviation^2); of VP sigma(t), t ~ U(eps_t, 1); of VE
+/// ln sigma ~ U(ln 0.02, ln 100).
 struct NoiseDistribution {
   double mean = -1.2;
   double deviation = 1.2;
+  Precondition kind = Precondition::edm;
 
   double sigma(Random& random) const;
 };
 
-/// E[ lambda(sigma) || D(y + n; sigma) - y ||^2 ] per number (EDM eq. 2 and 8), lambda = 1 / c_out^2, so that
-/// every noise level weighs the same at the start.
+/// E[ lambda(sigma) || D(y + n; sigma) - y ||^2 ] per number (EDM eq. 2 and 8), lambda = 1 / c_out^2: of EDM
+/// so that every noise level weighs the same at the start; of VP and VE it is their 1 / sigma^2.
 ///   y [B, ...] clean pictures, n [B, ...] noise of deviation sigma [B]; all float32
 /// Returns the mean over the batch and the numbers of a picture, a float32 scalar.
 at::Tensor edm_loss(const RawNetwork& network, const Preconditioning& p, const at::Tensor& y,

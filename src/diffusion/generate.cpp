@@ -1,7 +1,8 @@
 #include "diffusion/generate.h"
 
+#include <algorithm>
+
 #include "base/error.h"
-#include "diffusion/edm.h"
 #include "kernels/autocast.h"
 
 namespace diffit {
@@ -12,17 +13,31 @@ EdmSampler edm_sampler_named(const std::string& name) {
   reject("--sampler: image models take heun or euler, got '{}'", name);
 }
 
+Preconditioning preconditioning_of(const ImageConfig& config) {
+  return {config.sigma_data, variant_named<Precondition>(config.precondition, "model")};
+}
+
 at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
                             const Condition& condition) {
   const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
     return model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, condition).permute({0, 3, 1, 2});
   };
-  return denoised(network, {model.config().sigma_data}, x, sigma);
+  return denoised(network, preconditioning_of(model.config()), x, sigma);
 }
 
+namespace {
+
+/// The request's grid, its ends clipped to what the network knows.
+std::vector<double> sigmas_of(const ImageConfig& config, const ImageRequest& request) {
+  const SigmaRange range = sigma_range(preconditioning_of(config).kind);
+  return karras_sigmas(request.steps, std::max(request.sigma_min, range.least),
+                       std::min(request.sigma_max, range.most), request.rho);
+}
+
+}  // namespace
+
 void check(const ImageConfig& config, const ImageRequest& request) {
-  const std::vector<double> sigmas =
-      karras_sigmas(request.steps, request.sigma_min, request.sigma_max, request.rho);
+  const std::vector<double> sigmas = sigmas_of(config, request);
   check_request(request, config.classes, {config.in_channels, config.resolution, config.resolution},
                 request.guide != nullptr, request.churn.noisy_steps(sigmas));
   DIFFIT_CHECK(
@@ -94,8 +109,7 @@ Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, cons
                      const SampleProgress& progress) {
   const ImageConfig& config = model.config();
   check(config, request);
-  const std::vector<double> sigmas =
-      karras_sigmas(request.steps, request.sigma_min, request.sigma_max, request.rho);
+  const std::vector<double> sigmas = sigmas_of(config, request);
   const auto sampler = request.sampler == EdmSampler::heun ? heun : euler;
   const auto steps = static_cast<double>(request.steps);
   const std::int64_t points = request.sampler == EdmSampler::heun ? 2 * request.steps - 1 : request.steps;

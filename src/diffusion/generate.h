@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "diffusion/edm.h"
 #include "diffusion/sample_request.h"
 #include "diffusion/sampler.h"
 #include "nn/image_model.h"
@@ -22,6 +23,9 @@ struct ImageRequest : SampleRequest {
 
 /// The sampler by its name on the command line; Error(invalid) otherwise.
 EdmSampler edm_sampler_named(const std::string& name);
+
+/// The preconditioning that the model is trained under.
+Preconditioning preconditioning_of(const ImageConfig& config);
 
 /// D(x; sigma) for a batch [B, C, R, R] in the model's own layout, float32 in and out.
 at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,

@@ -67,14 +67,14 @@ AttentionParts Tmsa::parts(const at::Tensor& x, const at::Tensor& time) const {
   return parts;
 }
 
-void Tmsa::add_to(ParameterList& list, const std::string& prefix) const {
+void Tmsa::add_to(ParameterList& list, const std::string& prefix, Start proj_start) const {
   list.add(prefix + ".relative_position_bias_table", table, Start::truncated_002);
   list.add(prefix + ".relative_position_index", shared_index(list, window), Start::buffer);
   if (path == TimePath::tmsa) qkv_temb.add_to(list, prefix + ".qkv_temb");
   if (path == TimePath::position_bias) bias_temb.add_to(list, prefix + ".bias_temb", Start::truncated_002);
   if (path == TimePath::tokens) kv_temb.add_to(list, prefix + ".kv_temb");
   qkv.add_to(list, prefix + ".qkv");
-  proj.add_to(list, prefix + ".proj");
+  proj.add_to(list, prefix + ".proj", proj_start);
 }
 
 Mlp::Mlp(std::int64_t width, double ratio)

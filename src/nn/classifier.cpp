@@ -22,7 +22,7 @@ Classifier::Classifier(const ClassifierConfig& config) : config_(config) {
           .add_to(parameters_, fmt::format("stages.{}.blocks.{}", i, k));
     }
   }
-  norm_ = GroupNorm(config_.width(), groups);
+  norm_ = GroupNorm(config_.width(), groups, kVaeNormEps);
   norm_.add_to(parameters_, "norm");
   fc_ = Linear(config_.width(), config_.classes, /*with_bias=*/false);
   fc_.add_to(parameters_, "fc");

@@ -8,13 +8,19 @@ namespace diffit {
 
 namespace {
 
-constexpr std::array kVariantFields = {"time", "time_embedding", "encoder", "decoder", "sampling"};
+constexpr std::array kVariantFields = {"time",     "time_embedding", "encoder",        "decoder",
+                                       "sampling", "precondition",   "attention_sides"};
 
 }  // namespace
 
 std::int64_t ImageConfig::window_of(std::int64_t stage) const {
   const std::int64_t side = resolution_of(stage);
   return stage == stages() - 1 ? side : std::min(window, side);
+}
+
+bool ImageConfig::attends(std::int64_t stage) const {
+  return std::find(attention_sides.begin(), attention_sides.end(), resolution_of(stage)) !=
+         attention_sides.end();
 }
 
 std::int64_t ImageConfig::vit_depth() const {
@@ -56,12 +62,38 @@ Json write_model_config(const ModelConfig& config) {
 
 namespace {
 
+/// The U-Net that TMSA is put into: nothing of DiffiT's stages applies.
+void check_ddpmpp(const ImageConfig& c, const std::string& where) {
+  DIFFIT_CHECK(c.encoder == c.decoder,
+               "{}: encoder '{}' with decoder '{}': 'ddpmpp' is both or neither, its skips go block by block",
+               where, c.encoder, c.decoder);
+  DIFFIT_CHECK(c.time == "add" || c.time == "tmsa",
+               "{}: time '{}': 'ddpmpp' takes add (its own attention) or tmsa (the same, and TMSA)", where,
+               c.time);
+  DIFFIT_CHECK(
+      c.sampling == "convolution",
+      "{}: sampling '{}' is for DiffiT's stages; 'ddpmpp' halves and doubles in its blocks: leave it "
+      "out",
+      where, c.sampling);
+  for (std::size_t i = 0; i < c.channels.size(); ++i) {
+    const std::int64_t joined = c.channels[i] + c.channels[i > 0 ? i - 1 : 0];
+    DIFFIT_CHECK(joined % std::min<std::int64_t>(32, joined / 4) == 0,
+                 "{}: channels {} and {}, joined in 'ddpmpp's decoder, cannot be split into 32 groups for "
+                 "GroupNorm; take multiples of 32",
+                 where, c.channels[i > 0 ? i - 1 : 0], c.channels[i]);
+  }
+}
+
 void check_variant(const ImageConfig& c, const std::string& where) {
   const auto time = variant_named<TimePath>(c.time, where);
   variant_named<TimeFeatures>(c.time_embedding, where);
   const auto encoder = variant_named<Encoder>(c.encoder, where);
   const auto decoder = variant_named<Decoder>(c.decoder, where);
   const auto sampling = variant_named<Sampling>(c.sampling, where);
+  variant_named<Precondition>(c.precondition, where);
+  if (encoder == Encoder::ddpmpp || decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
+  DIFFIT_CHECK(c.attention_sides == ImageConfig{}.attention_sides,
+               "{}: attention_sides is for encoder 'ddpmpp'; DiffiT attends everywhere: leave it out", where);
   const bool diffit = encoder == Encoder::diffit && decoder == Decoder::diffit;
   DIFFIT_CHECK(
       diffit || time == TimePath::tmsa,
@@ -102,16 +134,18 @@ void check_config(const ImageConfig& c, const std::string& where) {
                c.resolution, c.stages() - 1);
   for (std::int64_t i = 0; i < c.stages(); ++i) {
     const std::int64_t width = c.channels[static_cast<std::size_t>(i)];
-    DIFFIT_CHECK(width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}", where, i,
-                 width, c.head_dim);
+    const bool attends = c.encoder != "ddpmpp" || c.attends(i) || i == c.stages() - 1;
+    DIFFIT_CHECK(!attends || width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}",
+                 where, i, width, c.head_dim);
     const std::int64_t groups = std::min<std::int64_t>(32, width / 4);
     DIFFIT_CHECK(groups >= 1 && width % groups == 0,
                  "{}: channels[{}] = {} cannot be split into {} groups for GroupNorm; take a multiple of 4 "
                  "up to 128, of 32 "
                  "above",
                  where, i, width, groups);
-    DIFFIT_CHECK(c.resolution_of(i) % c.window_of(i) == 0, "{}: window {} does not divide stage {}'s side {}",
-                 where, c.window_of(i), i, c.resolution_of(i));
+    DIFFIT_CHECK(c.encoder == "ddpmpp" || c.resolution_of(i) % c.window_of(i) == 0,
+                 "{}: window {} does not divide stage {}'s side {}", where, c.window_of(i), i,
+                 c.resolution_of(i));
   }
   check_variant(c, where);
 }

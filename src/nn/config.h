@@ -21,11 +21,12 @@ struct ImageConfig {
   double mlp_ratio = 4.0;
   std::int64_t classes = 0;  // 0: unconditional
   std::int64_t in_channels = 3;
-  std::int64_t augment_labels = 0;  // width of the augmentation label, 0 or 9
-  double sigma_data = 0.5;          // of EDM's preconditioning
+  std::int64_t augment_labels = 0;                // width of the augmentation label, 0 or 9
+  double sigma_data = 0.5;                        // of EDM's preconditioning
+  std::vector<std::int64_t> attention_sides{16};  // DDPM++: maps with attention, beside the bottom's
   // What the paper compares (nn/variant.h). A file names them only where they are not these.
   std::string time = "tmsa", time_embedding = "positional";
-  std::string encoder = "diffit", decoder = "diffit", sampling = "convolution";
+  std::string encoder = "diffit", decoder = "diffit", sampling = "convolution", precondition = "edm";
 
   std::int64_t stages() const { return static_cast<std::int64_t>(channels.size()); }
   std::int64_t resolution_of(std::int64_t stage) const { return resolution >> stage; }
@@ -33,6 +34,8 @@ struct ImageConfig {
   std::int64_t heads_of(std::int64_t stage) const {
     return channels[static_cast<std::size_t>(stage)] / head_dim;
   }
+  /// Whether DDPM++ attends on the map of this stage.
+  bool attends(std::int64_t stage) const;
   /// Blocks of a ViT encoder, which has those of all stages.
   std::int64_t vit_depth() const;
   /// Width of the time token: 4 x channels[0].
@@ -70,12 +73,15 @@ void visit_fields(V& v, ImageConfig& c) {
   v("augment_labels", c.augment_labels, "width of the augmentation label: 0, or 9 for EDM's", 0, 64);
   v("sigma_data", c.sigma_data, "standard deviation of the data, for EDM's preconditioning", 1e-3, 1e3);
   v("time", c.time,
-    "where time enters: tmsa, position_bias, mlp, tokens, adaln, adaln_zero, scale_shift, concat, "
+    "where time enters: tmsa, position_bias, mlp, tokens, adaln, adaln_zero, scale_shift, concat, add, "
     "cross_attention, none");
   v("time_embedding", c.time_embedding, "features of the time token: positional, fourier");
-  v("encoder", c.encoder, "vit, multi_resolution, diffit");
-  v("decoder", c.decoder, "setr_mla, multi_resolution, diffit");
+  v("encoder", c.encoder, "vit, multi_resolution, diffit, ddpmpp");
+  v("decoder", c.decoder, "setr_mla, multi_resolution, diffit, ddpmpp");
   v("sampling", c.sampling, "halving and doubling by convolution or by patch merging and expanding: patch");
+  v("precondition", c.precondition, "of the denoiser, and noise levels of its training: edm, vp, ve");
+  v("attention_sides", c.attention_sides, "ddpmpp: sides of the maps with attention, beside the bottom's", 1,
+    4096);
 }
 
 template <class V>

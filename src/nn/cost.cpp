@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/ddpmpp_cost.h"
 #include "nn/layer_counter.h"
 
 namespace diffit {
@@ -9,13 +10,6 @@ namespace diffit {
 namespace {
 
 struct Counter : LayerCounter {
-  /// A weight that is added to, or multiplied with, every number of a map.
-  void elementwise(std::int64_t width, double tokens) {
-    cost.activations += static_cast<double>(width) * tokens;
-  }
-  void attention(std::int64_t width, double queries, double keys) {
-    cost.attention_macs += 2.0 * static_cast<double>(width) * queries * keys;
-  }
   void block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
              double mlp_ratio, double tokens, TimePath path = TimePath::tmsa) {
     const auto inner = static_cast<std::int64_t>(static_cast<double>(width) * mlp_ratio);
@@ -59,6 +53,7 @@ struct Counter : LayerCounter {
         break;
       case TimePath::scale_shift:
       case TimePath::concat:
+      case TimePath::add:
       case TimePath::none:
         break;
     }
@@ -77,6 +72,7 @@ struct Counter : LayerCounter {
       linear(time_width, more, 1);
       elementwise(width + more, pixels);
     }
+    if (path == TimePath::add) linear(time_width, width, 1);
     block(width, time_width, heads, window, mlp_ratio, pixels, path);
   }
   void down(std::int64_t in, std::int64_t out, Sampling sampling, double pixels) {
@@ -128,7 +124,23 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
       }
     }
   };
+  const auto time_and_label = [&](Counter& n) {
+    n.time_embedding(c.time_width(), c.classes > 0 ? c.classes + 1 : 0);
+    if (c.time_embedding == "fourier") n.cost.parameters += 128;
+    if (c.augment_labels > 0) n.linear(c.augment_labels, c.time_width(), 1, false);
+  };
+  const auto head = [&](Counter& n) {
+    n.norm(c.channels[0], pixels_of(0));
+    n.convolution(c.channels[0], c.in_channels, 3, pixels_of(0));
+  };
   const std::int64_t last = c.stages() - 1;
+  if (encoder == Encoder::ddpmpp) {
+    part("tokenizer", [&](Counter& n) { n.convolution(c.in_channels, c.channels[0], 3, pixels_of(0)); });
+    part("time and label", time_and_label);
+    for (PartCost& block : ddpmpp_cost(c)) parts.push_back(std::move(block));
+    part("head", head);
+    return parts;
+  }
   const bool vit = encoder == Encoder::vit;
   if (vit) {
     part("patches", [&](Counter& n) {
@@ -140,11 +152,7 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
     part("tokenizer", [&](Counter& n) { n.convolution(c.in_channels, c.channels[0], 3, pixels_of(0)); });
   }
   if (path != TimePath::none) {
-    part("time and label", [&](Counter& n) {
-      n.time_embedding(c.time_width(), c.classes > 0 ? c.classes + 1 : 0);
-      if (c.time_embedding == "fourier") n.cost.parameters += 128;
-      if (c.augment_labels > 0) n.linear(c.augment_labels, c.time_width(), 1, false);
-    });
+    part("time and label", time_and_label);
   }
   if (vit) part("encoder.0", [&](Counter& n) { blocks(n, last, c.vit_depth(), /*diffit=*/false); });
   for (std::int64_t i = 0; i <= last && !vit; ++i) {
@@ -174,10 +182,7 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
       n.convolution(width * c.stages(), width, 3, pixels_of(0));
     });
   }
-  part("head", [&](Counter& n) {
-    n.norm(c.channels[0], pixels_of(0));
-    n.convolution(c.channels[0], c.in_channels, 3, pixels_of(0));
-  });
+  part("head", head);
   return parts;
 }
 

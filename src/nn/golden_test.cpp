@@ -108,6 +108,26 @@ TEST_P(Golden, LatentConfigurationIsInferredFromNamesAndShapes) {
   EXPECT_EQ(write_model_config(infer_config(weights, "golden")), write_model_config(config_of(file)));
 }
 
+// Its own attention, and TMSA in that place, against tests/golden/make_ddpmpp.py.
+TEST(GoldenDdpmpp, AgreesToEveryGradient) {
+  for (const char* name : {"own", "tmsa"}) {
+    SCOPED_TRACE(name);
+    const SafetensorsFile file(fs::path(DIFFIT_SOURCE_DIR) / "tests/golden/ddpmpp" /
+                               (std::string(name) + ".safetensors"));
+    const auto config =
+        std::get<ImageConfig>(read_model_config(parse_json(file.metadata().at("diffit.config"), name), name));
+    for (const bool checkpointing : {false, true}) {
+      ImageDiffiT model(config);
+      const ImageDiffiT exact(config);
+      model.set_checkpointing(checkpointing);
+      compare(file, model, exact, [&](const ImageDiffiT& m, at::ScalarType type) {
+        const at::Tensor x = input(file, "in.x").to(type).permute({0, 2, 3, 1}).contiguous();
+        return m(x, input(file, "in.c_noise"), {input(file, "in.y"), {}}).permute({0, 3, 1, 2});
+      });
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, Golden, testing::Values("seed0", "seed1", "seed2"),
                          [](const auto& seed) { return std::string(seed.param); });
 

@@ -11,19 +11,21 @@ ImageDiffiT::ImageDiffiT(const ImageConfig& config) : config_(config) {
   path_ = variant_named<TimePath>(config_.time, "model");
   encoder_kind_ = variant_named<Encoder>(config_.encoder, "model");
   decoder_kind_ = variant_named<Decoder>(config_.decoder, "model");
-  const std::int64_t width = config_.channels.front(), time_width = config_.time_width();
+  const std::int64_t time_width = config_.time_width();
 
   if (path_ != TimePath::none) {
     t_embedder_ = TimeEmbedder(time_width, variant_named<TimeFeatures>(config_.time_embedding, "model"));
   }
   if (config_.classes > 0) y_embedder_ = LabelEmbedder(config_.classes, time_width);
   if (config_.augment_labels > 0) augment_embedder_ = Linear(config_.augment_labels, time_width, false);
-  make_encoder();
-  make_decoder();
-  head_groups_ = groups_of(width);
-  head_norm_weight_ = at::empty({width}, at::kFloat);
-  head_norm_bias_ = at::empty({width}, at::kFloat);
-  head_conv_ = Conv2d(width, config_.in_channels, 3);
+  if (encoder_kind_ == Encoder::ddpmpp) {
+    ddpmpp_.emplace(config_);
+  } else {
+    make_encoder();
+    make_decoder();
+    head_norm_ = GroupNorm(config_.channels.front(), groups_of(config_.channels.front()), kGroupNormEps);
+    head_conv_ = Conv2d(config_.channels.front(), config_.in_channels, 3);
+  }
   list_parameters();
 }
 
@@ -81,12 +83,17 @@ void ImageDiffiT::list_parameters() {
   if (path_ != TimePath::none) t_embedder_.add_to(parameters_, "t_embedder");
   if (config_.classes > 0) y_embedder_.add_to(parameters_, "y_embedder");
   if (config_.augment_labels > 0) augment_embedder_.add_to(parameters_, "augment_embedder", Start::zero);
+  if (ddpmpp_) return ddpmpp_->add_to(parameters_);
   for (const Stage& stage : encoder_) stage.add_to(parameters_);
   for (const Stage& stage : decoder_) stage.add_to(parameters_);
   if (decoder_kind_ == Decoder::setr_mla) mla_.add_to(parameters_, "decoder");
-  parameters_.add("head.norm.weight", head_norm_weight_, Start::one);
-  parameters_.add("head.norm.bias", head_norm_bias_, Start::zero);
+  head_norm_.add_to(parameters_, "head.norm");
   head_conv_.add_to(parameters_, "head.conv", Start::zero);
+}
+
+void ImageDiffiT::observe(Observer observer) {
+  DIFFIT_CHECK(!ddpmpp_, "the model is a DDPM++ (encoder 'ddpmpp'): it has no DiffiT blocks to look into");
+  observer_ = std::move(observer);
 }
 
 at::Tensor ImageDiffiT::run(const Stage& stage, std::size_t k, const at::Tensor& x,
@@ -144,9 +151,8 @@ at::Tensor ImageDiffiT::decode(const std::vector<at::Tensor>& levels, const at::
 at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise,
                                    const Condition& condition) const {
   const at::Tensor time = time_token(c_noise, condition);
-  const at::Tensor map = decode(encode(x, time), time);
-  return head_conv_(
-      group_norm(map, head_groups_, head_norm_weight_, head_norm_bias_, kGroupNormEps, /*silu=*/false));
+  if (ddpmpp_) return (*ddpmpp_)(x, time, checkpointing_);
+  return head_conv_(head_norm_(decode(encode(x, time), time), /*silu=*/false));
 }
 
 }  // namespace diffit

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "nn/config.h"
+#include "nn/ddpmpp.h"
 #include "nn/image_parts.h"
 
 namespace diffit {
@@ -28,10 +30,10 @@ class ImageDiffiT {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& c_noise, const Condition& condition) const;
 
   /// Called, while it is set, with the name ("encoder.0.blocks.1"), input and time token of each ResBlock
-  /// before it runs: for those who look inside.
+  /// before it runs: for those who look inside. Error(invalid) for DDPM++, which has none.
   using Observer = std::function<void(const std::string& name, const ResBlock& block, const at::Tensor& x,
                                       const at::Tensor& time)>;
-  void observe(Observer observer) { observer_ = std::move(observer); }
+  void observe(Observer observer);
   /// The time token of c_noise [B] and a condition: [B, time_width].
   at::Tensor time_token(const at::Tensor& c_noise, const Condition& condition) const;
 
@@ -60,9 +62,9 @@ class ImageDiffiT {
   Linear augment_embedder_;
   std::vector<Stage> encoder_, decoder_;  // decoder_[i] works at encoder_[i]'s size
   MlaDecoder mla_;
-  at::Tensor head_norm_weight_, head_norm_bias_;
+  GroupNorm head_norm_;
   Conv2d head_conv_;
-  std::int64_t head_groups_ = 1;
+  std::optional<DdpmPlusPlus> ddpmpp_;  // instead of all but the embedders
   bool checkpointing_ = false;
   Observer observer_;
   ParameterList parameters_;

@@ -13,12 +13,12 @@ std::int64_t groups_of(std::int64_t width) {
 
 ResBlock::ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
                    double mlp_ratio, TimePath path, bool convolution)
-    : block(width, time_width, heads, window, mlp_ratio, path), groups(groups_of(width)) {
+    : block(width, time_width, heads, window, mlp_ratio, path) {
   if (!convolution) return;
-  norm_weight = at::empty({width}, at::kFloat);
-  norm_bias = at::empty({width}, at::kFloat);
+  norm = GroupNorm(width, groups_of(width), kGroupNormEps);
   if (path == TimePath::scale_shift) norm_temb = Linear(time_width, 2 * width);
   if (path == TimePath::concat) concat_temb = Linear(time_width, width / 4);
+  if (path == TimePath::add) add_temb = Linear(time_width, width);
   conv = Conv2d(path == TimePath::concat ? width + width / 4 : width, width, 3);
 }
 
@@ -26,12 +26,14 @@ at::Tensor ResBlock::convolved(const at::Tensor& x, const at::Tensor& time) cons
   if (!conv.weight.defined()) return x;
   if (norm_temb.weight.defined()) {
     const std::vector<at::Tensor> m = norm_temb(time).chunk(2, -1);
-    const at::Tensor normal = group_norm(x, groups, norm_weight, norm_bias, kGroupNormEps, /*silu=*/false);
-    return conv(at::silu(scale_and_shift(normal, m[0], m[1])));
+    return conv(at::silu(scale_and_shift(norm(x, /*silu=*/false), m[0], m[1])));
   }
-  const at::Tensor active = group_norm(x, groups, norm_weight, norm_bias, kGroupNormEps, /*silu=*/true);
-  if (!concat_temb.weight.defined()) return conv(active);
-  return conv(at::cat({active, at_every_pixel(concat_temb(time), active)}, -1));
+  const at::Tensor active = norm(x, /*silu=*/true);
+  if (concat_temb.weight.defined()) {
+    return conv(at::cat({active, at_every_pixel(concat_temb(time), active)}, -1));
+  }
+  const at::Tensor made = conv(active);
+  return add_temb.weight.defined() ? made + at_every_pixel(add_temb(time), made) : made;
 }
 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
@@ -41,10 +43,10 @@ at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time) con
 
 void ResBlock::add_to(ParameterList& list, const std::string& prefix) const {
   if (conv.weight.defined()) {
-    list.add(prefix + ".norm.weight", norm_weight, Start::one);
-    list.add(prefix + ".norm.bias", norm_bias, Start::zero);
+    norm.add_to(list, prefix + ".norm");
     if (norm_temb.weight.defined()) norm_temb.add_to(list, prefix + ".norm_temb");
     if (concat_temb.weight.defined()) concat_temb.add_to(list, prefix + ".concat_temb");
+    if (add_temb.weight.defined()) add_temb.add_to(list, prefix + ".add_temb");
     conv.add_to(list, prefix + ".conv");
   }
   block.add_to(list, prefix + ".block");

@@ -15,12 +15,12 @@ std::int64_t groups_of(std::int64_t width);
 
 /// x = Block(Conv3x3(SiLU(GN(x))), time) + x (DiffiT eq. 9 and 10); a plain one is x = Block(x, time).
 struct ResBlock {
-  at::Tensor norm_weight, norm_bias;
+  GroupNorm norm;
   Conv2d conv;         // undefined in a plain one
   Linear norm_temb;    // scale_shift: [2C], scale and shift
   Linear concat_temb;  // concat: [C / 4]
+  Linear add_temb;     // add: [C]
   Block block;
-  std::int64_t groups = 1;
 
   /// Without `convolution`: a plain one.
   ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,

@@ -23,6 +23,13 @@ struct LayerCounter {
     cost.parameters += 2 * width;
     cost.activations += static_cast<double>(width) * pixels;
   }
+  /// A weight that is added to, or multiplied with, every number of a map.
+  void elementwise(std::int64_t width, double tokens) {
+    cost.activations += static_cast<double>(width) * tokens;
+  }
+  void attention(std::int64_t width, double queries, double keys) {
+    cost.attention_macs += 2.0 * static_cast<double>(width) * queries * keys;
+  }
 };
 
 }  // namespace diffit

@@ -101,6 +101,21 @@ void Linear::add_to(ParameterList& list, const std::string& prefix, Start start)
   if (bias.defined()) list.add(prefix + ".bias", bias, Start::zero);
 }
 
+GroupNorm::GroupNorm(std::int64_t width, std::int64_t groups_, double eps_)
+    : weight(at::empty({width}, at::kFloat)),
+      bias(at::empty({width}, at::kFloat)),
+      groups(groups_),
+      eps(eps_) {}
+
+at::Tensor GroupNorm::operator()(const at::Tensor& x, bool silu) const {
+  return group_norm(x, groups, weight, bias, eps, silu);
+}
+
+void GroupNorm::add_to(ParameterList& list, const std::string& prefix) const {
+  list.add(prefix + ".weight", weight, Start::one);
+  list.add(prefix + ".bias", bias, Start::zero);
+}
+
 Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t step)
     : weight(at::empty({out, in, kernel, kernel}, at::kFloat, at::MemoryFormat::ChannelsLast)),
       bias(at::empty({out}, at::kFloat)),

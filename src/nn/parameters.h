@@ -70,6 +70,19 @@ struct Linear {
   void add_to(ParameterList& list, const std::string& prefix, Start start = Start::xavier_uniform) const;
 };
 
+/// Of a map [B, H, W, width], with affine.
+struct GroupNorm {
+  at::Tensor weight, bias;  // [width]
+  std::int64_t groups = 1;
+  double eps = 1e-5;
+
+  GroupNorm() = default;
+  GroupNorm(std::int64_t width, std::int64_t groups, double eps);
+  /// Then SiLU, where `silu`.
+  at::Tensor operator()(const at::Tensor& x, bool silu) const;
+  void add_to(ParameterList& list, const std::string& prefix) const;
+};
+
 /// k x k convolution of a map [B, H, W, in] with padding k / 2; the weight lies channels-last.
 struct Conv2d {
   at::Tensor weight, bias;  // [out, in, k, k], [out]

@@ -50,7 +50,7 @@ Vae::Vae(const VaeConfig& config) : config_(config) {
     if (i + 1 < stages) down_.back().resample.stride = 2;
   }
   encoder_mid_ = VaeMidBlock(width.back(), groups);
-  encoder_norm_ = GroupNorm(width.back(), groups);
+  encoder_norm_ = GroupNorm(width.back(), groups, kVaeNormEps);
   encoder_out_ = Conv2d(width.back(), moments, 3);
   quant_ = Conv2d(moments, moments, 1);
 
@@ -61,7 +61,7 @@ Vae::Vae(const VaeConfig& config) : config_(config) {
     const std::int64_t in = i + 1 == stages ? width[i] : width[i + 1];
     up_.push_back(make_stage(in, width[i], config_.blocks + 1, groups, i > 0));
   }
-  decoder_norm_ = GroupNorm(width.front(), groups);
+  decoder_norm_ = GroupNorm(width.front(), groups, kVaeNormEps);
   decoder_out_ = Conv2d(width.front(), config_.in_channels, 3);
 
   encoder_in_.add_to(parameters_, "encoder.conv_in");

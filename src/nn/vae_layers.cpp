@@ -5,20 +5,8 @@
 
 namespace diffit {
 
-GroupNorm::GroupNorm(std::int64_t width, std::int64_t groups_)
-    : weight(at::empty({width}, at::kFloat)), bias(at::empty({width}, at::kFloat)), groups(groups_) {}
-
-at::Tensor GroupNorm::operator()(const at::Tensor& x, bool silu) const {
-  return group_norm(x, groups, weight, bias, kVaeNormEps, silu);
-}
-
-void GroupNorm::add_to(ParameterList& list, const std::string& prefix) const {
-  list.add(prefix + ".weight", weight, Start::one);
-  list.add(prefix + ".bias", bias, Start::zero);
-}
-
 VaeResBlock::VaeResBlock(std::int64_t in, std::int64_t out, std::int64_t groups)
-    : norm1(in, groups), norm2(out, groups), conv1(in, out, 3), conv2(out, out, 3) {
+    : norm1(in, groups, kVaeNormEps), norm2(out, groups, kVaeNormEps), conv1(in, out, 3), conv2(out, out, 3) {
   if (in != out) conv_shortcut = Conv2d(in, out, 1);
 }
 
@@ -39,7 +27,7 @@ void VaeResBlock::add_to(ParameterList& list, const std::string& prefix) const {
 }
 
 VaeAttention::VaeAttention(std::int64_t width, std::int64_t groups)
-    : group_norm(width, groups),
+    : group_norm(width, groups, kVaeNormEps),
       to_q(width, width),
       to_k(width, width),
       to_v(width, width),

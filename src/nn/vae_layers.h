@@ -8,17 +8,6 @@ namespace diffit {
 
 inline constexpr double kVaeNormEps = 1e-6;
 
-struct GroupNorm {
-  at::Tensor weight, bias;  // [C]
-  std::int64_t groups = 1;
-
-  GroupNorm() = default;
-  GroupNorm(std::int64_t width, std::int64_t groups);
-  /// GroupNorm with eps 1e-6, then SiLU where `silu`.
-  at::Tensor operator()(const at::Tensor& x, bool silu) const;
-  void add_to(ParameterList& list, const std::string& prefix) const;
-};
-
 /// shortcut(x) + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))); the shortcut is a 1x1 convolution where the width
 /// changes, else x itself.
 struct VaeResBlock {

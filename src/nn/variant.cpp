@@ -16,9 +16,9 @@ struct Names;
 template <>
 struct Names<TimePath> {
   static constexpr const char* field = "time";
-  inline static const std::string all[] = {
-      "tmsa",       "position_bias", "mlp",    "tokens",          "adaln",
-      "adaln_zero", "scale_shift",   "concat", "cross_attention", "none"};
+  inline static const std::string all[] = {"tmsa",  "position_bias",   "mlp",         "tokens",
+                                           "adaln", "adaln_zero",      "scale_shift", "concat",
+                                           "add",   "cross_attention", "none"};
 };
 
 template <>
@@ -30,19 +30,25 @@ struct Names<TimeFeatures> {
 template <>
 struct Names<Encoder> {
   static constexpr const char* field = "encoder";
-  inline static const std::string all[] = {"vit", "multi_resolution", "diffit"};
+  inline static const std::string all[] = {"vit", "multi_resolution", "diffit", "ddpmpp"};
 };
 
 template <>
 struct Names<Decoder> {
   static constexpr const char* field = "decoder";
-  inline static const std::string all[] = {"setr_mla", "multi_resolution", "diffit"};
+  inline static const std::string all[] = {"setr_mla", "multi_resolution", "diffit", "ddpmpp"};
 };
 
 template <>
 struct Names<Sampling> {
   static constexpr const char* field = "sampling";
   inline static const std::string all[] = {"convolution", "patch"};
+};
+
+template <>
+struct Names<Precondition> {
+  static constexpr const char* field = "precondition";
+  inline static const std::string all[] = {"edm", "vp", "ve"};
 };
 
 }  // namespace
@@ -66,10 +72,12 @@ template TimeFeatures variant_named(const std::string&, const std::string&);
 template Encoder variant_named(const std::string&, const std::string&);
 template Decoder variant_named(const std::string&, const std::string&);
 template Sampling variant_named(const std::string&, const std::string&);
+template Precondition variant_named(const std::string&, const std::string&);
 template std::span<const std::string> variant_names<TimePath>();
 template std::span<const std::string> variant_names<TimeFeatures>();
 template std::span<const std::string> variant_names<Encoder>();
 template std::span<const std::string> variant_names<Decoder>();
 template std::span<const std::string> variant_names<Sampling>();
+template std::span<const std::string> variant_names<Precondition>();
 
 }  // namespace diffit

@@ -18,6 +18,7 @@ enum class TimePath {
   adaln_zero,       // the same with each branch times a gate, all starting at 0 (DiT, "adaLN-Zero")
   scale_shift,      // Conv3x3(SiLU(GN(x) (1 + s) + b)), (s, b) = x_t W (ADM)
   concat,           // Conv3x3 of [SiLU(GN(x)), x_t W at each pixel], C / 4 channels more
+  add,              // Conv3x3(SiLU(GN(x))) + x_t W at each pixel (DDPM)
   cross_attention,  // after attention, x += CA(LN(x)): queries of x, keys and values kTimeTokens tokens of
                     // x_t
   none,             // nowhere: the network is not told the noise level
@@ -44,11 +45,13 @@ enum class Encoder {
   vit,               // A: patches of the last stage's size, one width, attention to all
   multi_resolution,  // B, C: the stages of the U, plain blocks
   diffit,            // D, E: the stages of the U, DiffiT ResBlocks
+  ddpmpp,  // DDPM++ (nn/ddpmpp.h), encoder and decoder; time is `add` with its own attention, or `tmsa`
 };
 enum class Decoder {
   setr_mla,          // A, B: multi-level aggregation (Zheng et al. 2021, SETR-MLA)
   multi_resolution,  // C, D: the stages of the U with skips, plain blocks
   diffit,            // E: DiffiT ResBlocks
+  ddpmpp,            // DDPM++
 };
 
 /// Field `sampling`: how a map is halved and doubled.
@@ -56,6 +59,10 @@ enum class Sampling {
   convolution,  // 3x3 of stride 2; 3x3 after doubling
   patch,        // Swin's: merging, Linear(LN(2 x 2 pixels)); expanding, Linear to 2 x 2 pixels
 };
+
+/// Field `precondition`: what D(x; sigma) is made of F by, and the noise levels of training
+/// (diffusion/edm.h).
+enum class Precondition { edm, vp, ve };
 
 /// The value of that name. Error(invalid), "where: field: wanted one of ...", names the nearest.
 template <class E>

@@ -64,6 +64,13 @@ std::vector<Variant> variants() {
     c.window = window;
     all.push_back({fmt::format("window_{}", window), c});
   }
+  for (const char* time : {"add", "tmsa"}) {
+    ImageConfig c = tiny();
+    c.encoder = c.decoder = "ddpmpp";
+    c.time = time;
+    c.attention_sides = {8};
+    all.push_back({fmt::format("ddpmpp_{}", time), c});
+  }
   return all;
 }
 
@@ -225,6 +232,10 @@ struct Movement {
 };
 
 TEST_P(Variants, TimeEntersAttentionWhereItSaysSo) {
+  if (model.config().encoder == "ddpmpp") {
+    EXPECT_THROW(model.observe({}), Error);  // it has other blocks; see the test of UnetAttention
+    return;
+  }
   const at::NoGradGuard no_grad;
   const at::Tensor other = model.time_token(at::tensor({0.9F, -0.4F}), condition());
   std::map<std::string, Movement> moved;
@@ -285,7 +296,8 @@ TEST_P(Variants, ConfigurationSurvivesItsFileAndStaysSilentOfDefaults) {
   const auto read = std::get<ImageConfig>(read_model_config(written, "test"));
   EXPECT_EQ(write_model_config(read), written);
   EXPECT_EQ(write_fields(read), write_fields(GetParam().config));
-  for (const char* field : {"time", "time_embedding", "encoder", "decoder", "sampling"}) {
+  for (const char* field :
+       {"time", "time_embedding", "encoder", "decoder", "sampling", "precondition", "attention_sides"}) {
     EXPECT_EQ(written.contains(field), write_fields(read)[field] != write_fields(ImageConfig{})[field])
         << field;
   }
@@ -307,6 +319,30 @@ TEST(Windows, TogetherAreTheFusedAttention) {
   const at::Tensor open = attention.proj(attend(attention.parts(map, time), 8, 12));
   // Two orders of summation of some ten products in float64.
   testing::expect_close(open, attention(map, time), 1e-13 * open.abs().max().item<double>(), "attention");
+}
+
+TEST(UnetAttention, MovesWithTimeWhereItIsTmsa) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor map = numbers({2, 4, 4, 8}, 1), now = numbers({2, 12}, 2), then = numbers({2, 12}, 3);
+  for (const TimePath path : {TimePath::add, TimePath::tmsa}) {
+    const UnetAttention attention(8, 12, 2, 4, path);
+    ParameterList list;
+    attention.add_to(list, "attention");
+    randomise(list);
+    EXPECT_EQ(at::equal(attention(map, now), attention(map, then)), path == TimePath::add);
+  }
+}
+
+TEST(Ddpmpp, HasTheSizeOfTheCifar10Network) {
+  // Song et al. 2021 (appendix H) and EDM: 128 channels times 1, 2, 2, 2, four blocks, attention at 16. Their
+  // time embedding has 128 features to our 256, and attention is one head of all channels.
+  ImageConfig c;
+  c.channels = {128, 256, 256, 256};
+  c.depth = {4, 4, 4, 4};
+  c.head_dim = 256;
+  c.encoder = c.decoder = "ddpmpp";
+  c.time = "add";
+  EXPECT_NEAR(static_cast<double>(total(cost_of(c)).parameters), 61.8e6, 0.3e6);
 }
 
 TEST(Sampling, PatchesComeBackAsTheyWere) {
@@ -336,6 +372,10 @@ TEST(Config, ContradictoryVariantsAreRefusedByName) {
   expect([](ImageConfig& c) { c.sampling = "conv"; }, "sampling: wanted one of convolution, patch");
   expect([](ImageConfig& c) { c.time = "none"; }, "no way in for 3 classes");
   expect([](ImageConfig& c) { c.time = "mlp", c.decoder = "setr_mla"; }, "leave time out");
+  expect([](ImageConfig& c) { c.encoder = "ddpmpp"; }, "'ddpmpp' is both or neither");
+  expect([](ImageConfig& c) { c.encoder = c.decoder = "ddpmpp", c.time = "mlp"; }, "takes add");
+  expect([](ImageConfig& c) { c.attention_sides = {8}; }, "attention_sides is for encoder 'ddpmpp'");
+  expect([](ImageConfig& c) { c.precondition = "vpp"; }, "wanted one of edm, vp, ve");
   expect([](ImageConfig& c) { c.encoder = "vit"; }, "take decoder 'setr_mla'");
   expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.sampling = "patch"; }, "sampling");
   expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.depth = {0, 1}; }, "2 levels");

@@ -1,7 +1,6 @@
 // The image-space model under EDM's loss.
 #include <numeric>
 
-#include "diffusion/edm.h"
 #include "diffusion/generate.h"
 #include "diffusion/pictures.h"
 #include "kernels/autocast.h"
@@ -49,8 +48,9 @@ class ImageObjective : public PictureObjective {
     const auto size = static_cast<std::int64_t>(batch.labels.size());
     const std::vector<std::int64_t> shape{size, config.resolution, config.resolution, config.in_channels};
 
-    const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation}, seed(), batch.first,
-                              shape);
+    const Preconditioning preconditioning = preconditioning_of(config);
+    const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation, preconditioning.kind},
+                              seed(), batch.first, shape);
     Condition condition;
     if (config.classes > 0) {
       condition.labels =
@@ -67,7 +67,7 @@ class ImageObjective : public PictureObjective {
       const Autocast autocast(device_.type(), dtype_);
       return model_(x, c_noise, condition);
     };
-    return edm_loss(network, {config.sigma_data}, y, noise.n.to(device_), noise.sigma.to(device_));
+    return edm_loss(network, preconditioning, y, noise.n.to(device_), noise.sigma.to(device_));
   }
 
   Picture reals() const override {

@@ -151,6 +151,13 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
   DIFFIT_CHECK(image.augment_labels == (recipe.data.augment > 0 ? 9 : 0),
                "{}: model.augment_labels is {}, data.augment = {} needs {}", where, image.augment_labels,
                recipe.data.augment, recipe.data.augment > 0 ? 9 : 0);
+  const LossSection usual;
+  DIFFIT_CHECK(
+      image.precondition == "edm" || (recipe.loss.noise_mean == usual.noise_mean &&
+                                      recipe.loss.noise_deviation == usual.noise_deviation),
+      "{}: loss.noise_mean and loss.noise_deviation are of precondition 'edm'; '{}' has noise levels "
+      "of its own: leave them out",
+      where, image.precondition);
   recipe.model = write_model_config(config);
   return image;
 }

@@ -1,6 +1,7 @@
 """diffit ablate: experiments to the end, killed and resumed, shared by processes; what is refused beforehand."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -193,6 +194,48 @@ def test_scores_with_intervals_in_table_and_page(whole, small_data, quarters):
     for part in ("Where time enters", "FD-Quarters", "Pareto", "1.95", "diffit ablate"):
         assert part in page
     assert "FD-Quarters" in (whole / "table.md").read_text()
+
+
+def test_records_are_taken_over_and_what_is_missing_is_trained(whole, small_data, quarters, tmp_path):
+    times, record = whole.parent / "times.toml", tmp_path / "record"
+    shutil.copytree(whole, tmp_path / "out")
+    with_scores = ("--data", small_data, "--features", quarters, "--threads", "1", "--json")
+    first = run("ablate", times, "--out", tmp_path / "out", "--record", record, *with_scores).json
+    assert {str(path) for path in files_below(record / "runs")} == {
+        f"{trial}/{name}" for trial in trials(whole) for name in ("config.toml", "stats.jsonl", "scores.json")}
+    assert (record / "table.md").read_text() == (tmp_path / "out/table.md").read_text()
+
+    # A whole record leaves nothing to do; the data may lie elsewhere, the variant may have another name.
+    elsewhere = tmp_path / "elsewhere" / small_data.name
+    elsewhere.parent.mkdir()
+    shutil.copy(small_data, elsewhere)
+    renamed = tmp_path / "renamed.toml"
+    renamed.write_text(times.read_text().replace('name = "mlp"', 'name = "row-g"'))
+    again = run("ablate", renamed, "--out", tmp_path / "again", "--from", record, "--data", elsewhere, *with_scores[2:])
+    assert again.err.count("taken over from") == 6 and "training" not in again.err
+    assert not list((tmp_path / "again").rglob("snapshot-*"))
+    for ours, theirs in zip(again.json["variants"], first["variants"]):
+        assert (ours["score"], ours["late_loss"]) == (theirs["score"], theirs["late_loss"])
+    run("ablate", renamed, "--out", tmp_path / "again", "--data", elsewhere, *with_scores[2:])  # as it stands
+    assert not list((tmp_path / "again").rglob("snapshot-*"))
+
+    # One that is missing is trained, to the same figure.
+    shutil.rmtree(record / "runs/mlp-seed1")
+    part = run("ablate", times, "--out", tmp_path / "part", "--from", record, *with_scores)
+    assert part.err.count("taken over from") == 5 and "mlp-seed1: training" in part.err
+    assert part.json["variants"][1]["trials"][1]["scores"] == first["variants"][1]["trials"][1]["scores"]
+
+    for options, mentions in (
+            (("--from", tmp_path), ["--from", "scores.json"]),
+            (("--record", tmp_path / "out"), ["--record", "--out"]),
+            (("--train-only", "--from", record), ["--train-only", "--from"])):
+        refused("ablate", times, "--data", small_data, "--out", tmp_path / "out", "--features", quarters, *options,
+                mentions=mentions)
+
+
+def test_a_folder_of_an_experiments_name_does_not_hide_it(small_data, tmp_path):
+    (tmp_path / "fashion-time").mkdir()
+    refused("ablate", "fashion-time", "--data", small_data, "--only", "nothing", cwd=tmp_path, mentions=["variant 'nothing'"])
 
 
 def test_dry_run_tells_costs_and_writes_nothing(experiment, small_data, tmp_path):

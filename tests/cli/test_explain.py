@@ -42,6 +42,21 @@ def test_pages_and_pictures(tmp_path, image_model):
     assert (tmp_path / "time.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_ddpmpp_trains_samples_and_has_no_blocks_to_look_into(tmp_path, small_data):
+    """Under each preconditioning; what it samples is finite and of the noise levels that it knows."""
+    for precondition in ("vp", "ve"):
+        out = tmp_path / precondition
+        run("train", "smoke", "--data", small_data, "--out", out, "--set", "train.batch=8", "--set", "train.dtype=f32",
+            "--set", "train.images=16", "--set", "model.encoder=ddpmpp", "--set", "model.decoder=ddpmpp", "--set",
+            f"model.precondition={precondition}", "--set", "model.time=add")
+        (model,) = out.glob("snapshot-000000016-ema.safetensors")
+        assert run("info", model, "--json").json["config"]["precondition"] == precondition
+        run("sample", "-m", model, "-n", 4, "--steps", 3, "-o", tmp_path / f"{precondition}.npz")
+        refused("explain", "-m", model, "--time", mentions=["ddpmpp"])
+    refused("train", "smoke", "--data", small_data, "--out", tmp_path / "out", "--set", "model.precondition=vp", "--set",
+            "loss.noise_mean=-1", mentions=["loss.noise_mean", "precondition"])
+
+
 def test_refused(tmp_path, image_model, latent_model, small_data):
     refused("explain", "-m", image_model, mentions=["--time"])
     refused("explain", "-m", latent_model, "--time", mentions=["latent"])

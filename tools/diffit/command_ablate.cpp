@@ -11,8 +11,8 @@ namespace diffit {
 namespace {
 
 struct AblateOptions {
-  std::string experiment, data, out, features;
-  std::vector<std::string> set, only;
+  std::string experiment, data, out, record, features;
+  std::vector<std::string> set, only, from;
   std::vector<std::int64_t> seeds;
   bool dry_run = false, train_only = false;
 };
@@ -62,6 +62,21 @@ void print_plan(const CommonOptions& common, const Plan& plan, const Machine& ma
   print_result(common, object, text);
 }
 
+/// Beside what the folder has: the records of finished trials, for --record.
+void write_records(const AblationResults& results, const Plan& plan, const fs::path& folder,
+                   const fs::path& record) {
+  for (std::size_t v = 0; v < plan.variants.size(); ++v) {
+    for (const TrialResult& trial : results.variants[v].trials) {
+      const RunFolder to = trial_folder(record, plan.variants[v], trial.seed);
+      std::error_code none;
+      if (!trial.final_score() || fs::exists(scores_path(to), none)) continue;
+      Recipe recipe = plan.variants[v].recipe;
+      recipe.train.seed = trial.seed;
+      write_record(trial_folder(folder, plan.variants[v], trial.seed), recipe, to);
+    }
+  }
+}
+
 void write_results(const AblationResults& results, const CommonOptions& common, const fs::path& folder) {
   write_file(folder / "results.json", to_json(results).dump(1) + "\n");
   write_file(folder / "table.md", ablation_markdown(results));
@@ -69,6 +84,8 @@ void write_results(const AblationResults& results, const CommonOptions& common, 
 }
 
 void run_ablate(const AblateOptions& options, const CommonOptions& common) {
+  DIFFIT_CHECK(!options.train_only || (options.from.empty() && options.record.empty()),
+               "--train-only: --from and --record are of scored trainings; leave them out");
   const std::string where = experiment_path(options.experiment).string();
   const Experiment experiment = experiment_of(options, where);
   const Machine machine = open_machine(common, /*prefer_bf16=*/true);
@@ -83,9 +100,17 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     return;
   }
 
-  AblationRequest request{plan, {}, machine.device, machine.dtype, features.get(), &watch_for_stop()};
+  AblationRequest request{plan, {}, machine.device, machine.dtype, features.get(), {}, &watch_for_stop()};
   request.folder =
       options.out.empty() ? fs::path("runs") / fs::path(options.experiment).stem() : fs::path(options.out);
+  for (const std::string& folder : options.from) request.from.emplace_back(folder);
+  if (!options.record.empty()) {
+    std::error_code error;
+    DIFFIT_CHECK(!fs::equivalent(request.folder, options.record, error),
+                 "--record {}: is the folder of --out; give another", options.record);
+    fs::create_directories(options.record, error);
+    if (error) fail("--record {}: cannot be made: {}", options.record, error.message());
+  }
   const FeatureInfo* info = features ? &features->info() : nullptr;
   ProgressLine line(common);
   AblationListener listener;
@@ -98,10 +123,18 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     line.show(fmt::format("{}  scoring {}/{}", trial, done, all));
   };
   listener.said = [&](const std::string& text) { line.say(text); };
-  listener.finished = [&] { write_results(collect(plan, request.folder, info), common, request.folder); };
+  const auto write = [&] {
+    AblationResults results = collect(plan, request.folder, info);
+    write_results(results, common, request.folder);
+    if (!options.record.empty()) {
+      write_records(results, plan, request.folder, options.record);
+      write_results(results, common, options.record);
+    }
+    return results;
+  };
+  listener.finished = [&] { write(); };
   const AblationEnd end = run_ablation(request, listener);
-  const AblationResults results = collect(plan, request.folder, info);
-  write_results(results, common, request.folder);
+  const AblationResults results = write();
   if (end.interrupted) {
     fail("interrupted with {} of {} trainings finished; the same command goes on", results.finished, end.all);
   }
@@ -126,6 +159,10 @@ void add_ablate_command(CLI::App& app, CommonOptions& common) {
       ->required();
   command->add_option("--data", o->data, "instead of the base's data.path");
   command->add_option("--out", o->out, "folder of the experiment; default runs/EXPERIMENT");
+  command->add_option("--from", o->from,
+                      "experiments' folders or records: what was finished there is taken over, not trained");
+  command->add_option("--record", o->record,
+                      "folder for tables and finished trainings without weights, a later --from; to commit");
   command->add_option("--set", o->set,
                       "key=value of the experiment, e.g. images=100000 or score.pictures=1000");
   command->add_option("--only", o->only, "variants by name; the reference is always there")->delimiter(',');
@@ -139,6 +176,7 @@ void add_ablate_command(CLI::App& app, CommonOptions& common) {
       "\nExamples:\n"
       "  diffit ablate fashion-time --dry-run\n"
       "  diffit ablate fashion-time --threads 1 --out runs/time\n"
+      "  diffit ablate fashion-window --from docs/results/fashion-time --record results/window\n"
       "Several processes may share one --out: each takes the next training that nobody holds. A killed one "
       "is\n"
       "taken over from its last state by the same command. docs/ablations.md tells the rest.");

@@ -1,0 +1,42 @@
+// Trainings that an experiment need not do again: records of finished ones, kept without their weights.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "analysis/trial_score.h"
+#include "train/recipe.h"
+#include "train/run_folder.h"
+
+namespace diffit {
+
+/// What is scored of a training: (images, pictures) of each, the last at its end.
+using WantedScores = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+/// The file of a trial's scores.
+fs::path scores_path(const RunFolder& trial);
+/// Scores of a trial that were made with this network and these steps, by images; empty where there are none.
+/// An empty identity: of any network.
+std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identity, std::int64_t steps);
+/// Whether all that is wanted is among them.
+bool all_there(const std::vector<Score>& scores, const WantedScores& wanted);
+
+/// Finished trials of other folders, under whatever names.
+class FinishedTrials {
+ public:
+  /// Reads runs/*/config.toml in each experiment's folder or record. Error(invalid) where one has none.
+  explicit FinishedTrials(const std::vector<fs::path>& folders);
+
+  /// One that was trained as `recipe` says, from data of the same file name, and has all the scores; of
+  /// several the first by path.
+  std::optional<RunFolder> find(const Recipe& recipe, const WantedScores& wanted, const std::string& identity,
+                                std::int64_t steps) const;
+
+ private:
+  std::vector<std::pair<RunFolder, nlohmann::json>> trials_;  // and their recipes, as compared
+};
+
+/// Writes the record of a trial: its recipe, losses and scores. `from` and `to` may not be one folder.
+void write_record(const RunFolder& from, const Recipe& recipe, const RunFolder& to);
+
+}  // namespace diffit
