@@ -53,9 +53,7 @@ class Attention : public torch::autograd::Function<Attention> {
 Tensor tmsa_attention(const Tensor& qkv, const Tensor& qkv_t, const Tensor& table, std::int64_t heads,
                       std::int64_t window) {
   const bool recorded = needs_grad({qkv, qkv_t, table});
-  if (!takes_cpu_kernel(qkv) || (recorded && window > cpu::largest_backward_window)) {
-    return definition::tmsa_attention(qkv, qkv_t, table, heads, window);
-  }
+  if (!takes_cpu_kernel(qkv)) return definition::tmsa_attention(qkv, qkv_t, table, heads, window);
   const Tensor map = qkv.contiguous(), time = qkv_t.to(qkv.scalar_type()).contiguous(),
                bias = table.to(at::kFloat).contiguous();
   return recorded ? Attention::apply(map, time, bias, heads, window)

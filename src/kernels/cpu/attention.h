@@ -23,7 +23,4 @@ void attention_forward(const AttentionShape& shape, Element element, const void*
 void attention_backward(const AttentionShape& shape, Element element, const void* qkv, const void* qkv_t,
                         const float* table, const void* d_out, void* d_qkv, void* d_qkv_t, float* d_table);
 
-/// Windows whose backward the kernel is made for; above, its scratch would leave the caches.
-inline constexpr std::int64_t largest_backward_window = 16;
-
 }  // namespace diffit::cpu

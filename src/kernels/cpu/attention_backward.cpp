@@ -1,5 +1,6 @@
 #include "kernels/cpu/attention.h"
 
+#include "kernels/cpu/large_window.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -129,24 +130,7 @@ void backward(const AttentionShape& shape, const T* qkv, const T* qkv_t, const f
     for (std::int64_t chunk = begin; chunk < end; ++chunk) do_chunk(chunk);
   });
 
-  const std::int64_t per_sample = layout.rows * layout.head_groups;
-  parallel_for(shape.batch, 8, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> sum(static_cast<std::size_t>(time_size));
-    for (std::int64_t b = begin; b < end; ++b) {
-      std::fill(sum.begin(), sum.end(), 0.0F);
-      for (std::int64_t s = b * per_sample; s < (b + 1) * per_sample; ++s) {
-        for (std::int64_t i = 0; i < time_size; ++i)
-          sum[static_cast<std::size_t>(i)] += d_time[s * time_size + i];
-      }
-      T* to = d_qkv_t + b * 3 * c;
-      const float* from = sum.data();
-      for (std::int64_t part = 0; part < 3 * shape.heads; ++part, from += width, to += shape.head_dim) {
-        for (std::int64_t i = 0; i < shape.head_dim; i += lanes) {
-          store_part(load(from + i), to + i, std::min(lanes, shape.head_dim - i));
-        }
-      }
-    }
-  });
+  reduce_time(layout, d_time, d_qkv_t);
   reduce_bias(layout, d_bias, chunks, d_table);
 }
 
@@ -170,6 +154,9 @@ HWY_EXPORT(attention_backward_target);
 
 void attention_backward(const AttentionShape& shape, Element element, const void* qkv, const void* qkv_t,
                         const float* table, const void* d_out, void* d_qkv, void* d_qkv_t, float* d_table) {
+  if (shape.window > 16) {
+    return large_window_backward(shape, element, qkv, qkv_t, table, d_out, d_qkv, d_qkv_t, d_table);
+  }
   HWY_DYNAMIC_DISPATCH(attention_backward_target)
   (shape, element, qkv, qkv_t, table, d_out, d_qkv, d_qkv_t, d_table);
 }

@@ -1,4 +1,5 @@
-// The forward pass of attention in windows of 256 tokens and more: the latent model's whole grid.
+// Attention in windows of 256 tokens and more: the latent model's whole grid, an image-space model's whole
+// map.
 #pragma once
 
 #include "kernels/cpu/attention.h"
@@ -13,6 +14,11 @@ bool takes_large_window(const AttentionShape& shape);
 /// throughout.
 void large_window_forward(const AttentionShape& shape, Element element, const void* qkv, const void* qkv_t,
                           const float* table, void* out);
+
+/// What attention_backward computes, for windows of any size: a block of queries at a time, so that no matrix
+/// of tokens by tokens is kept.
+void large_window_backward(const AttentionShape& shape, Element element, const void* qkv, const void* qkv_t,
+                           const float* table, const void* d_out, void* d_qkv, void* d_qkv_t, float* d_table);
 
 /// Whether bfloat16 numbers are multiplied natively here.
 bool multiplies_bfloat16();
