@@ -209,7 +209,7 @@ std::string as_text(const Diagnosis& diagnosis) {
   text += "\n";
   for (const Signature& s : diagnosis.signatures) {
     text +=
-        fmt::format("{:<9}{}: {:.3g} [{:.3g}, {:.3g}], as it should be {:.3g}, threshold {:.3g}\n",
+        fmt::format("{:<9}{}: {:.3g} [{:.3g}, {:.3g}], expected {:.3g}, threshold {:.3g}\n",
                     s.raised ? "RAISED" : "fine", s.name, s.value, s.low, s.high, s.expected, s.threshold);
     text += fmt::format("         {}\n", s.measure);
     if (s.raised) text += fmt::format("         {}\n", s.reason);

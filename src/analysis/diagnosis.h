@@ -31,7 +31,7 @@ std::vector<LevelError> compare_levels(const std::vector<double>& sigmas, const 
 struct Signature {
   std::string name;
   double value = 0, low = 0, high = 0;  // with its 95 % interval
-  double expected = 0;                  // of a model that is as it should be
+  double expected = 0;                  // of a sound model
   double threshold = 0;                 // raised where the interval lies beyond it
   bool raised = false;
   std::string measure = {}, reason = {};  // what the value is; why that threshold, what it hints at

@@ -134,7 +134,7 @@ void check_config(const ImageConfig& c, const std::string& where) {
                c.resolution, c.stages() - 1);
   for (std::int64_t i = 0; i < c.stages(); ++i) {
     const std::int64_t width = c.channels[static_cast<std::size_t>(i)];
-    const bool attends = c.encoder != "ddpmpp" || c.attends(i) || i == c.stages() - 1;
+    const bool attends = !c.is_ddpmpp() || c.attends(i) || i == c.stages() - 1;
     DIFFIT_CHECK(!attends || width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}",
                  where, i, width, c.head_dim);
     const std::int64_t groups = std::min<std::int64_t>(32, width / 4);
@@ -143,7 +143,7 @@ void check_config(const ImageConfig& c, const std::string& where) {
                  "up to 128, of 32 "
                  "above",
                  where, i, width, groups);
-    DIFFIT_CHECK(c.encoder == "ddpmpp" || c.resolution_of(i) % c.window_of(i) == 0,
+    DIFFIT_CHECK(c.is_ddpmpp() || c.resolution_of(i) % c.window_of(i) == 0,
                  "{}: window {} does not divide stage {}'s side {}", where, c.window_of(i), i,
                  c.resolution_of(i));
   }

@@ -34,6 +34,7 @@ struct ImageConfig {
   std::int64_t heads_of(std::int64_t stage) const {
     return channels[static_cast<std::size_t>(stage)] / head_dim;
   }
+  bool is_ddpmpp() const { return encoder == "ddpmpp"; }
   /// Whether DDPM++ attends on the map of this stage.
   bool attends(std::int64_t stage) const;
   /// Blocks of a ViT encoder, which has those of all stages.

@@ -134,7 +134,7 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
     n.convolution(c.channels[0], c.in_channels, 3, pixels_of(0));
   };
   const std::int64_t last = c.stages() - 1;
-  if (encoder == Encoder::ddpmpp) {
+  if (c.is_ddpmpp()) {
     part("tokenizer", [&](Counter& n) { n.convolution(c.in_channels, c.channels[0], 3, pixels_of(0)); });
     part("time and label", time_and_label);
     for (PartCost& block : ddpmpp_cost(c)) parts.push_back(std::move(block));

@@ -18,7 +18,7 @@ ImageDiffiT::ImageDiffiT(const ImageConfig& config) : config_(config) {
   }
   if (config_.classes > 0) y_embedder_ = LabelEmbedder(config_.classes, time_width);
   if (config_.augment_labels > 0) augment_embedder_ = Linear(config_.augment_labels, time_width, false);
-  if (encoder_kind_ == Encoder::ddpmpp) {
+  if (config_.is_ddpmpp()) {
     ddpmpp_.emplace(config_);
   } else {
     make_encoder();

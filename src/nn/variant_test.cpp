@@ -232,7 +232,7 @@ struct Movement {
 };
 
 TEST_P(Variants, TimeEntersAttentionWhereItSaysSo) {
-  if (model.config().encoder == "ddpmpp") {
+  if (model.config().is_ddpmpp()) {
     EXPECT_THROW(model.observe({}), Error);  // it has other blocks; see the test of UnetAttention
     return;
   }

@@ -111,7 +111,7 @@ Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command) {
   Table table{
       .title = "Signatures",
       .caption = "Values with 95 % intervals; raised where the whole interval lies beyond the threshold.",
-      .columns = {{"signature"}, {"value"}, {"as it should be"}, {"threshold"}, {"raised"}, {"measure"}},
+      .columns = {{"signature"}, {"value"}, {"expected"}, {"threshold"}, {"raised"}, {"measure"}},
       .rows = {}};
   Text reasons;
   for (const Signature& s : diagnosis.signatures) {

@@ -13,7 +13,6 @@
 #include "report/render.h"
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
-#include "train/model_file.h"
 
 namespace diffit {
 namespace {
@@ -23,9 +22,8 @@ struct DiagnoseOptions {
   std::int64_t pictures = 512, levels = 10, limit = 10000, seed = 0;
 };
 
-std::vector<LevelError> level_errors(const DiagnoseOptions& options, const Machine& machine,
-                                     const CommonOptions& common) {
-  const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
+std::vector<LevelError> level_errors(const MeasuredModel& model, const DiagnoseOptions& options,
+                                     const Machine& machine, const CommonOptions& common) {
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const MeasuredPictures set = read_measured(options.data, model, options.pictures, seed);
   const std::vector<double> sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels));
@@ -96,11 +94,10 @@ std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const
   return all;
 }
 
-/// Of an image-space model; latent models are evaluated with attention that is never written down.
-std::vector<Signature> step_signatures(const DiagnoseOptions& options, const Machine& machine) {
-  Model loaded = load_model(WeightsFile(model_path(options.model)), machine.device);
-  auto* model = std::get_if<ImageDiffiT>(&loaded);
-  if (model == nullptr) return {};
+/// Of an image-space DiffiT; latent models are evaluated with attention that is never written down.
+std::vector<Signature> step_signatures(const MeasuredModel& measured, const Machine& machine) {
+  ImageDiffiT* model = measured.image.get();
+  if (model == nullptr || model->config().is_ddpmpp()) return {};
   constexpr std::int64_t count = 8, steps = 18;
   at::Tensor labels;
   if (const std::int64_t classes = model->config().classes; classes > 0)
@@ -118,9 +115,10 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
   check_page_path(options.out);
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
-  diagnosis.levels = level_errors(options, machine, common);
+  const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
+  diagnosis.levels = level_errors(model, options, machine, common);
   diagnosis.signatures = signatures_of_levels(diagnosis.levels);
-  for (Signature& s : step_signatures(options, machine)) diagnosis.signatures.push_back(std::move(s));
+  for (Signature& s : step_signatures(model, machine)) diagnosis.signatures.push_back(std::move(s));
   if (!options.samples.empty()) {
     for (Signature& s : collapse_signatures(options, machine, common))
       diagnosis.signatures.push_back(std::move(s));

@@ -74,6 +74,9 @@ void run_explain(const ExplainOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(model != nullptr, "{}: explain --time is for image-space models; this is a latent model",
                path.string());
   const ImageConfig& config = model->config();
+  DIFFIT_CHECK(!config.is_ddpmpp(),
+               "{}: explain --time looks into DiffiT's blocks; this is a DDPM++ (encoder 'ddpmpp')",
+               path.string());
   const Shown shown = options.data.empty() ? from_model(options, *model) : from_data(options, config);
   ImageDiffiT untrained(config);
   initialise(untrained.parameters(), 0);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <csignal>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -9,15 +8,11 @@
 #include "report/run_page.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/stop.h"
 
 namespace diffit {
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
-extern "C" void on_report_interrupt(int) {
-  interrupted = 1;
-}
 
 struct ReportOptions {
   std::vector<std::string> runs;
@@ -63,7 +58,7 @@ PictureSpace space_of(const FeatureNetwork* network) {
 }
 
 RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, const Machine& machine,
-                        const FeatureNetwork* network, ProgressLine& line) {
+                        const FeatureNetwork* network, const std::atomic<bool>& stop, ProgressLine& line) {
   RunPicturesOptions wanted;
   wanted.device = machine.device;
   wanted.dtype = machine.dtype;
@@ -74,7 +69,7 @@ RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, cons
   wanted.space = space_of(network);
   wanted.class_names = names_of;
   wanted.progress = [&](const std::string& what, double done, double all) {
-    if (interrupted != 0) fail("interrupted; no page was written");
+    if (stop) fail("interrupted; no page was written");
     line.show(fmt::format("{} {:.0f}/{:.0f}", what, done, all));
   };
   return make_pictures(run, wanted);
@@ -99,8 +94,7 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
   const auto network = options.features.empty() || options.no_samples
                            ? nullptr
                            : load_feature_network(options.features, machine.device, machine.dtype);
-  std::signal(SIGINT, on_report_interrupt);
-  std::signal(SIGTERM, on_report_interrupt);
+  const std::atomic<bool>& stop = watch_for_stop();
   std::vector<ReportedRun> runs;
   Json notes = Json::array();
   {
@@ -112,7 +106,7 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
     }
     for (const RunRecord& record : records) {
       ReportedRun& run = runs.emplace_back(ReportedRun{record, {}});
-      if (traced) run.pictures = pictures_of(record, options, machine, network.get(), line);
+      if (traced) run.pictures = pictures_of(record, options, machine, network.get(), stop, line);
       for (const std::string& note : record.notes) {
         notes.push_back(record.name + ": " + note);
         line.say("note: " + record.name + ": " + note);

@@ -15,6 +15,8 @@ namespace diffit {
 
 namespace {
 
+constexpr double kHighestOfNoisePredictors = 8;
+
 at::Tensor as_input(const at::Tensor& pictures) {
   return (pictures.to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2}).contiguous();
 }
@@ -30,10 +32,15 @@ MeasuredModel of_image(std::shared_ptr<ImageDiffiT> model, const Machine& machin
                             none)
         .to(x.options());
   };
-  return {.denoise = denoise,
-          .inputs = as_input,
-          .resolution = config.resolution,
-          .channels = config.in_channels};
+  MeasuredModel measured{.denoise = denoise,
+                         .inputs = as_input,
+                         .resolution = config.resolution,
+                         .channels = config.in_channels,
+                         .image = std::move(model)};
+  const Precondition kind = preconditioning_of(config).kind;
+  if (kind != Precondition::edm) measured.highest_judged = kHighestOfNoisePredictors;
+  measured.range = sigma_range(kind);
+  return measured;
 }
 
 MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Vae> vae,
@@ -51,7 +58,7 @@ MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Va
                          .resolution = config.input_size * vae->factor(),
                          .channels = vae->config().in_channels,
                          .latent = true,
-                         .highest_judged = 8};
+                         .highest_judged = kHighestOfNoisePredictors};
   measured.inputs = [vae, machine](const at::Tensor& pictures) {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> latents;
@@ -68,8 +75,12 @@ MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Va
 }  // namespace
 
 std::vector<double> MeasuredModel::known(const std::vector<double>& sigmas) const {
-  if (schedule.empty()) return sigmas;
   std::vector<double> levels;
+  if (schedule.empty()) {
+    std::copy_if(sigmas.begin(), sigmas.end(), std::back_inserter(levels),
+                 [this](double sigma) { return sigma >= range.least && sigma <= range.most; });
+    return levels;
+  }
   for (const double sigma : sigmas) {
     const auto nearer = [sigma](double a, double b) { return std::abs(a - sigma) < std::abs(b - sigma); };
     levels.push_back(*std::min_element(schedule.begin(), schedule.end(), nearer));

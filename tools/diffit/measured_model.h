@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "diffusion/edm.h"
 #include "diffusion/sampler.h"
 #include "io/weights_file.h"
+#include "nn/image_model.h"
 #include "tools/diffit/machine.h"
 
 namespace diffit {
@@ -23,9 +25,11 @@ struct MeasuredModel {
   /// Where its error is judged. A network that predicts noise has its error multiplied by sigma in D: at very
   /// high noise that is what is seen of any, good or bad.
   double highest_judged = 50;
-  std::vector<double> schedule = {};  // rising: the noise levels that it knows; empty: all
+  std::vector<double> schedule = {};  // rising: the noise levels that it knows; empty: all of `range`
+  SigmaRange range = sigma_range(Precondition::edm);
+  std::shared_ptr<ImageDiffiT> image = {};  // what denoises, where it is an image-space model
 
-  /// The nearest levels that it knows, in the same order, each once.
+  /// The nearest levels that it knows, in the same order, each once; of those outside of `range` none.
   std::vector<double> known(const std::vector<double>& sigmas) const;
 };
 
