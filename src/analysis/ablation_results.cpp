@@ -38,7 +38,7 @@ void read_stats(const fs::path& path, std::int64_t all, TrialResult& trial) {
     const double images = row.value("images", 0.0), loss = row.value("loss", 0.0);
     trial.loss.emplace_back(images, loss);
     trial.images = static_cast<std::int64_t>(images);
-    trial.images_per_second = row.value("images_per_second", 0.0);
+    trial.images_per_second = std::max(trial.images_per_second, row.value("images_per_second", 0.0));
     trial.memory_bytes = std::max(trial.memory_bytes, row.value("memory_bytes", 0.0));
     trial.seconds = row.value("seconds", 0.0);
     if (images > 0.8 * static_cast<double>(all)) late += loss, ++counted;

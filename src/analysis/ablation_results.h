@@ -17,9 +17,9 @@ struct TrialResult {
   std::vector<std::pair<double, double>> loss;  // (images, mean since the one before)
   std::optional<double> late_loss;  // mean over the last fifth; trials of one seed saw the same noise
   std::vector<Score> scores;        // by images; the last is the final one where finished
-  double images_per_second = 0;
-  double memory_bytes = 0;  // resident, largest
-  double seconds = 0;       // of training
+  double images_per_second = 0;     // of its fastest stretch between two lines of stats
+  double memory_bytes = 0;          // resident, largest
+  double seconds = 0;               // of training
 
   std::optional<double> final_score() const;
 };

@@ -129,6 +129,7 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     if (!options.record.empty()) {
       write_records(results, plan, request.folder, options.record);
       write_results(results, common, options.record);
+      write_plots(ablation_page(results, common.typed), fs::path(options.record) / "plots");
     }
     return results;
   };
