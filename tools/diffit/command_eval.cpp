@@ -12,7 +12,8 @@ namespace {
 
 struct EvalOptions {
   std::string samples, reference, features, metrics;
-  std::int64_t batch = 0, limit = 0, bootstrap = 1000, seed = 0;
+  MeasureOptions measure;
+  std::int64_t bootstrap = 1000, seed = 0;
   double confidence = 0.95;
   bool no_intervals = false, half = false, extrapolate = false;
   RobustnessOptions robustness;
@@ -133,9 +134,9 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   }
   if (machine.dtype != at::kFloat) notes.push_back("features in bfloat16: published figures are of float32");
 
-  const FeatureSet real = reference.measure(*network, of_reference, {options.batch, 0, &common});
-  const FeatureSet made =
-      samples.measure(*network, sums_of_samples(wanted), {options.batch, options.limit, &common});
+  const FeatureSet real = reference.measure(*network, of_reference, {options.measure.batch, 0, &common});
+  const FeatureSet made = samples.measure(*network, sums_of_samples(wanted),
+                                          {options.measure.batch, options.measure.limit, &common});
   std::vector<Figure> figures;
   {
     ProgressLine progress(common);
@@ -160,10 +161,6 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
       "REF", o->reference,
       "statistics: of diffit stats, ADM (mu, sigma, mu_s, sigma_s, arr_0) or EDM; or pictures");
   command->add_option(
-      "--features", o->features,
-      "feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names (.safetensors, .pth), or "
-      "a bundled one by name");
-  command->add_option(
       "--metrics", o->metrics,
       "of fid, sfid, is, precision, recall, kid; default: all that network and reference can give");
   command->add_option("--bootstrap", o->bootstrap, "resamples behind an interval; 0: no intervals")
@@ -181,12 +178,7 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--seed", o->seed, "of resamples, subsets and noise")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{9000000000000000}))
       ->capture_default_str();
-  command->add_option("--limit", o->limit, "the first so many SAMPLES alone; 0: all")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000000}))
-      ->capture_default_str();
-  command->add_option("--batch", o->batch, "pictures a pass; 0: by their size")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{65536}))
-      ->capture_default_str();
+  add_measure_options(*command, "SAMPLES", o->features, o->measure);
   command->footer(
       "\nExamples:\n"
       "  diffit eval samples.npz VIRTUAL_imagenet256_labeled.npz --features "

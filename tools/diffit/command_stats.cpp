@@ -12,7 +12,8 @@ namespace {
 
 struct StatsOptions {
   std::string data, output, features;
-  std::int64_t batch = 0, limit = 0, keep = 10000;
+  MeasureOptions measure;
+  std::int64_t keep = 10000;
 };
 
 /// Collects the features of `keep` of `all` pictures, drawn without replacement and left in their order.
@@ -44,12 +45,13 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
   const auto network = load_feature_network(options.features, machine.device, machine.dtype);
   const FeatureInfo& info = network->info();
   const auto source = open_feature_source(options.data);
-  const std::int64_t count = options.limit > 0 ? std::min(options.limit, source->size()) : source->size();
+  const std::int64_t count =
+      options.measure.limit > 0 ? std::min(options.measure.limit, source->size()) : source->size();
   DIFFIT_CHECK(count >= 2, "{}: a covariance takes two pictures or more, there is {}", options.data, count);
 
   FeatureSum sum(info, {.pooled = true, .spatial = true}, count);
   Keeper keeper(options.keep, count);
-  for_each_measured(*source, {options.batch, options.limit, &common}, options.data,
+  for_each_measured(*source, {options.measure.batch, options.measure.limit, &common}, options.data,
                     [&](std::int64_t first, const at::Tensor& pictures) {
                       const Features features = network->extract(pictures);
                       sum.add(features);
@@ -97,22 +99,11 @@ void add_stats_command(CLI::App& app, CommonOptions& common) {
   command->add_option("-o,--output", o->output, "the .npz to write: mu, sigma, mu_s, sigma_s")->required();
   command
       ->add_option(
-          "--features", o->features,
-          "feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names (.safetensors, .pth), or "
-          "a bundled one by name")
-      ->required();
-  command
-      ->add_option(
           "--keep", o->keep,
           "pictures, drawn at random, whose features are stored for precision, recall and KID; 0: none")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{10000000}))
       ->capture_default_str();
-  command->add_option("--limit", o->limit, "the first so many pictures alone; 0: all")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000000}))
-      ->capture_default_str();
-  command->add_option("--batch", o->batch, "pictures a pass; 0: by their size")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{65536}))
-      ->capture_default_str();
+  add_measure_options(*command, "pictures", o->features, o->measure)->required();
   command->footer(
       "\nExamples:\n"
       "  diffit stats train.zip -o ref.npz --features pt_inception-2015-12-05-6726825d.pth\n"

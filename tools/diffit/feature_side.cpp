@@ -16,6 +16,21 @@ std::int64_t batch_for(std::int64_t height, std::int64_t width) {
 
 }  // namespace
 
+CLI::Option* add_measure_options(CLI::App& command, const std::string& what, std::string& features,
+                                 MeasureOptions& options) {
+  CLI::Option* option = command.add_option(
+      "--features", features,
+      "feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names (.safetensors, .pth), or "
+      "a bundled one by name");
+  command.add_option("--limit", options.limit, "the first so many " + what + " alone; 0: all")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000000}))
+      ->capture_default_str();
+  command.add_option("--batch", options.batch, "pictures a pass; 0: by their size")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{65536}))
+      ->capture_default_str();
+  return option;
+}
+
 FeatureSide::FeatureSide(const std::string& path, const FeatureInfo& network, std::string what)
     : path_(path), what_(std::move(what)) {
   DIFFIT_CHECK(fs::exists(path), "{}: {}: there is no such file or folder", what_, path);

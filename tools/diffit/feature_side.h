@@ -17,6 +17,10 @@ struct MeasureOptions {
   std::int64_t limit = 0;                 // the first so many alone; 0: all
   const CommonOptions* common = nullptr;  // for the progress line
 };
+/// --features, --limit (of `what`) and --batch, as each command has them that measures pictures. Returns
+/// --features.
+CLI::Option* add_measure_options(CLI::App& command, const std::string& what, std::string& features,
+                                 MeasureOptions& options);
 
 class FeatureSide {
  public:
