@@ -178,6 +178,7 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
         n.convolution(vit ? c.channels.back() : c.channels[static_cast<std::size_t>(i)], width, 1, pixels);
         n.convolution(width, width, 3, pixels);
         n.elementwise(width, pixels + pixels_of(0));
+        if (vit && last > 0) n.linear(width, (width << last) << last, pixels);
       }
       n.convolution(width * c.stages(), width, 3, pixels_of(0));
     });

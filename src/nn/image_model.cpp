@@ -64,7 +64,8 @@ void ImageDiffiT::make_decoder() {
   const auto& width = config_.channels;
   if (decoder_kind_ == Decoder::setr_mla) {
     const bool vit = encoder_kind_ == Encoder::vit;
-    mla_ = MlaDecoder(vit ? std::vector(width.size(), width.back()) : width, width.front());
+    mla_ = MlaDecoder(vit ? std::vector(width.size(), width.back()) : width, width.front(),
+                      vit ? std::int64_t{1} << (config_.stages() - 1) : 1);
     return;
   }
   const auto sampling = variant_named<Sampling>(config_.sampling, "model");

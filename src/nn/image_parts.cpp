@@ -120,10 +120,12 @@ void PatchEmbedding::add_to(ParameterList& list, const std::string& prefix) cons
   proj.add_to(list, prefix + ".proj");
 }
 
-MlaDecoder::MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t width) {
+MlaDecoder::MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t width, std::int64_t patch_)
+    : patch(patch_) {
   for (const std::int64_t c : channels) {
     lateral.emplace_back(c, width, 1);
     refine.emplace_back(width, width, 3);
+    if (patch > 1) expand.emplace_back(width, patch * patch * width);
   }
   fuse = Conv2d(width * static_cast<std::int64_t>(channels.size()), width, 3);
 }
@@ -145,7 +147,8 @@ at::Tensor MlaDecoder::operator()(const std::vector<at::Tensor>& levels, std::in
   for (std::size_t i = levels.size(); i-- > 0;) {
     at::Tensor level = lateral[i](levels[i]);
     if (above.defined()) level = level + resized(above, level.size(1));
-    refined[i] = resized(at::silu(refine[i](level)), side);
+    const at::Tensor active = at::silu(refine[i](level));
+    refined[i] = patch > 1 ? depth_to_space(expand[i](active), patch) : resized(active, side);
     above = level;
   }
   return fuse(at::cat(refined, -1));
@@ -155,6 +158,7 @@ void MlaDecoder::add_to(ParameterList& list, const std::string& prefix) const {
   for (std::size_t i = 0; i < lateral.size(); ++i) {
     lateral[i].add_to(list, fmt::format("{}.lateral.{}", prefix, i));
     refine[i].add_to(list, fmt::format("{}.refine.{}", prefix, i));
+    if (patch > 1) expand[i].add_to(list, fmt::format("{}.expand.{}", prefix, i));
   }
   fuse.add_to(list, prefix + ".fuse");
 }

@@ -85,12 +85,17 @@ struct PatchEmbedding {
 
 /// Multi-level feature aggregation (Zheng et al. 2021, SETR-MLA): each level through a 1x1, plus the level
 /// below it; then a 3x3 with SiLU, to full resolution by bilinear interpolation, and a 3x3 over all of them.
+/// The levels of a ViT get there by a linear layer to the pixels of a patch: interpolated, they could not say
+/// what differs within a patch, and a denoiser has to.
 struct MlaDecoder {
   std::vector<Conv2d> lateral, refine;  // one a level
+  std::vector<Linear> expand;           // of a ViT's, one a level
   Conv2d fuse;
+  std::int64_t patch = 1;
 
   MlaDecoder() = default;
-  MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t width);
+  /// patch: side of a ViT's patches in pixels; 1: the levels are stages.
+  MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t width, std::int64_t patch);
   /// levels[i] [B, s_i, s_i, channels[i]], s_i not growing -> [B, side, side, width].
   at::Tensor operator()(const std::vector<at::Tensor>& levels, std::int64_t side) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
