@@ -8,8 +8,8 @@ namespace diffit {
 
 namespace {
 
-/// What makes two trainings one, in the order of the keys: all but where the data lies, how it is decoded, and
-/// what people read.
+/// What makes two trainings one, in the order of the keys: all but where the data lies, how it is decoded,
+/// and what people read.
 nlohmann::json compared(const Recipe& recipe) {
   Json json = write_recipe(recipe);
   json.erase("published");

@@ -32,8 +32,7 @@ struct Tmsa {
   AttentionParts parts(const at::Tensor& x, const at::Tensor& time) const;
   /// With relative_position_index [N, N] int64: in files only, the kernels compute it. Layers of one window
   /// in a list share theirs.
-  void add_to(ParameterList& list, const std::string& prefix,
-              Start proj_start = Start::xavier_uniform) const;
+  void add_to(ParameterList& list, const std::string& prefix, Start proj_start = Start::xavier_uniform) const;
 };
 
 /// fc2(gelu(fc1(x))), tanh GELU; with time inside, fc2(gelu(fc1(x) + temb(time))).
