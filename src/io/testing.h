@@ -34,8 +34,8 @@ class TemporaryFolder {
   fs::path write(const std::string& name, std::string_view bytes) const {
     const fs::path path = path_ / name;
     fs::create_directories(path.parent_path());
-    fs::remove(
-        path);  // a file that is cut to nothing and written again is flushed to disk by ext4 when closed
+    // A file that is cut to nothing and written again is flushed to disk by ext4 when closed.
+    fs::remove(path);
     std::ofstream(path, std::ios::binary) << bytes;
     return path;
   }
