@@ -138,30 +138,6 @@ void spread_time(const Layout& layout, const T* qkv_t, float* to) {
   }
 }
 
-/// The time token's gradient [B, 3C] from the sums of each strip, [strips, 3, heads, width].
-template <class T>
-void reduce_time(const Layout& layout, const float* d_time, T* d_qkv_t) {
-  const AttentionShape& shape = layout.shape;
-  const std::int64_t per_sample = layout.rows * layout.head_groups, width = layout.width;
-  const std::int64_t size = 3 * shape.heads * width;
-  parallel_for(shape.batch, 8, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> sum(static_cast<std::size_t>(size));
-    for (std::int64_t b = begin; b < end; ++b) {
-      std::fill(sum.begin(), sum.end(), 0.0F);
-      for (std::int64_t s = b * per_sample; s < (b + 1) * per_sample; ++s) {
-        for (std::int64_t i = 0; i < size; ++i) sum[static_cast<std::size_t>(i)] += d_time[s * size + i];
-      }
-      T* to = d_qkv_t + b * 3 * shape.channels();
-      const float* from = sum.data();
-      for (std::int64_t part = 0; part < 3 * shape.heads; ++part, from += width, to += shape.head_dim) {
-        for (std::int64_t i = 0; i < shape.head_dim; i += lanes) {
-          store_part(load(from + i), to + i, std::min(lanes, shape.head_dim - i));
-        }
-      }
-    }
-  });
-}
-
 /// Softmax down the columns of scores [tokens, vectors * lanes], in place.
 HWY_INLINE void softmax_columns(float* HWY_RESTRICT scores, std::int64_t tokens, std::int64_t stride,
                                 std::int64_t vectors) {

@@ -7,7 +7,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target, so that each instruction set has its own.
-#include "kernels/cpu/attention-inl.h"
+#include "kernels/cpu/attention_backward-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace diffit::cpu::HWY_NAMESPACE {
@@ -41,96 +41,74 @@ void reduce_bias(const Layout& layout, const float* d_bias, std::int64_t chunks,
   });
 }
 
-/// dS = P (dP - column sums of P dP), in place of dP; adds dS to d_bias.
-HWY_INLINE void softmax_backward_columns(const float* HWY_RESTRICT p, float* HWY_RESTRICT dp,
-                                         float* HWY_RESTRICT d_bias, std::int64_t tokens,
-                                         std::int64_t stride) {
-  for (std::int64_t v = 0; v < stride; v += lanes) {
-    Vec sum = hn::Zero(F32());
-    for (std::int64_t j = 0; j < tokens; ++j) {
-      sum = hn::MulAdd(load(p + j * stride + v), load(dp + j * stride + v), sum);
-    }
-    for (std::int64_t j = 0; j < tokens; ++j) {
-      const std::int64_t at = j * stride + v;
-      const Vec ds = hn::Mul(load(p + at), hn::Sub(load(dp + at), sum));
-      store(ds, dp + at);
+/// A head of a window at a time, all of its scores at once, S^T [key, query]. Sums the gradient of each
+/// pair's bias.
+class WindowBackward {
+ public:
+  /// bias, d_bias [heads, tokens, queries].
+  WindowBackward(const Layout& layout, const float* bias, float* d_bias)
+      : n_(layout.tokens),
+        width_(layout.width),
+        queries_(layout.queries),
+        bias_(bias),
+        d_bias_(d_bias),
+        scratch_(5 * queries_ * width_ + 2 * n_ * width_ + 2 * n_ * queries_ + lanes * width_ + 256) {}
+
+  template <class T>
+  void operator()(const HeadWindow<T>& window) {
+    const std::int64_t d = window.layout.shape.head_dim, bias_at = window.head * n_ * queries_;
+    const std::int64_t vectors = queries_ / lanes, wide = width_ / lanes;
+    window.read(q_, k_, v_, d_mixed_);
+    transpose({q_, width_}, queries_, width_, {q_transposed_, queries_}, repacked_);
+    transpose({d_mixed_, width_}, queries_, width_, {d_mixed_transposed_, queries_}, repacked_);
+
+    matmul({k_, width_, 1}, {q_transposed_, queries_}, {bias_ + bias_at, queries_}, {p_, queries_}, n_,
+           vectors, d);
+    softmax_columns(p_, n_, queries_, vectors);
+    matmul({v_, width_, 1}, {d_mixed_transposed_, queries_}, {nullptr, 0}, {dp_, queries_}, n_, vectors, d);
+    float* d_bias = d_bias_ + bias_at;
+    softmax_backward_columns(p_, dp_, n_, queries_, [d_bias](std::int64_t at, Vec ds) {
       store(hn::Add(load(d_bias + at), ds), d_bias + at);
-    }
+    });
+
+    matmul({p_, queries_, 1}, {d_mixed_, width_}, {nullptr, 0}, {d_rows_, width_}, n_, wide, n_);
+    window.write_v(d_rows_);
+    matmul({dp_, queries_, 1}, {q_, width_}, {nullptr, 0}, {d_rows_, width_}, n_, wide, n_);
+    window.write_k(d_rows_);
+    matmul({dp_, 1, queries_}, {k_, width_}, {nullptr, 0}, {d_rows_, width_}, n_, wide, n_);
+    window.write_q(d_rows_);
   }
-}
+
+ private:
+  std::int64_t n_, width_, queries_;
+  const float* bias_;
+  float* d_bias_;
+  Scratch scratch_;
+  float* q_ = scratch_.take(queries_ * width_);
+  float* k_ = scratch_.take(n_ * width_);
+  float* v_ = scratch_.take(n_ * width_);
+  float* d_mixed_ = scratch_.take(queries_ * width_);
+  float* q_transposed_ = scratch_.take(width_ * queries_);
+  float* d_mixed_transposed_ = scratch_.take(width_ * queries_);
+  float* d_rows_ = scratch_.take(queries_ * width_);
+  float* p_ = scratch_.take(n_ * queries_);
+  float* dp_ = scratch_.take(n_ * queries_);
+  float* repacked_ = scratch_.take(lanes * width_);
+};
 
 template <class T>
-void backward(const AttentionShape& shape, const T* qkv, const T* qkv_t, const float* table, const T* d_out,
-              T* d_qkv, T* d_qkv_t, float* d_table) {
+void backward(const AttentionShape& shape, const BackwardArrays<T>& arrays, const float* table,
+              float* d_table) {
   const Layout layout(shape);
-  const std::int64_t n = layout.tokens, width = layout.width, queries = layout.queries, c = shape.channels();
-  const std::int64_t bias_size = shape.heads * n * queries, time_size = 3 * shape.heads * width;
-  // A fixed number of chunks, each summed in order by one thread: the sums do not depend on the thread count.
-  const std::int64_t chunks = std::min<std::int64_t>(layout.strips(), n <= 64 ? 16 : 4);
-  Scratch shared((1 + chunks) * bias_size + layout.strips() * time_size + 64);
+  const std::int64_t bias_size = shape.heads * layout.tokens * layout.queries;
+  const std::int64_t chunks = std::min<std::int64_t>(layout.strips(), layout.tokens <= 64 ? 16 : 4);
+  Scratch shared((1 + chunks) * bias_size + 32);
   float* bias = shared.take(bias_size);
   float* d_bias = shared.take(chunks * bias_size);
-  float* d_time = shared.take(layout.strips() * time_size);
   expand_bias(layout, table, bias);
-
-  const auto do_chunk = [&](std::int64_t chunk) {
-    Scratch scratch(time_size + 9 * queries * width + 2 * n * queries + lanes * width + 256);
-    float* time = scratch.take(time_size);
-    float* q = scratch.take(queries * width);
-    float* k = scratch.take(n * width);
-    float* v = scratch.take(n * width);
-    float* d_mixed = scratch.take(queries * width);
-    float* q_transposed = scratch.take(width * queries);
-    float* d_mixed_transposed = scratch.take(width * queries);
-    float* d_rows = scratch.take(queries * width);
-    float* zero = scratch.take(width);
-    float* p = scratch.take(n * queries);
-    float* dp = scratch.take(n * queries);
-    float* repacked = scratch.take(lanes * width);
-    for (std::int64_t index = chunk * layout.strips() / chunks;
-         index < (chunk + 1) * layout.strips() / chunks; ++index) {
-      const Strip strip = layout.strip(index);
-      spread_time(layout, qkv_t + strip.sample * 3 * c, time);
-      for (std::int64_t column = 0; column < layout.columns; ++column) {
-        for (std::int64_t h = strip.first_head; h < strip.last_head; ++h) {
-          const auto part = [&](std::int64_t which, float scale, float* to) {
-            gather(layout, strip, column, qkv + which * c + h * shape.head_dim, 3 * c,
-                   time + (which * shape.heads + h) * width, scale, to);
-          };
-          const auto put = [&](std::int64_t which, float scale) {
-            scatter(layout, strip, column, d_rows, scale, d_qkv + which * c + h * shape.head_dim, 3 * c,
-                    d_time + index * time_size + (which * shape.heads + h) * width);
-          };
-          part(0, layout.scale, q);
-          part(1, 1.0F, k);
-          part(2, 1.0F, v);
-          gather(layout, strip, column, d_out + h * shape.head_dim, c, zero, 1.0F, d_mixed);
-          transpose({q, width}, queries, width, {q_transposed, queries}, repacked);
-          transpose({d_mixed, width}, queries, width, {d_mixed_transposed, queries}, repacked);
-
-          const std::int64_t vectors = queries / lanes, wide = width / lanes;
-          matmul({k, width, 1}, {q_transposed, queries}, {bias + h * n * queries, queries}, {p, queries}, n,
-                 vectors, shape.head_dim);
-          softmax_columns(p, n, queries, vectors);
-          matmul({v, width, 1}, {d_mixed_transposed, queries}, {nullptr, 0}, {dp, queries}, n, vectors,
-                 shape.head_dim);
-          softmax_backward_columns(p, dp, d_bias + chunk * bias_size + h * n * queries, n, queries);
-
-          matmul({p, queries, 1}, {d_mixed, width}, {nullptr, 0}, {d_rows, width}, n, wide, n);
-          put(2, 1.0F);
-          matmul({dp, queries, 1}, {q, width}, {nullptr, 0}, {d_rows, width}, n, wide, n);
-          put(1, 1.0F);
-          matmul({dp, 1, queries}, {k, width}, {nullptr, 0}, {d_rows, width}, n, wide, n);
-          put(0, layout.scale);
-        }
-      }
-    }
-  };
-  parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t chunk = begin; chunk < end; ++chunk) do_chunk(chunk);
+  for_each_head_window(layout, arrays, chunks, [&](std::int64_t chunk) {
+    return WindowBackward(layout, bias, d_bias + chunk * bias_size);
   });
-
-  reduce_time(layout, d_time, d_qkv_t);
   reduce_bias(layout, d_bias, chunks, d_table);
 }
 
@@ -139,8 +117,10 @@ void attention_backward_target(const AttentionShape& shape, Element element, con
                                void* d_qkv_t, float* d_table) {
   with_element(element, [&](auto type) {
     using T = decltype(type);
-    backward(shape, static_cast<const T*>(qkv), static_cast<const T*>(qkv_t), table,
-             static_cast<const T*>(d_out), static_cast<T*>(d_qkv), static_cast<T*>(d_qkv_t), d_table);
+    backward<T>(shape,
+                {static_cast<const T*>(qkv), static_cast<const T*>(qkv_t), static_cast<const T*>(d_out),
+                 static_cast<T*>(d_qkv), static_cast<T*>(d_qkv_t)},
+                table, d_table);
   });
 }
 

@@ -5,7 +5,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/large_window_backward.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target, so that each instruction set has its own.
-#include "kernels/cpu/attention-inl.h"
+#include "kernels/cpu/attention_backward-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace diffit::cpu::HWY_NAMESPACE {
@@ -37,126 +37,108 @@ HWY_INLINE void fill_bias(const Layout& layout, const QueryBlock& block, const f
   }
 }
 
-/// dS = P (dP - column sums of P dP), in place of dP; adds dS to the head's table.
-HWY_INLINE void softmax_backward(const Layout& layout, const QueryBlock& block, const float* HWY_RESTRICT p,
-                                 float* HWY_RESTRICT dp, float* HWY_RESTRICT d_entries) {
-  for (std::int64_t v = 0; v < block.stride; v += lanes) {
-    Vec sum = hn::Zero(F32());
-    for (std::int64_t j = 0; j < layout.tokens; ++j) {
-      const std::int64_t at = j * block.stride + v;
-      sum = hn::MulAdd(load(p + at), load(dp + at), sum);
-    }
-    for (std::int64_t j = 0; j < layout.tokens; ++j) {
-      const std::int64_t at = j * block.stride + v;
-      store(hn::Mul(load(p + at), hn::Sub(load(dp + at), sum)), dp + at);
-    }
-  }
+/// Adds dS of the block to the gradient of the head's table.
+HWY_INLINE void add_bias_gradient(const Layout& layout, const QueryBlock& block, const float* HWY_RESTRICT ds,
+                                  float* HWY_RESTRICT d_entries) {
   const std::int64_t w = layout.shape.window;
   for (std::int64_t key = 0; key < layout.tokens; ++key) {
     for (std::int64_t q = 0; q < block.count; q += w) {
-      const float* from = dp + key * block.stride + q;
+      const float* from = ds + key * block.stride + q;
       float* to = d_entries + run_of(layout, (block.first + q) / w, key);
       for (std::int64_t x = 0; x < w; ++x) to[x] += from[x];
     }
   }
 }
 
-template <class T>
-void large_backward(const AttentionShape& shape, const T* qkv, const T* qkv_t, const float* table,
-                    const T* d_out, T* d_qkv, T* d_qkv_t, float* d_table) {
-  const Layout layout(shape);
-  const std::int64_t n = layout.tokens, width = layout.width, c = shape.channels(), w = shape.window;
-  const std::int64_t span = 2 * w - 1, table_size = shape.heads * span * span;
-  const std::int64_t time_size = 3 * shape.heads * width;
-  // Whole rows of the window, some 64 queries.
-  const std::int64_t rows_a_block = std::max<std::int64_t>(1, 64 / w), most = round_up(rows_a_block * w);
-  // A fixed number of chunks, each summed in order by one thread: the sums do not depend on the thread count.
-  const std::int64_t chunks = std::min<std::int64_t>(layout.strips(), 32);
-  Scratch shared((1 + chunks) * table_size + layout.strips() * time_size + 64);
-  float* entries = shared.take(table_size);
-  float* d_entries = shared.take(chunks * table_size);
-  float* d_time = shared.take(layout.strips() * time_size);
-  for (std::int64_t h = 0; h < shape.heads; ++h) {
-    for (std::int64_t e = 0; e < span * span; ++e) entries[h * span * span + e] = table[e * shape.heads + h];
+class LargeWindowBackward {
+ public:
+  /// entries, d_entries: the table and the gradient of it, [heads, (2 window - 1)^2].
+  LargeWindowBackward(const Layout& layout, const float* entries, float* d_entries)
+      : layout_(layout),
+        n_(layout.tokens),
+        width_(layout.width),
+        rows_a_block_(std::max<std::int64_t>(1, 64 / layout.shape.window)),
+        most_(round_up(rows_a_block_ * layout.shape.window)),
+        map_((n_ + lanes) * width_),
+        entries_(entries),
+        d_entries_(d_entries),
+        scratch_(7 * map_ + 2 * width_ * most_ + 2 * n_ * most_ + lanes * width_ + 256) {}
+
+  template <class T>
+  void operator()(const HeadWindow<T>& window) {
+    const std::int64_t w = layout_.shape.window, table_at = window.head * (2 * w - 1) * (2 * w - 1);
+    window.read(q_, k_, v_, d_mixed_);
+    std::fill(d_k_, d_k_ + n_ * width_, 0.0F);
+    std::fill(d_v_, d_v_ + n_ * width_, 0.0F);
+    for (std::int64_t row = 0; row < w; row += rows_a_block_) {
+      const std::int64_t count = std::min(rows_a_block_, w - row) * w;
+      backward({row * w, count, round_up(count)}, entries_ + table_at, d_entries_ + table_at);
+    }
+    window.write_q(d_q_);
+    window.write_k(d_k_);
+    window.write_v(d_v_);
   }
 
-  const auto do_chunk = [&](std::int64_t chunk) {
-    const std::int64_t padded = n + lanes;
-    Scratch scratch(time_size + 7 * padded * width + 2 * width * most + 2 * n * most + (lanes + 1) * width +
-                    256);
-    float* time = scratch.take(time_size);
-    float* q = scratch.take(padded * width);
-    float* k = scratch.take(padded * width);
-    float* v = scratch.take(padded * width);
-    float* d_mixed = scratch.take(padded * width);
-    float* d_q = scratch.take(padded * width);
-    float* d_k = scratch.take(padded * width);
-    float* d_v = scratch.take(padded * width);
-    float* q_transposed = scratch.take(width * most);
-    float* d_mixed_transposed = scratch.take(width * most);
-    float* zero = scratch.take(width);
-    float* p = scratch.take(n * most);
-    float* dp = scratch.take(n * most);
-    float* repacked = scratch.take(lanes * width);
-    for (std::int64_t index = chunk * layout.strips() / chunks;
-         index < (chunk + 1) * layout.strips() / chunks; ++index) {
-      const Strip strip = layout.strip(index);
-      spread_time(layout, qkv_t + strip.sample * 3 * c, time);
-      for (std::int64_t column = 0; column < layout.columns; ++column) {
-        for (std::int64_t h = strip.first_head; h < strip.last_head; ++h) {
-          const auto part = [&](std::int64_t which, float scale, float* to) {
-            gather(layout, strip, column, qkv + which * c + h * shape.head_dim, 3 * c,
-                   time + (which * shape.heads + h) * width, scale, to);
-          };
-          const auto put = [&](std::int64_t which, float scale, const float* rows) {
-            scatter(layout, strip, column, rows, scale, d_qkv + which * c + h * shape.head_dim, 3 * c,
-                    d_time + index * time_size + (which * shape.heads + h) * width);
-          };
-          part(0, layout.scale, q);
-          part(1, 1.0F, k);
-          part(2, 1.0F, v);
-          gather(layout, strip, column, d_out + h * shape.head_dim, c, zero, 1.0F, d_mixed);
-          std::fill(d_k, d_k + n * width, 0.0F);
-          std::fill(d_v, d_v + n * width, 0.0F);
-          const std::int64_t wide = width / lanes;
-          for (std::int64_t row = 0; row < w; row += rows_a_block) {
-            const std::int64_t count = std::min(rows_a_block, w - row) * w;
-            const QueryBlock block{row * w, count, round_up(count)};
-            const float *q_block = q + block.first * width, *d_mixed_block = d_mixed + block.first * width;
-            const std::int64_t stride = block.stride, vectors = stride / lanes;
-            // Behind the window's last token lies what pads it, zero: of a block within, the next block.
-            transpose({q_block, width}, stride, width, {q_transposed, stride}, repacked);
-            transpose({d_mixed_block, width}, stride, width, {d_mixed_transposed, stride}, repacked);
-            fill_bias(layout, block, entries + h * span * span, p);
-            matmul({k, width, 1}, {q_transposed, stride}, {p, stride}, {p, stride}, n, vectors,
-                   shape.head_dim);
-            softmax_columns(p, n, stride, vectors);
-            matmul({v, width, 1}, {d_mixed_transposed, stride}, {nullptr, 0}, {dp, stride}, n, vectors,
-                   shape.head_dim);
-            softmax_backward(layout, block, p, dp, d_entries + chunk * table_size + h * span * span);
-            matmul({p, stride, 1}, {d_mixed_block, width}, {d_v, width}, {d_v, width}, n, wide, count);
-            matmul({dp, stride, 1}, {q_block, width}, {d_k, width}, {d_k, width}, n, wide, count);
-            matmul({dp, 1, stride}, {k, width}, {nullptr, 0}, {d_q + block.first * width, width}, count, wide,
-                   n);
-          }
-          put(0, layout.scale, d_q);
-          put(1, 1.0F, d_k);
-          put(2, 1.0F, d_v);
-        }
-      }
-    }
-  };
-  parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t chunk = begin; chunk < end; ++chunk) do_chunk(chunk);
-  });
+ private:
+  void backward(const QueryBlock& block, const float* entries, float* d_entries) {
+    const std::int64_t d = layout_.shape.head_dim, wide = width_ / lanes;
+    const std::int64_t stride = block.stride, vectors = stride / lanes, at = block.first * width_;
+    // Behind the window's last token lies what pads it, zero: of a block within, the next block.
+    transpose({q_ + at, width_}, stride, width_, {q_transposed_, stride}, repacked_);
+    transpose({d_mixed_ + at, width_}, stride, width_, {d_mixed_transposed_, stride}, repacked_);
+    fill_bias(layout_, block, entries, p_);
+    matmul({k_, width_, 1}, {q_transposed_, stride}, {p_, stride}, {p_, stride}, n_, vectors, d);
+    softmax_columns(p_, n_, stride, vectors);
+    matmul({v_, width_, 1}, {d_mixed_transposed_, stride}, {nullptr, 0}, {dp_, stride}, n_, vectors, d);
+    softmax_backward_columns(p_, dp_, n_, stride, [](std::int64_t, Vec) {});
+    add_bias_gradient(layout_, block, dp_, d_entries);
+    matmul({p_, stride, 1}, {d_mixed_ + at, width_}, {d_v_, width_}, {d_v_, width_}, n_, wide, block.count);
+    matmul({dp_, stride, 1}, {q_ + at, width_}, {d_k_, width_}, {d_k_, width_}, n_, wide, block.count);
+    matmul({dp_, 1, stride}, {k_, width_}, {nullptr, 0}, {d_q_ + at, width_}, block.count, wide, n_);
+  }
 
-  reduce_time(layout, d_time, d_qkv_t);
+  const Layout& layout_;
+  std::int64_t n_, width_;
+  std::int64_t rows_a_block_;  // whole rows of the window, some 64 queries
+  std::int64_t most_;          // queries of a block
+  std::int64_t map_;           // numbers of a window's rows and of a vector's behind them
+  const float* entries_;
+  float* d_entries_;
+  Scratch scratch_;
+  float* q_ = scratch_.take(map_);
+  float* k_ = scratch_.take(map_);
+  float* v_ = scratch_.take(map_);
+  float* d_mixed_ = scratch_.take(map_);
+  float* d_q_ = scratch_.take(map_);
+  float* d_k_ = scratch_.take(map_);
+  float* d_v_ = scratch_.take(map_);
+  float* q_transposed_ = scratch_.take(width_ * most_);
+  float* d_mixed_transposed_ = scratch_.take(width_ * most_);
+  float* p_ = scratch_.take(n_ * most_);
+  float* dp_ = scratch_.take(n_ * most_);
+  float* repacked_ = scratch_.take(lanes * width_);
+};
+
+template <class T>
+void large_backward(const AttentionShape& shape, const BackwardArrays<T>& arrays, const float* table,
+                    float* d_table) {
+  const Layout layout(shape);
+  const std::int64_t span = 2 * shape.window - 1, size = span * span, table_size = shape.heads * size;
+  const std::int64_t chunks = std::min<std::int64_t>(layout.strips(), 32);
+  Scratch shared((1 + chunks) * table_size + 32);
+  float* entries = shared.take(table_size);
+  float* d_entries = shared.take(chunks * table_size);
   for (std::int64_t h = 0; h < shape.heads; ++h) {
-    for (std::int64_t e = 0; e < span * span; ++e) {
+    for (std::int64_t e = 0; e < size; ++e) entries[h * size + e] = table[e * shape.heads + h];
+  }
+  for_each_head_window(layout, arrays, chunks, [&](std::int64_t chunk) {
+    return LargeWindowBackward(layout, entries, d_entries + chunk * table_size);
+  });
+  for (std::int64_t h = 0; h < shape.heads; ++h) {
+    for (std::int64_t e = 0; e < size; ++e) {
       float sum = 0;
-      for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-        sum += d_entries[chunk * table_size + h * span * span + e];
-      }
+      for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+        sum += d_entries[chunk * table_size + h * size + e];
       d_table[e * shape.heads + h] = sum;
     }
   }
@@ -167,8 +149,10 @@ void large_window_backward_target(const AttentionShape& shape, Element element, 
                                   void* d_qkv_t, float* d_table) {
   with_element(element, [&](auto type) {
     using T = decltype(type);
-    large_backward(shape, static_cast<const T*>(qkv), static_cast<const T*>(qkv_t), table,
-                   static_cast<const T*>(d_out), static_cast<T*>(d_qkv), static_cast<T*>(d_qkv_t), d_table);
+    large_backward<T>(shape,
+                      {static_cast<const T*>(qkv), static_cast<const T*>(qkv_t), static_cast<const T*>(d_out),
+                       static_cast<T*>(d_qkv), static_cast<T*>(d_qkv_t)},
+                      table, d_table);
   });
 }
 
