@@ -121,35 +121,30 @@ class Runner {
     const RunFolder folder = trial_folder(request_.folder, variant, seed);
     const Recipe recipe = with_seed(variant.recipe, seed);
     const std::string name = trial_name(variant, seed);
-    bool news = take_over(folder, recipe, name);
-    std::error_code none;
-    if (!scored(folder, recipe) && !fs::exists(snapshot(folder, recipe.train.images), none)) {
-      news = true;
-      if (!train(folder, recipe, name)) return false;
-    }
-    if (request_.features != nullptr) {
-      const std::optional<bool> scored = score(folder, recipe, name);
-      if (!scored) return false;
-      news = news || *scored;
+    const ScoreSection& section = plan_.experiment.score;
+    const WantedScores wanted = wanted_scores(recipe, section);
+    const std::string identity =
+        request_.features != nullptr ? request_.features->info().identity : std::string();
+    bool news = take_over(folder, recipe, wanted, name);
+    std::vector<Score> scores = kept_scores(folder, identity, section.steps);
+    if (!all_there(scores, wanted)) {  // all are there in a record, which has no weights
+      std::error_code none;
+      if (!fs::exists(snapshot(folder, recipe.train.images), none)) {
+        news = true;
+        if (!train(folder, recipe, name)) return false;
+      }
+      if (request_.features != nullptr && score(folder, wanted, name, scores)) news = true;
     }
     if (news && listener_.finished) listener_.finished();
     return true;
   }
 
-  /// Whether all scores are there, as in a record, which has no weights.
-  bool scored(const RunFolder& folder, const Recipe& recipe) const {
-    const std::string identity =
-        request_.features != nullptr ? request_.features->info().identity : std::string();
-    const ScoreSection& section = plan_.experiment.score;
-    return all_there(kept_scores(folder, identity, section.steps), wanted_scores(recipe, section));
-  }
-
   /// Whether a trial that nobody has begun here was finished elsewhere.
-  bool take_over(const RunFolder& folder, const Recipe& recipe, const std::string& name) const {
+  bool take_over(const RunFolder& folder, const Recipe& recipe, const WantedScores& wanted,
+                 const std::string& name) const {
     if (folder.used() || request_.features == nullptr) return false;
-    const ScoreSection& section = plan_.experiment.score;
-    const std::optional<RunFolder> found = elsewhere_.find(recipe, wanted_scores(recipe, section),
-                                                           request_.features->info().identity, section.steps);
+    const std::optional<RunFolder> found =
+        elsewhere_.find(recipe, wanted, request_.features->info().identity, plan_.experiment.score.steps);
     if (!found) return false;
     write_record(*found, recipe, folder);
     say(fmt::format("{}: taken over from {}", name, found->path().string()));
@@ -172,12 +167,12 @@ class Runner {
     return run_training(training, heard) != TrainingEnd::interrupted;
   }
 
-  /// Whether anything was scored; nothing where it was interrupted.
-  std::optional<bool> score(const RunFolder& folder, const Recipe& recipe, const std::string& name) {
+  /// Scores what of `wanted` is not among `scores`; whether there was any.
+  bool score(const RunFolder& folder, const WantedScores& wanted, const std::string& name,
+             std::vector<Score>& scores) {
     const ScoreSection& section = plan_.experiment.score;
-    std::vector<Score> scores = kept_scores(folder, request_.features->info().identity, section.steps);
     bool news = false;
-    for (const auto& [images, pictures] : wanted_scores(recipe, section)) {
+    for (const auto& [images, pictures] : wanted) {
       const bool there = std::any_of(scores.begin(), scores.end(), [&](const Score& s) {
         return s.images == images && s.pictures == pictures;
       });

@@ -10,6 +10,7 @@
 #include "metrics/bootstrap.h"
 #include "metrics/frechet.h"
 #include "nn/identity.h"
+#include "train/dataset_pictures.h"
 #include "train/model_file.h"
 
 namespace diffit {
@@ -17,16 +18,6 @@ namespace diffit {
 namespace {
 
 constexpr std::int64_t kBatch = 250;
-
-/// [B, H, W, C] uint8.
-at::Tensor as_tensor(const std::vector<Picture>& pictures) {
-  const Picture& first = pictures.front();
-  const auto count = static_cast<std::int64_t>(pictures.size());
-  at::Tensor all = at::empty({count, first.height, first.width, first.channels}, at::kByte);
-  std::uint8_t* out = all.mutable_data_ptr<std::uint8_t>();
-  for (const Picture& picture : pictures) out = std::copy(picture.pixels.begin(), picture.pixels.end(), out);
-  return all;
-}
 
 fs::path kept_path(const Dataset& data, const FeatureNetwork& network, const fs::path& folder) {
   const std::string source =
@@ -40,15 +31,9 @@ fs::path kept_path(const Dataset& data, const FeatureNetwork& network, const fs:
 Gaussian features_of(const Dataset& data, const FeatureNetwork& network,
                      const std::function<void(std::int64_t, std::int64_t)>& progress) {
   Moments moments(network.info().width);
-  const std::int64_t side = data.resolution();
   for (std::int64_t first = 0; first < data.size(); first += kBatch) {
     const std::int64_t count = std::min(kBatch, data.size() - first);
-    at::Tensor pictures = at::empty({count, side, side, data.channels()}, at::kByte);
-    const auto bytes = static_cast<std::size_t>(side * side * data.channels());
-    std::uint8_t* out = pictures.mutable_data_ptr<std::uint8_t>();
-    for (std::int64_t i = 0; i < count; ++i)
-      data.read(first + i, {out + static_cast<std::size_t>(i) * bytes, bytes});
-    moments.add(network.extract(pictures).pooled);
+    moments.add(network.extract(picture_bytes(data, first, count)).pooled);
     if (progress) progress(first + count, data.size());
   }
   return moments.gaussian();
@@ -87,7 +72,7 @@ Score score_model(const ScoreRequest& request, const FeatureNetwork& network, co
   generate(
       *model, wanted,
       [&](std::int64_t, const at::Tensor& samples) {
-        pieces.push_back(network.extract(as_tensor(to_pictures(samples))).pooled);
+        pieces.push_back(network.extract(to_pixels(samples)).pooled);
         moments.add(pieces.back());
       },
       progress);

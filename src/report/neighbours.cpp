@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "train/dataset_pictures.h"
 
 namespace diffit {
 
@@ -17,17 +18,6 @@ at::Tensor stacked(const std::vector<Picture>& pictures) {
   const at::Tensor all = at::empty({count, first.height, first.width, first.channels}, at::kByte);
   auto* out = all.mutable_data_ptr<std::uint8_t>();
   for (const Picture& picture : pictures) out = std::copy(picture.pixels.begin(), picture.pixels.end(), out);
-  return all;
-}
-
-/// Pictures first .. first + count - 1: [count, R, R, C] uint8.
-at::Tensor read(const Dataset& data, std::int64_t first, std::int64_t count) {
-  const std::int64_t side = data.resolution(), numbers = side * side * data.channels();
-  const at::Tensor all = at::empty({count, side, side, data.channels()}, at::kByte);
-  for (std::int64_t i = 0; i < count; ++i) {
-    data.read(first + i,
-              {all.mutable_data_ptr<std::uint8_t>() + i * numbers, static_cast<std::size_t>(numbers)});
-  }
   return all;
 }
 
@@ -98,7 +88,7 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>&
   Nearest nearest(wanted.size(0), std::min(k + 1, data.size()));
   for (std::int64_t first = 0; first < data.size(); first += kBatch) {
     const std::int64_t count = std::min(kBatch, data.size() - first);
-    nearest.add(square_distances(wanted, space.embed(read(data, first, count))), first);
+    nearest.add(square_distances(wanted, space.embed(picture_bytes(data, first, count))), first);
     if (progress) progress(first + count, data.size());
   }
   NeighbourSearch search;

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "kernels/autocast.h"
 #include "train/classifier_file.h"
+#include "train/dataset_pictures.h"
 #include "train/picture_objective.h"
 
 namespace diffit {
@@ -50,17 +51,13 @@ class ClassifierObjective : public PictureObjective {
   /// Share of the held-out pictures that are told rightly, and their mean cross entropy in nats.
   Json held_out(const Classifier& network) const {
     const at::NoGradGuard no_grad;
-    const std::int64_t side = test_->resolution(), channels = test_->channels(), count = test_->size();
+    const std::int64_t count = test_->size();
     double right = 0, nats = 0;
     for (std::int64_t first = 0; first < count; first += kTestBatch) {
       const std::int64_t size = std::min(kTestBatch, count - first);
-      const at::Tensor bytes = at::empty({size, side, side, channels}, at::kByte);
+      const at::Tensor bytes = picture_bytes(*test_, first, size);
       const at::Tensor labels = at::empty({size}, at::kLong);
-      const auto picture = static_cast<std::size_t>(side * side * channels);
       for (std::int64_t i = 0; i < size; ++i) {
-        test_->read(
-            first + i,
-            {bytes.mutable_data_ptr<std::uint8_t>() + static_cast<std::size_t>(i) * picture, picture});
         labels.mutable_data_ptr<std::int64_t>()[i] = test_->label(first + i);
       }
       const at::Tensor logits = network(bytes.to(at::kFloat) / 127.5 - 1).logits;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/autocast.h"
+#include "train/dataset_pictures.h"
 #include "train/vae_file.h"
 
 namespace diffit {
@@ -28,19 +29,6 @@ std::vector<std::int64_t> range(std::int64_t first, std::int64_t count) {
 }
 
 }  // namespace
-
-at::Tensor read_pictures(const Dataset& pictures, std::span<const std::int64_t> indices,
-                         std::int64_t channels) {
-  const std::int64_t side = pictures.resolution();
-  const auto count = static_cast<std::int64_t>(indices.size());
-  at::Tensor bytes = at::empty({count, side, side, pictures.channels()}, at::kByte);
-  const auto size = static_cast<std::size_t>(bytes.numel() / std::max<std::int64_t>(count, 1));
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    pictures.read(indices[i], {bytes.mutable_data_ptr<std::uint8_t>() + i * size, size});
-  }
-  const at::Tensor x = (bytes.to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2});
-  return x.expand({count, channels, side, side}).contiguous();
-}
 
 LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::path& folder,
                           const EncodeRequest& request, const EncodeProgress& progress) {

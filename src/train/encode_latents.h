@@ -28,10 +28,6 @@ using EncodeProgress = std::function<void(std::int64_t done, std::int64_t all)>;
 LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::path& folder,
                           const EncodeRequest& request, const EncodeProgress& progress = {});
 
-/// Pictures [B, C, R, R] float32 in [-1, 1] on the CPU; grey ones are repeated for a network of 3 channels.
-at::Tensor read_pictures(const Dataset& pictures, std::span<const std::int64_t> indices,
-                         std::int64_t channels);
-
 /// 1 / standard deviation of unscaled latents, over about `count` pictures spread over the set: with it,
 /// scaled latents have a deviation of 1. Rounded to five digits.
 double measured_scale(const Dataset& pictures, const Vae& vae, std::int64_t count, at::Device device);

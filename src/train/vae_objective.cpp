@@ -3,6 +3,7 @@
 
 #include "diffusion/pictures.h"
 #include "kernels/autocast.h"
+#include "train/dataset_pictures.h"
 #include "train/encode_latents.h"
 #include "train/picture_objective.h"
 #include "train/vae_file.h"

@@ -1,0 +1,20 @@
+// Pictures of a data set as tensors, in its order: for measuring. Training reads by a Loader
+// (data/dataset.h).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+
+#include "data/dataset.h"
+
+namespace diffit {
+
+/// Pictures first .. first + count - 1: [count, R, R, C] uint8 on the CPU.
+at::Tensor picture_bytes(const Dataset& pictures, std::int64_t first, std::int64_t count);
+
+/// Pictures [B, C, R, R] float32 in [-1, 1] on the CPU; grey ones are repeated for a network of 3 channels.
+at::Tensor read_pictures(const Dataset& pictures, std::span<const std::int64_t> indices,
+                         std::int64_t channels);
+
+}  // namespace diffit
