@@ -51,6 +51,7 @@ enum class Purpose : std::uint16_t {
   classes = 8,          // random class of a sampled picture, seed = the picture's own
   test = 9,
   posterior = 10,         // of an autoencoder, of training image `counter`
+  dropout = 11,           // of training image `counter` / 4096, place `counter` % 4096
   bootstrap = 20,         // resample `counter` of a set of pictures
   subset = 21,            // subset `counter` of a set of pictures
   evaluation_noise = 30,  // of evaluated picture `counter`

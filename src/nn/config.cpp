@@ -4,12 +4,14 @@
 #include <array>
 #include <numeric>
 
+#include "nn/ddpmpp.h"
+
 namespace diffit {
 
 namespace {
 
-constexpr std::array kVariantFields = {"time",     "time_embedding", "encoder",        "decoder",
-                                       "sampling", "precondition",   "attention_sides"};
+constexpr std::array kVariantFields = {"time",     "time_embedding", "encoder",         "decoder",
+                                       "sampling", "precondition",   "attention_sides", "dropout"};
 
 }  // namespace
 
@@ -75,12 +77,12 @@ void check_ddpmpp(const ImageConfig& c, const std::string& where) {
       "{}: sampling '{}' is for DiffiT's stages; 'ddpmpp' halves and doubles in its blocks: leave it "
       "out",
       where, c.sampling);
-  for (std::size_t i = 0; i < c.channels.size(); ++i) {
-    const std::int64_t joined = c.channels[i] + c.channels[i > 0 ? i - 1 : 0];
-    DIFFIT_CHECK(joined % std::min<std::int64_t>(32, joined / 4) == 0,
-                 "{}: channels {} and {}, joined in 'ddpmpp's decoder, cannot be split into 32 groups for "
-                 "GroupNorm; take multiples of 32",
-                 where, c.channels[i > 0 ? i - 1 : 0], c.channels[i]);
+  for (const UnetPart& part : ddpmpp_parts(c)) {
+    DIFFIT_CHECK(
+        part.in % groups_of(part.in) == 0,
+        "{}: channels: '{}' of 'ddpmpp' takes {} with its skip, which cannot be split into {} groups "
+        "for GroupNorm; take multiples of 32",
+        where, part.name, part.in, groups_of(part.in));
   }
 }
 
@@ -94,6 +96,8 @@ void check_variant(const ImageConfig& c, const std::string& where) {
   if (encoder == Encoder::ddpmpp || decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
   DIFFIT_CHECK(c.attention_sides == ImageConfig{}.attention_sides,
                "{}: attention_sides is for encoder 'ddpmpp'; DiffiT attends everywhere: leave it out", where);
+  DIFFIT_CHECK(c.dropout == 0, "{}: dropout {} is for encoder 'ddpmpp'; DiffiT has none: leave it out", where,
+               c.dropout);
   const bool diffit = encoder == Encoder::diffit && decoder == Decoder::diffit;
   DIFFIT_CHECK(
       diffit || time == TimePath::tmsa,
@@ -137,7 +141,7 @@ void check_config(const ImageConfig& c, const std::string& where) {
     const bool attends = !c.is_ddpmpp() || c.attends(i) || i == c.stages() - 1;
     DIFFIT_CHECK(!attends || width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}",
                  where, i, width, c.head_dim);
-    const std::int64_t groups = std::min<std::int64_t>(32, width / 4);
+    const std::int64_t groups = groups_of(width);
     DIFFIT_CHECK(groups >= 1 && width % groups == 0,
                  "{}: channels[{}] = {} cannot be split into {} groups for GroupNorm; take a multiple of 4 "
                  "up to 128, of 32 "

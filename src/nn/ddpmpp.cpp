@@ -69,14 +69,14 @@ UnetBlock::UnetBlock(const UnetPart& part, const ImageConfig& c)
   }
 }
 
-at::Tensor UnetBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
+at::Tensor UnetBlock::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
   const auto resampled = [this](const at::Tensor& map) {
     if (resample == UnetPart::Resample::halve) return halved(map);
     return resample == UnetPart::Resample::twice ? upsample2(map) : map;
   };
   at::Tensor h = conv0(resampled(norm0(x, /*silu=*/true)));
   h = h + at_every_pixel(temb(at::silu(time)), h);
-  h = conv1(norm1(h, /*silu=*/true));
+  h = conv1(dropped(norm1(h, /*silu=*/true), dropout));
   const at::Tensor y = sum_of(skip.weight.defined() ? skip(resampled(x)) : x, h);
   return attention.defined() ? sum_of(attention(y, time), y) : y;
 }
@@ -152,10 +152,15 @@ DdpmPlusPlus::DdpmPlusPlus(const ImageConfig& c)
   for (const UnetPart& part : parts_) blocks_.emplace_back(part, c);
 }
 
-at::Tensor DdpmPlusPlus::operator()(const at::Tensor& x, const at::Tensor& time, bool checkpointing) const {
-  const auto run = [&](const UnetBlock& block, const at::Tensor& map) {
-    if (!checkpointing || !at::GradMode::is_enabled()) return block(map, time);
-    return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, map, time);
+at::Tensor DdpmPlusPlus::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout,
+                                    bool checkpointing) const {
+  const auto run = [&](std::size_t i, const at::Tensor& map) {
+    const UnetBlock& block = blocks_[i];
+    Dropout here = dropout;
+    here.place = static_cast<std::int64_t>(i);
+    if (!checkpointing || !at::GradMode::is_enabled()) return block(map, time, here);
+    return checkpoint([&block, here](const at::Tensor& a, const at::Tensor& b) { return block(a, b, here); },
+                      map, time);
   };
   at::Tensor map = tokenizer_(x);
   std::vector<at::Tensor> skips{map};
@@ -164,7 +169,7 @@ at::Tensor DdpmPlusPlus::operator()(const at::Tensor& x, const at::Tensor& time,
       map = at::cat({map, skips.back()}, -1);
       skips.pop_back();
     }
-    map = run(blocks_[i], map);
+    map = run(i, map);
     if (!parts_[i].decoder) skips.push_back(map);
   }
   return head_conv_(head_norm_(map, /*silu=*/true));

@@ -1,11 +1,12 @@
 // DDPM++ (Song et al. 2021, "Score-based generative modeling through stochastic differential equations",
 // appendix H, as EDM trains it): the U-Net that DiffiT's authors put TMSA into. Time and label embeddings are
-// DiffiT's; there is no dropout.
+// DiffiT's.
 #pragma once
 
 #include <vector>
 
 #include "nn/config.h"
+#include "nn/dropout.h"
 #include "nn/image_parts.h"
 
 namespace diffit {
@@ -39,8 +40,9 @@ struct UnetPart {
 /// Skips are the tokenizer's output and that of each block of the encoder.
 std::vector<UnetPart> ddpmpp_parts(const ImageConfig& config);
 
-/// h = conv0(SiLU(GN(x))) + x_t W; h = conv1(SiLU(GN(h))); y = (skip(x) + h) / sqrt 2; where there is
-/// attention, y = (attention(y) + y) / sqrt 2. A block that halves or doubles does so before conv0 and skip.
+/// h = conv0(SiLU(GN(x))) + x_t W; h = conv1(dropout(SiLU(GN(h)))); y = (skip(x) + h) / sqrt 2; where there
+/// is attention, y = (attention(y) + y) / sqrt 2. A block that halves or doubles does so before conv0 and
+/// skip.
 struct UnetBlock {
   GroupNorm norm0, norm1;
   Conv2d conv0, conv1, skip;  // skip is undefined where it is the identity
@@ -50,7 +52,7 @@ struct UnetBlock {
 
   UnetBlock(const UnetPart& part, const ImageConfig& config);
   /// x [B, H, W, in], time [B, time_width] -> [B, H', W', out].
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
@@ -59,9 +61,10 @@ class DdpmPlusPlus {
  public:
   explicit DdpmPlusPlus(const ImageConfig& config);
 
-  /// x [B, R, R, in_channels], time [B, time_width] -> [B, R, R, in_channels]. With `checkpointing` the
-  /// blocks' activations are computed again in the backward pass.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, bool checkpointing) const;
+  /// x [B, R, R, in_channels], time [B, time_width] -> [B, R, R, in_channels]. Block i drops
+  /// at place i. With `checkpointing` the blocks' activations are computed again in the backward pass.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout,
+                        bool checkpointing) const;
   void add_to(ParameterList& list) const;
 
  private:

@@ -152,7 +152,7 @@ at::Tensor ImageDiffiT::decode(const std::vector<at::Tensor>& levels, const at::
 at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise,
                                    const Condition& condition) const {
   const at::Tensor time = time_token(c_noise, condition);
-  if (ddpmpp_) return (*ddpmpp_)(x, time, checkpointing_);
+  if (ddpmpp_) return (*ddpmpp_)(x, time, condition.dropout, checkpointing_);
   return head_conv_(head_norm_(decode(encode(x, time), time), /*silu=*/false));
 }
 

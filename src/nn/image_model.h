@@ -14,8 +14,9 @@ namespace diffit {
 
 /// What conditions the network beside the noise level. Undefined tensors: none.
 struct Condition {
-  at::Tensor labels;  // [B] int64, 0..classes (classes: the null label); undefined for unconditional models
-  at::Tensor augment_labels;  // [B, augment_labels] float32; undefined means all zero
+  at::Tensor labels = {};  // [B] int64, 0..classes (the null label); undefined for unconditional models
+  at::Tensor augment_labels = {};  // [B, augment_labels] float32; undefined means all zero
+  Dropout dropout = {};            // of the training images; of use to DDPM++
 };
 
 class ImageDiffiT {

@@ -70,6 +70,7 @@ std::vector<Variant> variants() {
     c.encoder = c.decoder = "ddpmpp";
     c.time = time;
     c.attention_sides = {8};
+    c.dropout = c.time == "tmsa" ? 0.25 : 0;
     all.push_back({fmt::format("ddpmpp_{}", time), c});
   }
   return all;
@@ -100,8 +101,9 @@ class Variants : public ::testing::TestWithParam<Variant> {
   Variants() : model(GetParam().config) { randomise(model.parameters()); }
 
   Condition condition() const {
-    if (model.config().classes == 0) return {};
-    return {at::tensor({0, 3}, at::kLong), {}};
+    Condition condition{.dropout = {model.config().dropout, 5, 7}};
+    if (model.config().classes > 0) condition.labels = at::tensor({0, 3}, at::kLong);
+    return condition;
   }
   at::Tensor operator()(const at::Tensor& noisy, const at::Tensor& level) const {
     return model(noisy, level, condition());
@@ -325,8 +327,8 @@ TEST_P(Variants, ConfigurationSurvivesItsFileAndStaysSilentOfDefaults) {
   const auto read = std::get<ImageConfig>(read_model_config(written, "test"));
   EXPECT_EQ(write_model_config(read), written);
   EXPECT_EQ(write_fields(read), write_fields(GetParam().config));
-  for (const char* field :
-       {"time", "time_embedding", "encoder", "decoder", "sampling", "precondition", "attention_sides"}) {
+  for (const char* field : {"time", "time_embedding", "encoder", "decoder", "sampling", "precondition",
+                            "attention_sides", "dropout"}) {
     EXPECT_EQ(written.contains(field), write_fields(read)[field] != write_fields(ImageConfig{})[field])
         << field;
   }
@@ -403,7 +405,14 @@ TEST(Config, ContradictoryVariantsAreRefusedByName) {
   expect([](ImageConfig& c) { c.time = "mlp", c.decoder = "setr_mla"; }, "leave time out");
   expect([](ImageConfig& c) { c.encoder = "ddpmpp"; }, "'ddpmpp' is both or neither");
   expect([](ImageConfig& c) { c.encoder = c.decoder = "ddpmpp", c.time = "mlp"; }, "takes add");
+  expect(
+      [](ImageConfig& c) {
+        c.encoder = c.decoder = "ddpmpp", c.time = "add";
+        c.channels = {68, 68}, c.depth = {1, 1}, c.head_dim = 68;
+      },
+      "'decoder.1.blocks.0' of 'ddpmpp' takes 136 with its skip, which cannot be split into 32 groups");
   expect([](ImageConfig& c) { c.attention_sides = {8}; }, "attention_sides is for encoder 'ddpmpp'");
+  expect([](ImageConfig& c) { c.dropout = 0.1; }, "dropout 0.1 is for encoder 'ddpmpp'");
   expect([](ImageConfig& c) { c.precondition = "vpp"; }, "wanted one of edm, vp, ve");
   expect([](ImageConfig& c) { c.encoder = "vit"; }, "take decoder 'setr_mla'");
   expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.sampling = "patch"; }, "sampling");

@@ -51,7 +51,7 @@ class ImageObjective : public PictureObjective {
     const Preconditioning preconditioning = preconditioning_of(config);
     const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation, preconditioning.kind},
                               seed(), batch.first, shape);
-    Condition condition;
+    Condition condition{.dropout = {config.dropout, seed(), batch.first}};
     if (config.classes > 0) {
       condition.labels =
           training_labels(batch.labels, config.classes, recipe_.train.label_dropout, seed(), batch.first)

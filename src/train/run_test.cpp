@@ -12,6 +12,7 @@ namespace diffit {
 namespace {
 
 using testing_tools::shades;
+using testing_tools::small_ddpmpp_recipe;
 using testing_tools::small_recipe;
 using testing_tools::TemporaryFolder;
 
@@ -61,11 +62,13 @@ TEST(Run, StoppedAndResumedIsTheSameBitForBit) {
 }
 
 TEST(Run, ALongerTrainingGoesOnFromAShorterOne) {
-  const TemporaryFolder whole, parts;
-  train(whole.path(), small_recipe(48));
-  train(parts.path(), small_recipe(24));
-  EXPECT_EQ(train(parts.path(), small_recipe(48), true), TrainingEnd::finished);
-  EXPECT_EQ(tensors_of(RunFolder(whole.path()).state(48)), tensors_of(RunFolder(parts.path()).state(48)));
+  for (const auto& recipe : {small_recipe, small_ddpmpp_recipe}) {
+    const TemporaryFolder whole, parts;
+    train(whole.path(), recipe(48));
+    train(parts.path(), recipe(24));
+    EXPECT_EQ(train(parts.path(), recipe(48), true), TrainingEnd::finished);
+    EXPECT_EQ(tensors_of(RunFolder(whole.path()).state(48)), tensors_of(RunFolder(parts.path()).state(48)));
+  }
 }
 
 TEST(Run, AccumulationAndCheckpointingChangeNothingButRounding) {
@@ -76,15 +79,17 @@ TEST(Run, AccumulationAndCheckpointingChangeNothingButRounding) {
     for (const Parameter& p : trainer.parameters().trained()) flat.push_back(p.tensor.detach().flatten());
     return at::cat(flat).to(at::kDouble);
   };
-  Recipe recipe = small_recipe(64);
-  recipe.optimiser.eps = 1e-3;  // without it Adam turns the rounding of a zero gradient into a whole step
-  const at::Tensor plain = weights_after(recipe);
-  recipe.train.microbatch = 2;
-  const at::Tensor accumulated = weights_after(recipe);
-  recipe.train.checkpointing = true;
-  const at::Tensor checkpointed = weights_after(recipe);
-  EXPECT_LT((plain - accumulated).abs().max().item<double>(), 1e-6);
-  EXPECT_TRUE(at::equal(accumulated, checkpointed));
+  for (const auto& made : {small_recipe, small_ddpmpp_recipe}) {
+    Recipe recipe = made(64);
+    recipe.optimiser.eps = 1e-3;  // without it Adam turns the rounding of a zero gradient into a whole step
+    const at::Tensor plain = weights_after(recipe);
+    recipe.train.microbatch = 2;
+    const at::Tensor accumulated = weights_after(recipe);
+    recipe.train.checkpointing = true;
+    const at::Tensor checkpointed = weights_after(recipe);
+    EXPECT_LT((plain - accumulated).abs().max().item<double>(), 1e-6);
+    EXPECT_TRUE(at::equal(accumulated, checkpointed));
+  }
 }
 
 TEST(Run, TheLossFalls) {

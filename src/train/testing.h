@@ -44,6 +44,13 @@ inline Recipe small_recipe(std::int64_t images) {
   return recipe;
 }
 
+/// The same of a DDPM++ with dropout.
+inline Recipe small_ddpmpp_recipe(std::int64_t images) {
+  Recipe recipe = small_recipe(images);
+  recipe.model.update({{"encoder", "ddpmpp"}, {"decoder", "ddpmpp"}, {"dropout", 0.25}});
+  return recipe;
+}
+
 /// An autoencoder's, resolved against shades(): latents of 2 x 4 x 4.
 inline Recipe small_vae_recipe(std::int64_t images) {
   const Json toml = {
