@@ -1,7 +1,6 @@
 #include "analysis/trial_score.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/error.h"
 #include "diffusion/generate.h"
@@ -33,7 +32,7 @@ Gaussian features_of(const Dataset& data, const FeatureNetwork& network,
   Moments moments(network.info().width);
   for (std::int64_t first = 0; first < data.size(); first += kBatch) {
     const std::int64_t count = std::min(kBatch, data.size() - first);
-    moments.add(network.extract(picture_bytes(data, first, count)).pooled);
+    moments.add(network.extract(picture_bytes(data, index_range(first, count))).pooled);
     if (progress) progress(first + count, data.size());
   }
   return moments.gaussian();
@@ -62,10 +61,7 @@ Score score_model(const ScoreRequest& request, const FeatureNetwork& network, co
   wanted.steps = request.steps;
   wanted.batch = request.batch;
   wanted.dtype = request.dtype;
-  wanted.seeds.resize(static_cast<std::size_t>(request.pictures));
-  std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
-  const std::int64_t classes = model->config().classes;
-  for (std::int64_t i = 0; classes > 0 && i < request.pictures; ++i) wanted.labels.push_back(i % classes);
+  wanted.ask_for_first(request.pictures, model->config().classes);
 
   std::vector<at::Tensor> pieces;
   Moments moments(network.info().width);

@@ -1,6 +1,7 @@
 #include "diffusion/sample_request.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -16,6 +17,13 @@ at::Tensor initial_noise(std::uint64_t seed, at::IntArrayRef shape) {
 at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape) {
   Random random(seed, stream_of(Purpose::step_noise, static_cast<std::uint64_t>(k)));
   return normal_tensor(shape, random);
+}
+
+void SampleRequest::ask_for_first(std::int64_t count, std::int64_t classes) {
+  seeds.resize(static_cast<std::size_t>(count));
+  std::iota(seeds.begin(), seeds.end(), 0);
+  labels.clear();
+  for (std::int64_t i = 0; classes > 0 && i < count; ++i) labels.push_back(i % classes);
 }
 
 void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape, bool autoguided,

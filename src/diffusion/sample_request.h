@@ -22,6 +22,10 @@ struct SampleRequest {
   at::Tensor init_noise;              // [N, C, R, R] float32 instead of the seeds, or undefined
   at::Tensor step_noise;              // [rows, N, C, R, R] float32 instead of the seeds, or undefined
   std::string init_noise_from = "--init-noise", step_noise_from = "--step-noise";  // as errors call them
+
+  /// Asks for pictures 0 .. count - 1 of a model: picture i of seed i and, with classes, of class i %
+  /// classes.
+  void ask_for_first(std::int64_t count, std::int64_t classes);
 };
 
 /// Noise of picture `seed`: [C, R, R] for the start, and for the k-th step that adds noise.

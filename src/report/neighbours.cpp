@@ -88,7 +88,7 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>&
   Nearest nearest(wanted.size(0), std::min(k + 1, data.size()));
   for (std::int64_t first = 0; first < data.size(); first += kBatch) {
     const std::int64_t count = std::min(kBatch, data.size() - first);
-    nearest.add(square_distances(wanted, space.embed(picture_bytes(data, first, count))), first);
+    nearest.add(square_distances(wanted, space.embed(picture_bytes(data, index_range(first, count)))), first);
     if (progress) progress(first + count, data.size());
   }
   NeighbourSearch search;

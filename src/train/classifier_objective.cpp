@@ -55,12 +55,9 @@ class ClassifierObjective : public PictureObjective {
     double right = 0, nats = 0;
     for (std::int64_t first = 0; first < count; first += kTestBatch) {
       const std::int64_t size = std::min(kTestBatch, count - first);
-      const at::Tensor bytes = picture_bytes(*test_, first, size);
-      const at::Tensor labels = at::empty({size}, at::kLong);
-      for (std::int64_t i = 0; i < size; ++i) {
-        labels.mutable_data_ptr<std::int64_t>()[i] = test_->label(first + i);
-      }
-      const at::Tensor logits = network(bytes.to(at::kFloat) / 127.5 - 1).logits;
+      const std::vector<std::int64_t> indices = index_range(first, size);
+      const at::Tensor labels = picture_labels(*test_, indices);
+      const at::Tensor logits = network(picture_bytes(*test_, indices).to(at::kFloat) / 127.5 - 1).logits;
       right += (logits.argmax(1) == labels).sum().item<double>();
       nats += at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
     }

@@ -1,15 +1,18 @@
 #include "train/dataset_pictures.h"
 
 #include <numeric>
-#include <vector>
 
 #include "kernels/pch.h"
 
 namespace diffit {
 
-namespace {
+std::vector<std::int64_t> index_range(std::int64_t first, std::int64_t count) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
+  std::iota(indices.begin(), indices.end(), first);
+  return indices;
+}
 
-at::Tensor bytes_of(const Dataset& pictures, std::span<const std::int64_t> indices) {
+at::Tensor picture_bytes(const Dataset& pictures, std::span<const std::int64_t> indices) {
   const std::int64_t side = pictures.resolution(), size = side * side * pictures.channels();
   at::Tensor bytes =
       at::empty({static_cast<std::int64_t>(indices.size()), side, side, pictures.channels()}, at::kByte);
@@ -21,17 +24,17 @@ at::Tensor bytes_of(const Dataset& pictures, std::span<const std::int64_t> indic
   return bytes;
 }
 
-}  // namespace
-
-at::Tensor picture_bytes(const Dataset& pictures, std::int64_t first, std::int64_t count) {
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
-  std::iota(indices.begin(), indices.end(), first);
-  return bytes_of(pictures, indices);
+at::Tensor picture_labels(const Dataset& pictures, std::span<const std::int64_t> indices) {
+  const bool has = pictures.classes() > 0;
+  at::Tensor labels = at::empty({static_cast<std::int64_t>(indices.size())}, at::kLong);
+  std::int64_t* out = labels.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t index : indices) *out++ = has ? pictures.label(index) : -1;
+  return labels;
 }
 
 at::Tensor read_pictures(const Dataset& pictures, std::span<const std::int64_t> indices,
                          std::int64_t channels) {
-  const at::Tensor x = (bytes_of(pictures, indices).to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2});
+  const at::Tensor x = (picture_bytes(pictures, indices).to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2});
   return x.expand({x.size(0), channels, x.size(2), x.size(3)}).contiguous();
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <numeric>
 
 #include "base/error.h"
 #include "kernels/autocast.h"
@@ -20,12 +19,6 @@ void append_moments(const Vae& vae, const at::Tensor& x, const EncodeRequest& re
   const at::Tensor moments = vae.encode(x.to(request.device)).to(at::kFloat).to(at::kCPU).contiguous();
   const std::span numbers(moments.const_data_ptr<float>(), static_cast<std::size_t>(moments.numel()));
   out.insert(out.end(), numbers.begin(), numbers.end());
-}
-
-std::vector<std::int64_t> range(std::int64_t first, std::int64_t count) {
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
-  std::iota(indices.begin(), indices.end(), first);
-  return indices;
 }
 
 }  // namespace
@@ -64,7 +57,7 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
     shard.labels.clear();
     for (std::int64_t next = first; next < last; next += request.batch) {
       const std::int64_t count = std::min(request.batch, last - next);
-      const at::Tensor x = read_pictures(pictures, range(next, count), config.in_channels);
+      const at::Tensor x = read_pictures(pictures, index_range(next, count), config.in_channels);
       append_moments(vae, x, request, shard.moments);
       append_moments(vae, x.flip(3), request, shard.flipped);
       for (std::int64_t i = next; i < next + count; ++i) shard.labels.push_back(pictures.label(i));

@@ -1,5 +1,4 @@
 // The image-space model under EDM's loss.
-#include <numeric>
 
 #include "diffusion/generate.h"
 #include "diffusion/pictures.h"
@@ -100,12 +99,7 @@ class ImageObjective : public PictureObjective {
     ImageRequest wanted;
     wanted.steps = steps > 0 ? steps : recipe_.sample.steps;
     wanted.dtype = dtype_;
-    wanted.seeds.resize(static_cast<std::size_t>(count));
-    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
-    const std::int64_t classes = model.config().classes;
-    for (std::size_t i = 0; classes > 0 && i < wanted.seeds.size(); ++i) {
-      wanted.labels.push_back(static_cast<std::int64_t>(i) % classes);
-    }
+    wanted.ask_for_first(count, model.config().classes);
     generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) { sink(samples); });
   }
 

@@ -1,5 +1,4 @@
 // The latent model under the hybrid loss of the VP process.
-#include <numeric>
 
 #include "base/error.h"
 #include "diffusion/latent_generate.h"
@@ -153,11 +152,7 @@ class LatentObjective : public Objective {
     wanted.steps = steps > 0 ? steps : recipe_.sample.steps;
     wanted.guidance.scale = recipe_.sample.guidance;
     wanted.dtype = dtype_;
-    wanted.seeds.resize(static_cast<std::size_t>(count));
-    std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
-    for (std::size_t i = 0; config.classes > 0 && i < wanted.seeds.size(); ++i) {
-      wanted.labels.push_back(static_cast<std::int64_t>(i) % config.classes);
-    }
+    wanted.ask_for_first(count, config.classes);
     prepare(model.parameters(), device_);
     generate(latent_network(model, dtype_), config, device_, wanted,
              [&](std::int64_t, const at::Tensor& latents) {

@@ -1,5 +1,7 @@
 """diffit explain --time: what TMSA does with time, measured on the bundled model and on models without it."""
 
+from PIL import Image
+
 from conftest import refused, run
 
 
@@ -60,6 +62,8 @@ def test_ddpmpp_trains_samples_and_has_no_blocks_to_look_into(tmp_path, small_da
 def test_refused(tmp_path, image_model, latent_model, small_data):
     refused("explain", "-m", image_model, mentions=["--time"])
     refused("explain", "-m", latent_model, "--time", mentions=["latent"])
-    refused("explain", "-m", image_model, "--time", "--data", small_data, mentions=["channels"])
+    (tmp_path / "colour").mkdir()
+    Image.new("RGB", (28, 28), (200, 10, 10)).save(tmp_path / "colour" / "red.png")
+    refused("explain", "-m", "fashion-mnist", "--time", "--data", tmp_path / "colour", mentions=["colour"])
     refused("explain", "-m", image_model, "--time", "--sigma-min", "3", "--sigma-max", "2", mentions=["--sigma-max"])
     refused("explain", "-m", image_model, "--time", "-n", "1", "-o", tmp_path / "x.txt", mentions=[".html"])

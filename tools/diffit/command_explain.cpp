@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include "analysis/noise_error.h"
 #include "analysis/time_movement.h"
@@ -10,6 +9,7 @@
 #include "report/time_page.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
+#include "train/dataset_pictures.h"
 #include "train/model_file.h"
 #include "train/objective.h"
 
@@ -31,31 +31,22 @@ struct Shown {
 
 Shown from_data(const ExplainOptions& options, const ImageConfig& config) {
   const auto data = open_dataset(options.data, config.resolution);
-  DIFFIT_CHECK(data->resolution() == config.resolution && data->channels() == config.in_channels,
-               "{}: pictures are {} x {} of {} channels, the model wants {} x {} of {}", options.data,
-               data->resolution(), data->resolution(), data->channels(), config.resolution, config.resolution,
-               config.in_channels);
+  DIFFIT_CHECK(data->channels() == config.in_channels || data->channels() == 1,
+               "{}: its pictures are in colour, the model makes grey ones", options.data);
   const std::int64_t count = std::min(options.pictures, data->size()), side = config.resolution;
-  at::Tensor bytes = at::empty({count, side, side, config.in_channels}, at::kByte);
-  const auto size = static_cast<std::size_t>(bytes[0].numel());
-  std::uint8_t* out = bytes.mutable_data_ptr<std::uint8_t>();
-  at::Tensor labels = at::full({count}, config.classes, at::kLong);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t index = i * data->size() / count;
-    data->read(index, {out + static_cast<std::size_t>(i) * size, size});
-    if (data->classes() > 0 && data->label(index) < config.classes) labels[i] = data->label(index);
-  }
-  return {bytes.to(at::kFloat) / 127.5 - 1, config.classes > 0 ? labels : at::Tensor(),
+  std::vector<std::int64_t> indices = index_range(0, count);
+  for (std::int64_t& index : indices) index = index * data->size() / count;
+  const at::Tensor bytes = picture_bytes(*data, indices).expand({count, side, side, config.in_channels});
+  const at::Tensor labels = picture_labels(*data, indices);
+  const at::Tensor known = at::where(labels.ge(0) & labels.lt(config.classes), labels, config.classes);
+  return {bytes.to(at::kFloat) / 127.5 - 1, config.classes > 0 ? known : at::Tensor(),
           fmt::format("{} pictures of {}", count, data->source().describe())};
 }
 
 Shown from_model(const ExplainOptions& options, const ImageDiffiT& model) {
   const ImageConfig& config = model.config();
   ImageRequest wanted;
-  wanted.seeds.resize(static_cast<std::size_t>(options.pictures));
-  std::iota(wanted.seeds.begin(), wanted.seeds.end(), 0);
-  for (std::int64_t i = 0; config.classes > 0 && i < options.pictures; ++i)
-    wanted.labels.push_back(i % config.classes);
+  wanted.ask_for_first(options.pictures, config.classes);
   std::vector<at::Tensor> pieces;
   generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) { pieces.push_back(samples); });
   return {at::cat(pieces).permute({0, 2, 3, 1}).contiguous(),

@@ -9,6 +9,7 @@
 #include "diffusion/vp_as_ve.h"
 #include "kernels/autocast.h"
 #include "tools/diffit/latent_source.h"
+#include "train/dataset_pictures.h"
 #include "train/model_file.h"
 
 namespace diffit {
@@ -114,18 +115,14 @@ MeasuredPictures read_measured(const std::string& data, const MeasuredModel& mod
   DIFFIT_CHECK(dataset->channels() == model.channels || dataset->channels() == 1,
                "{}: its pictures are in colour, {} was trained on grey ones", data, model.name);
   const std::int64_t size = std::min(count, dataset->size()), side = model.resolution;
-  at::Tensor pictures = at::empty({size, side, side, dataset->channels()}, at::kByte);
-  at::Tensor labels = at::full({size}, -1, at::kLong);
-  for (std::int64_t i = 0; i < size; ++i) {
-    const auto index = static_cast<std::int64_t>(permuted(static_cast<std::uint64_t>(i),
-                                                          static_cast<std::uint64_t>(dataset->size()), seed,
-                                                          stream_of(Purpose::data_order)));
-    const at::Tensor row = pictures[i];
-    dataset->read(index, {row.mutable_data_ptr<std::uint8_t>(), static_cast<std::size_t>(row.numel())});
-    if (dataset->classes() > 0) labels[i] = dataset->label(index);
+  std::vector<std::int64_t> indices;
+  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(size); ++i) {
+    indices.push_back(static_cast<std::int64_t>(
+        permuted(i, static_cast<std::uint64_t>(dataset->size()), seed, stream_of(Purpose::data_order))));
   }
+  const at::Tensor pictures = picture_bytes(*dataset, indices);
   return {dataset->source().describe(), pictures.expand({size, side, side, model.channels}).contiguous(),
-          labels};
+          picture_labels(*dataset, indices)};
 }
 
 }  // namespace diffit
