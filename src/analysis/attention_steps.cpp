@@ -20,13 +20,10 @@ double total_variation(const at::Tensor& a, const at::Tensor& b) {
 class Watch {
  public:
   explicit Watch(ImageDiffiT& model) : model_(model) {
-    model_.observe(
-        [this](const std::string& name, const ResBlock& res, const at::Tensor& x, const at::Tensor& time) {
-          const at::Tensor h = res.convolved(x, time);
-          const AttentionParts parts = res.block.attn.parts(res.block.attention_input(h, time), time);
-          names_.push_back(name);
-          now_.push_back(attention_probabilities(parts));
-        });
+    model_.observe([this](const ObservedAttention& layer) {
+      names_.push_back(layer.layer);
+      now_.push_back(attention_probabilities(layer.parts(layer.time)));
+    });
   }
   ~Watch() { model_.observe({}); }
   Watch(const Watch&) = delete;

@@ -1,9 +1,13 @@
 #include "analysis/time_movement.h"
 
+#include <cmath>
+
 #include "base/error.h"
 #include "diffusion/generate.h"
 #include "diffusion/sample_request.h"
+#include "diffusion/vp_as_ve.h"
 #include "nn/image_model.h"
+#include "nn/latent_model.h"
 
 namespace diffit {
 
@@ -22,22 +26,18 @@ double relative(const at::Tensor& moved, const at::Tensor& base) {
   return size > 0 ? (moved - base).norm().item<double>() / size : 0;
 }
 
-/// Of a layer with input map h, at the token of level i against those of the others.
-Movement movement_of(const ResBlock& res, const at::Tensor& h, const std::vector<at::Tensor>& tokens,
-                     std::size_t i) {
-  const auto parts_at = [&](const at::Tensor& token) {
-    return res.block.attn.parts(res.block.attention_input(h, token), token);
-  };
+/// Of a layer at the token of level i against those of the others.
+Movement movement_of(const ObservedAttention& layer, const std::vector<at::Tensor>& tokens, std::size_t i) {
   // A time token among the keys is no pixel: its own key and value are no part of k and v.
-  const std::int64_t pixels = res.block.attn.window * res.block.attn.window;
+  const std::int64_t pixels = layer.window * layer.window;
   const auto of_pixels = [pixels](const at::Tensor& keys) { return keys.narrow(-2, 0, pixels); };
-  const AttentionParts base = parts_at(tokens[i]);
+  const AttentionParts base = layer.parts(tokens[i]);
   const at::Tensor attention = attention_probabilities(base);
   Movement m;
   const double others = static_cast<double>(tokens.size()) - 1;
   for (std::size_t j = 0; j < tokens.size(); ++j) {
     if (j == i) continue;
-    const AttentionParts moved = parts_at(tokens[j]);
+    const AttentionParts moved = layer.parts(tokens[j]);
     m.attention +=
         (attention_probabilities(moved) - attention).abs().sum(-1).mean().item<double>() / (2 * others);
     m.q += relative(moved.q, base.q) / others;
@@ -45,9 +45,44 @@ Movement movement_of(const ResBlock& res, const at::Tensor& h, const std::vector
     m.v += relative(of_pixels(moved.v), of_pixels(base.v)) / others;
   }
   const at::Tensor to_pixels = attention.narrow(-1, 0, pixels);
-  const at::Tensor travelled = (to_pixels * distances(res.block.attn.window).to(attention.device())).sum(-1);
+  const at::Tensor travelled = (to_pixels * distances(layer.window).to(attention.device())).sum(-1);
   m.reach = (travelled / to_pixels.sum(-1)).mean().item<double>();
   return m;
+}
+
+/// A model at the noise levels: how it is evaluated on sigma's noisy samples, and its time token there.
+struct Subject {
+  std::vector<double> sigmas;
+  std::function<at::Tensor(double sigma)> token;
+  std::function<void(const at::Tensor& noisy, double sigma)> evaluate;
+  std::function<void(AttentionObserver)> observe;
+};
+
+TimeMovement measure(const Subject& subject, const at::Tensor& x, const LevelProgress& progress) {
+  DIFFIT_CHECK(subject.sigmas.size() >= 2, "wanted at least two noise levels to compare, got {}",
+               subject.sigmas.size());
+  std::vector<at::Tensor> noise, tokens;
+  for (std::int64_t i = 0; i < x.size(0); ++i)
+    noise.push_back(initial_noise(static_cast<std::uint64_t>(i), x.sizes().slice(1)));
+  const at::Tensor n = at::stack(noise).to(x.device());
+  for (const double sigma : subject.sigmas) tokens.push_back(subject.token(sigma));
+
+  struct Unobserved {
+    const Subject& subject;
+    ~Unobserved() { subject.observe({}); }
+  } const at_the_end{subject};
+  TimeMovement result{subject.sigmas, {}};
+  for (std::size_t i = 0; i < subject.sigmas.size(); ++i) {
+    std::size_t next = 0;
+    subject.observe([&](const ObservedAttention& layer) {
+      if (i == 0) result.layers.push_back({layer.layer, layer.window, {}});
+      result.layers[next++].at.push_back(movement_of(layer, tokens, i));
+    });
+    subject.evaluate(x + n * subject.sigmas[i], subject.sigmas[i]);
+    if (progress)
+      progress(static_cast<std::int64_t>(i) + 1, static_cast<std::int64_t>(subject.sigmas.size()));
+  }
+  return result;
 }
 
 }  // namespace
@@ -60,41 +95,42 @@ double TimeMovement::mean_attention() const {
   return sum / static_cast<double>(layers.size() * sigmas.size());
 }
 
-TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& pictures, const at::Tensor& labels,
-                                   const std::vector<double>& sigmas) {
-  DIFFIT_CHECK(sigmas.size() >= 2, "wanted at least two noise levels to compare, got {}", sigmas.size());
+TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& x, const at::Tensor& labels,
+                                   const std::vector<double>& sigmas, const LevelProgress& progress) {
   const at::NoGradGuard no_grad;
-  const Condition condition{labels, {}};
-  const std::int64_t count = pictures.size(0);
-  at::Tensor noise = at::empty(pictures.sizes(), at::kFloat);
-  for (std::int64_t i = 0; i < count; ++i) {
-    noise[i].copy_(initial_noise(static_cast<std::uint64_t>(i), pictures.sizes().slice(1)));
-  }
-  noise = noise.to(pictures.device());
+  const Condition condition{.labels = labels};
   const Preconditioning preconditioning = preconditioning_of(model.config());
-  const auto levels_of = [&](double sigma) {
-    return at::full({count}, sigma, at::TensorOptions(at::kFloat).device(pictures.device()));
-  };
-  std::vector<at::Tensor> tokens;
-  for (const double sigma : sigmas) {
-    tokens.push_back(model.time_token(preconditioning.c_noise(levels_of(sigma)), condition));
-  }
+  const auto levels_of = [&](double sigma) { return at::full({x.size(0)}, sigma, x.options()); };
+  return measure(
+      {sigmas,
+       [&](double sigma) { return model.time_token(preconditioning.c_noise(levels_of(sigma)), condition); },
+       [&](const at::Tensor& noisy, double sigma) {
+         denoise_pictures(model, noisy, levels_of(sigma), condition);
+       },
+       [&](AttentionObserver observer) { model.observe(std::move(observer)); }},
+      x, progress);
+}
 
-  TimeMovement result{sigmas, {}};
-  for (std::size_t i = 0; i < sigmas.size(); ++i) {
-    model.observe(
-        [&](const std::string& name, const ResBlock& res, const at::Tensor& x, const at::Tensor& time) {
-          if (i == 0) result.layers.push_back({name, res.block.attn.window, {}});
-          for (LayerMovement& layer : result.layers) {
-            if (layer.layer == name) layer.at.push_back(movement_of(res, res.convolved(x, time), tokens, i));
-          }
-        });
-    const at::Tensor noisy = pictures + noise * sigmas[i];
-    denoised([&](const at::Tensor& x, const at::Tensor& c_noise) { return model(x, c_noise, condition); },
-             preconditioning, noisy, levels_of(sigmas[i]));
+TimeMovement measure_time_movement(LatentDiffiT& model, const at::Tensor& x, const at::Tensor& labels,
+                                   const std::vector<double>& sigmas, const LevelProgress& progress) {
+  const at::NoGradGuard no_grad;
+  const VpSchedule schedule = VpSchedule::linear();
+  std::vector<double> known;
+  for (const double sigma : sigmas) {
+    const double nearest = schedule.sigma(nearest_step(schedule, sigma));
+    if (known.empty() || known.back() != nearest) known.push_back(nearest);
   }
-  model.observe({});
-  return result;
+  const at::Tensor y =
+      labels.defined() ? labels : at::full({x.size(0)}, model.config().classes, x.options().dtype(at::kLong));
+  const auto t_of = [&](double sigma) {
+    return at::full({x.size(0)}, static_cast<double>(nearest_step(schedule, sigma)), x.options());
+  };
+  return measure({known, [&](double sigma) { return model.time_token(t_of(sigma), y); },
+                  [&](const at::Tensor& noisy, double sigma) {
+                    model(noisy / std::sqrt(1 + sigma * sigma), t_of(sigma), y);
+                  },
+                  [&](AttentionObserver observer) { model.observe(std::move(observer)); }},
+                 x, progress);
 }
 
 Json to_json(const TimeMovement& movement) {

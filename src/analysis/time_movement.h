@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 namespace diffit {
 
 class ImageDiffiT;
+class LatentDiffiT;
 
 /// Of one layer at one noise level sigma_i. The layer's input h_i is what the network makes of pictures with
 /// noise of sigma_i; it is kept, and the time token is replaced by that of each other level sigma_j. Means
@@ -25,7 +27,7 @@ struct Movement {
 };
 
 struct LayerMovement {
-  std::string layer;         // "encoder.0.blocks.0"
+  std::string layer;         // "encoder.0.blocks.0", "blocks.5"
   std::int64_t window = 0;   // side of its attention window
   std::vector<Movement> at;  // one a noise level
 };
@@ -38,10 +40,15 @@ struct TimeMovement {
   double mean_attention() const;
 };
 
-/// pictures [N, R, R, C] float32 in [-1, 1]; labels [N] int64, undefined for unconditional models; sigmas: at
-/// least two. The noise of picture i is that of seed i, the same at each level but for its size.
-TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& pictures, const at::Tensor& labels,
-                                   const std::vector<double>& sigmas);
+/// x [N, ...] as the model's samples are: pictures [N, C, R, R] in [-1, 1] or latents [N, C, S, S], float32;
+/// labels [N] int64, undefined for none; sigmas: at least two, for a latent model rounded to those of its
+/// process. The noise of sample i is that of seed i, the same at each level but for its size. progress:
+/// levels done, all; may throw to stop.
+using LevelProgress = std::function<void(std::int64_t done, std::int64_t all)>;
+TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& x, const at::Tensor& labels,
+                                   const std::vector<double>& sigmas, const LevelProgress& progress = {});
+TimeMovement measure_time_movement(LatentDiffiT& model, const at::Tensor& x, const at::Tensor& labels,
+                                   const std::vector<double>& sigmas, const LevelProgress& progress = {});
 
 Json to_json(const TimeMovement& movement);
 

@@ -6,6 +6,7 @@
 #include "analysis/noise_error.h"
 #include "base/error.h"
 #include "nn/image_model.h"
+#include "nn/latent_model.h"
 
 namespace diffit {
 namespace {
@@ -22,9 +23,9 @@ ImageConfig tiny(const std::string& time) {
   return c;
 }
 
-TimeMovement movement_of(const ImageConfig& config, double time_scale = 1) {
+template <class Network>
+TimeMovement movement_of(Network&& model, at::IntArrayRef shape, double time_scale) {
   const at::NoGradGuard no_grad;
-  ImageDiffiT model(config);
   std::uint64_t position = 0;
   for (const Parameter& p : model.parameters().trained()) {
     Random random(3, stream_of(Purpose::test, position++));
@@ -33,8 +34,15 @@ TimeMovement movement_of(const ImageConfig& config, double time_scale = 1) {
     if (p.name.find("temb") != std::string::npos) tensor.mul_(time_scale);
   }
   Random random(4, stream_of(Purpose::test, 0));
-  return measure_time_movement(model, normal_tensor({2, 8, 8, 1}, random) * 0.5, {},
-                               noise_levels(0.05, 5, 3));
+  return measure_time_movement(model, normal_tensor(shape, random) * 0.5, {}, noise_levels(0.05, 5, 3));
+}
+
+TimeMovement movement_of(const ImageConfig& config, double time_scale = 1) {
+  return movement_of(ImageDiffiT(config), {2, 1, 8, 8}, time_scale);
+}
+
+LatentConfig tiny_latent() {
+  return {.input_size = 8, .hidden = 16, .depth = 3, .heads = 2, .classes = 3, .in_channels = 2};
 }
 
 TEST(TimeMovement, SeesTimeWhereItEntersAndNowhereElse) {
@@ -54,6 +62,36 @@ TEST(TimeMovement, SeesTimeWhereItEntersAndNowhereElse) {
       }
     }
   }
+}
+
+TEST(TimeMovement, OfDdpmppIsThatOfTmsaAlone) {
+  for (const char* time : {"add", "tmsa"}) {
+    ImageConfig config = tiny(time);
+    config.encoder = config.decoder = "ddpmpp";
+    config.attention_sides = {8};
+    const TimeMovement movement = movement_of(config);
+    ASSERT_EQ(movement.layers.size(), 3U);
+    EXPECT_EQ(movement.layers[1].layer, "middle.0");
+    for (const LayerMovement& layer : movement.layers) {
+      for (const Movement& m : layer.at) EXPECT_EQ(m.q > 1e-4, config.time == "tmsa") << layer.layer;
+    }
+    EXPECT_EQ(movement.mean_attention() > 1e-5, config.time == "tmsa");
+  }
+}
+
+TEST(TimeMovement, OfALatentModelIsAtTheLevelsOfItsProcess) {
+  const TimeMovement movement = movement_of(LatentDiffiT(tiny_latent()), {2, 2, 8, 8}, 1);
+  ASSERT_EQ(movement.layers.size(), 3U);
+  EXPECT_EQ(movement.layers[2].layer, "blocks.2");
+  EXPECT_EQ(movement.layers[2].window, 4);
+  EXPECT_GT(movement.mean_attention(), 1e-4);
+  // Neighbouring levels of the linear schedule are 5% apart at 0.05, less above.
+  const std::vector<double> asked = noise_levels(0.05, 5, 3);
+  ASSERT_EQ(movement.sigmas.size(), asked.size());
+  for (std::size_t i = 0; i < asked.size(); ++i) EXPECT_NEAR(movement.sigmas[i], asked[i], 0.06 * asked[i]);
+
+  const TimeMovement still = movement_of(LatentDiffiT(tiny_latent()), {2, 2, 8, 8}, 0);
+  EXPECT_EQ(still.mean_attention(), 0);
 }
 
 // TMSA adds the token's projection to q, k and v: twice the projection moves them twice as far.

@@ -61,6 +61,10 @@ struct Block {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
   /// What attention sees of the block's input: LN(x), with AdaLN modulated.
   at::Tensor attention_input(const at::Tensor& x, const at::Tensor& time) const;
+  /// What the block's attention is computed from.
+  AttentionParts attention_parts(const at::Tensor& x, const at::Tensor& time) const {
+    return attn.parts(attention_input(x, time), time);
+  }
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 

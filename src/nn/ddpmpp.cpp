@@ -48,6 +48,14 @@ at::Tensor UnetAttention::operator()(const at::Tensor& x, const at::Tensor& time
   return proj(tmsa_attention(map, no_time, no_bias, heads, side));
 }
 
+AttentionParts UnetAttention::parts(const at::Tensor& x, const at::Tensor& time) const {
+  const at::Tensor normal = norm(x, /*silu=*/false);
+  if (tmsa.table.defined()) return tmsa.parts(normal, time);
+  AttentionParts parts = split_windows(qkv(normal), heads, side);
+  parts.bias = at::zeros({1, 1, heads, side * side, side * side}, normal.options());
+  return parts;
+}
+
 void UnetAttention::add_to(ParameterList& list, const std::string& prefix) const {
   norm.add_to(list, prefix + ".norm");
   if (tmsa.table.defined()) return tmsa.add_to(list, prefix + ".tmsa", Start::zero);
@@ -69,7 +77,7 @@ UnetBlock::UnetBlock(const UnetPart& part, const ImageConfig& c)
   }
 }
 
-at::Tensor UnetBlock::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
+at::Tensor UnetBlock::convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
   const auto resampled = [this](const at::Tensor& map) {
     if (resample == UnetPart::Resample::halve) return halved(map);
     return resample == UnetPart::Resample::twice ? upsample2(map) : map;
@@ -77,7 +85,10 @@ at::Tensor UnetBlock::operator()(const at::Tensor& x, const at::Tensor& time, co
   at::Tensor h = conv0(resampled(norm0(x, /*silu=*/true)));
   h = h + at_every_pixel(temb(at::silu(time)), h);
   h = conv1(dropped(norm1(h, /*silu=*/true), dropout));
-  const at::Tensor y = sum_of(skip.weight.defined() ? skip(resampled(x)) : x, h);
+  return sum_of(skip.weight.defined() ? skip(resampled(x)) : x, h);
+}
+
+at::Tensor UnetBlock::attended(const at::Tensor& y, const at::Tensor& time) const {
   return attention.defined() ? sum_of(attention(y, time), y) : y;
 }
 
@@ -153,11 +164,17 @@ DdpmPlusPlus::DdpmPlusPlus(const ImageConfig& c)
 }
 
 at::Tensor DdpmPlusPlus::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout,
-                                    bool checkpointing) const {
+                                    bool checkpointing, const AttentionObserver& observer) const {
   const auto run = [&](std::size_t i, const at::Tensor& map) {
     const UnetBlock& block = blocks_[i];
     Dropout here = dropout;
     here.place = static_cast<std::int64_t>(i);
+    if (observer && block.attention.defined()) {
+      const at::Tensor y = block.convolved(map, time, here);
+      observer({parts_[i].name, block.attention.side, time,
+                [&](const at::Tensor& token) { return block.attention.parts(y, token); }});
+      return block.attended(y, time);
+    }
     if (!checkpointing || !at::GradMode::is_enabled()) return block(map, time, here);
     return checkpoint([&block, here](const at::Tensor& a, const at::Tensor& b) { return block(a, b, here); },
                       map, time);

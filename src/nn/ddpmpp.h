@@ -8,6 +8,7 @@
 #include "nn/config.h"
 #include "nn/dropout.h"
 #include "nn/image_parts.h"
+#include "nn/observer.h"
 
 namespace diffit {
 
@@ -23,6 +24,8 @@ struct UnetAttention {
                 TimePath path);
   bool defined() const { return norm.weight.defined(); }
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  /// What it is computed from.
+  AttentionParts parts(const at::Tensor& x, const at::Tensor& time) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
@@ -52,7 +55,12 @@ struct UnetBlock {
 
   UnetBlock(const UnetPart& part, const ImageConfig& config);
   /// x [B, H, W, in], time [B, time_width] -> [B, H', W', out].
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
+    return attended(convolved(x, time, dropout), time);
+  }
+  /// y without attention, and with it where there is any.
+  at::Tensor convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const;
+  at::Tensor attended(const at::Tensor& y, const at::Tensor& time) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
@@ -61,10 +69,11 @@ class DdpmPlusPlus {
  public:
   explicit DdpmPlusPlus(const ImageConfig& config);
 
-  /// x [B, R, R, in_channels], time [B, time_width] -> [B, R, R, in_channels]. Block i drops
-  /// at place i. With `checkpointing` the blocks' activations are computed again in the backward pass.
+  /// x [B, R, R, in_channels], time [B, time_width] -> [B, R, R, in_channels]. Block i drops at place i. With
+  /// `checkpointing` the blocks' activations are computed again in the backward pass. `observer`: of layers
+  /// of attention, or {}.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout,
-                        bool checkpointing) const;
+                        bool checkpointing, const AttentionObserver& observer) const;
   void add_to(ParameterList& list) const;
 
  private:

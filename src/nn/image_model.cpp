@@ -92,15 +92,14 @@ void ImageDiffiT::list_parameters() {
   head_conv_.add_to(parameters_, "head.conv", Start::zero);
 }
 
-void ImageDiffiT::observe(Observer observer) {
-  DIFFIT_CHECK(!ddpmpp_, "the model is a DDPM++ (encoder 'ddpmpp'): it has no DiffiT blocks to look into");
-  observer_ = std::move(observer);
-}
-
 at::Tensor ImageDiffiT::run(const Stage& stage, std::size_t k, const at::Tensor& x,
                             const at::Tensor& time) const {
   const ResBlock& block = stage.blocks[k];
-  if (observer_) observer_(fmt::format("{}.blocks.{}", stage.name, k), block, x, time);
+  if (observer_) {
+    const at::Tensor map = block.convolved(x, time);
+    observer_({fmt::format("{}.blocks.{}", stage.name, k), block.block.attn.window, time,
+               [&](const at::Tensor& token) { return block.block.attention_parts(map, token); }});
+  }
   if (!checkpointing_ || !at::GradMode::is_enabled()) return block(x, time);
   return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, x, time);
 }
@@ -152,7 +151,7 @@ at::Tensor ImageDiffiT::decode(const std::vector<at::Tensor>& levels, const at::
 at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_noise,
                                    const Condition& condition) const {
   const at::Tensor time = time_token(c_noise, condition);
-  if (ddpmpp_) return (*ddpmpp_)(x, time, condition.dropout, checkpointing_);
+  if (ddpmpp_) return (*ddpmpp_)(x, time, condition.dropout, checkpointing_, observer_);
   return head_conv_(head_norm_(decode(encode(x, time), time), /*silu=*/false));
 }
 

@@ -1,7 +1,6 @@
 // The image-space DiffiT (DiffiT section 3.2, figure 4): F(x, c_noise, y) of EDM's preconditioning.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "nn/config.h"
 #include "nn/ddpmpp.h"
 #include "nn/image_parts.h"
+#include "nn/observer.h"
 
 namespace diffit {
 
@@ -30,11 +30,8 @@ class ImageDiffiT {
   /// x [B, R, R, in_channels], c_noise [B] float32 -> [B, R, R, in_channels] of the compute dtype.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& c_noise, const Condition& condition) const;
 
-  /// Called, while it is set, with the name ("encoder.0.blocks.1"), input and time token of each ResBlock
-  /// before it runs: for those who look inside. Error(invalid) for DDPM++, which has none.
-  using Observer = std::function<void(const std::string& name, const ResBlock& block, const at::Tensor& x,
-                                      const at::Tensor& time)>;
-  void observe(Observer observer);
+  /// Called, while it is set, for each layer of attention in the order of evaluation; {} takes it away.
+  void observe(AttentionObserver observer) { observer_ = std::move(observer); }
   /// The time token of c_noise [B] and a condition: [B, time_width].
   at::Tensor time_token(const at::Tensor& c_noise, const Condition& condition) const;
 
@@ -67,7 +64,7 @@ class ImageDiffiT {
   Conv2d head_conv_;
   std::optional<DdpmPlusPlus> ddpmpp_;  // instead of all but the embedders
   bool checkpointing_ = false;
-  Observer observer_;
+  AttentionObserver observer_;
   ParameterList parameters_;
 };
 

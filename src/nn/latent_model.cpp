@@ -43,10 +43,18 @@ LatentDiffiT::LatentDiffiT(const LatentConfig& config) : config_(config) {
   final_.add_to(parameters_, "final_layer.linear", Start::zero);
 }
 
-at::Tensor LatentDiffiT::run(const Block& block, const at::Tensor& map, const at::Tensor& condition) const {
-  if (!checkpointing_ || !at::GradMode::is_enabled()) return block(map, condition);
-  return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, map,
-                    condition);
+at::Tensor LatentDiffiT::run(std::size_t i, const at::Tensor& map, const at::Tensor& time) const {
+  const Block& block = blocks_[i];
+  if (observer_) {
+    observer_({fmt::format("blocks.{}", i), block.attn.window, time,
+               [&](const at::Tensor& token) { return block.attention_parts(map, token); }});
+  }
+  if (!checkpointing_ || !at::GradMode::is_enabled()) return block(map, time);
+  return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, map, time);
+}
+
+at::Tensor LatentDiffiT::time_token(const at::Tensor& t, const at::Tensor& y) const {
+  return t_embedder_(t) + y_embedder_(y);
 }
 
 at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const {
@@ -58,8 +66,8 @@ at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, co
                                  .reshape({batch, grid, grid, -1});
   at::Tensor map = linear(patches, patch_weight_.flatten(1), patch_bias_) +
                    position_.reshape({1, grid, grid, config_.hidden});
-  const at::Tensor condition = t_embedder_(t) + y_embedder_(y);
-  for (const Block& block : blocks_) map = run(block, map, condition);
+  const at::Tensor time = time_token(t, y);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) map = run(i, map, time);
   return final_(at::silu(layer_norm(map, kLayerNormEps)))
       .reshape({batch, grid, grid, p, p, out})
       .permute({0, 5, 1, 3, 2, 4})

@@ -5,6 +5,7 @@
 
 #include "nn/block.h"
 #include "nn/config.h"
+#include "nn/observer.h"
 
 namespace diffit {
 
@@ -20,11 +21,16 @@ class LatentDiffiT {
   /// -> [B, 2C, S, S]: eps, then the variance's position in its range.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const;
 
+  /// t_embedder(t) + y_embedder(y): what enters each layer as its time token, [B, hidden].
+  at::Tensor time_token(const at::Tensor& t, const at::Tensor& y) const;
+  /// Called, while it is set, for each layer of attention in the order of evaluation; {} takes it away.
+  void observe(AttentionObserver observer) { observer_ = std::move(observer); }
+
   /// Recompute each block's activations in the backward pass instead of keeping them.
   void set_checkpointing(bool on) { checkpointing_ = on; }
 
  private:
-  at::Tensor run(const Block& block, const at::Tensor& map, const at::Tensor& condition) const;
+  at::Tensor run(std::size_t i, const at::Tensor& map, const at::Tensor& time) const;
 
   LatentConfig config_;
   at::Tensor patch_weight_, patch_bias_;  // x_embedder.proj [hidden, C, p, p], [hidden]
@@ -34,6 +40,7 @@ class LatentDiffiT {
   std::vector<Block> blocks_;
   Linear final_;
   bool checkpointing_ = false;
+  AttentionObserver observer_;
   ParameterList parameters_;
 };
 

@@ -263,42 +263,34 @@ struct Movement {
 };
 
 TEST_P(Variants, TimeEntersAttentionWhereItSaysSo) {
-  if (model.config().is_ddpmpp()) {
-    EXPECT_THROW(model.observe({}), Error);  // it has other blocks; see the test of UnetAttention
-    return;
-  }
   const at::NoGradGuard no_grad;
   const at::Tensor other = model.time_token(at::tensor({0.9F, -0.4F}), condition());
   std::map<std::string, Movement> moved;
-  model.observe(
-      [&](const std::string& name, const ResBlock& res, const at::Tensor& input, const at::Tensor& time) {
-        // The same map into the transformer block at both times: convolutions with time are another matter.
-        const at::Tensor map = res.convolved(input, time);
-        const auto parts_at = [&](const at::Tensor& t) {
-          return res.block.attn.parts(res.block.attention_input(map, t), t);
-        };
-        const AttentionParts now = parts_at(time), then = parts_at(other);
-        const auto pixels = [](const at::Tensor& of_keys, const AttentionParts& p, std::int64_t axis) {
-          return of_keys.narrow(axis, 0, p.q.size(-2));
-        };
-        const auto relative = [](const at::Tensor& a, const at::Tensor& b) {
-          return ((a - b).norm() / a.norm()).item<double>();
-        };
-        moved[name] = {
-            relative(now.q, then.q), relative(pixels(now.k, now, -2), pixels(then.k, then, -2)),
-            relative(pixels(now.v, now, -2), pixels(then.v, then, -2)),
-            (pixels(attention_probabilities(now), now, -1) - pixels(attention_probabilities(then), then, -1))
-                .abs()
-                .max()
-                .item<double>()};
-      });
+  model.observe([&](const ObservedAttention& layer) {
+    // The same input at both times: convolutions with time are another matter.
+    const AttentionParts now = layer.parts(layer.time), then = layer.parts(other);
+    const auto pixels = [](const at::Tensor& of_keys, const AttentionParts& p, std::int64_t axis) {
+      return of_keys.narrow(axis, 0, p.q.size(-2));
+    };
+    const auto relative = [](const at::Tensor& a, const at::Tensor& b) {
+      return ((a - b).norm() / a.norm()).item<double>();
+    };
+    moved[layer.layer] = {
+        relative(now.q, then.q), relative(pixels(now.k, now, -2), pixels(then.k, then, -2)),
+        relative(pixels(now.v, now, -2), pixels(then.v, then, -2)),
+        (pixels(attention_probabilities(now), now, -1) - pixels(attention_probabilities(then), then, -1))
+            .abs()
+            .max()
+            .item<double>()};
+  });
   (*this)(x, c_noise);
   EXPECT_EQ(moved.size(), model.config().encoder == "vit"        ? 3U
+                          : model.config().is_ddpmpp()           ? 3U
                           : model.config().decoder == "setr_mla" ? 3U
                                                                  : 4U);
   for (const auto& [name, m] : moved) {
-    const bool diffit =
-        name.starts_with("encoder") ? model.config().encoder == "diffit" : model.config().decoder == "diffit";
+    const std::string& kind = name.starts_with("encoder") ? model.config().encoder : model.config().decoder;
+    const bool diffit = kind == "diffit" || kind == "ddpmpp";
     const TimePath path = diffit ? variant_named<TimePath>(model.config().time, "test") : TimePath::tokens;
     const bool in_qkv = path == TimePath::tmsa || path == TimePath::adaln || path == TimePath::adaln_zero;
     for (const double moves : {m.q, m.k, m.v}) {

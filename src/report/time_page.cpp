@@ -1,5 +1,7 @@
 #include "report/time_page.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "report/render.h"
 
@@ -13,6 +15,16 @@ double mean(const LayerMovement& layer, double Movement::*member) {
   return sum / static_cast<double>(layer.at.size());
 }
 
+/// The layers that are drawn: all, or eight evenly from the first to the last.
+std::vector<std::size_t> drawn(std::size_t layers) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::size_t> some;
+  for (std::size_t i = 0; i < std::min(layers, kMost); ++i) {
+    some.push_back(layers <= kMost ? i : (i * (layers - 1) + (kMost - 1) / 2) / (kMost - 1));
+  }
+  return some;
+}
+
 LinePlot plot_of(const TimeExplanation& e, const std::string& name, const std::string& title,
                  const std::string& axis, double Movement::*member, const std::string& caption) {
   LinePlot plot;
@@ -21,7 +33,8 @@ LinePlot plot_of(const TimeExplanation& e, const std::string& name, const std::s
   plot.caption = caption;
   plot.x = {.label = "noise level sigma", .scale = Scale::log, .low = {}, .high = {}};
   plot.y = {.label = axis, .scale = Scale::linear, .low = 0.0, .high = {}};
-  for (const LayerMovement& layer : e.trained.layers) {
+  for (const std::size_t l : drawn(e.trained.layers.size())) {
+    const LayerMovement& layer = e.trained.layers[l];
     Series series;
     series.label = layer.layer;
     for (std::size_t i = 0; i < layer.at.size(); ++i) {
@@ -91,6 +104,12 @@ std::string time_markdown(const TimeExplanation& explanation) {
   return to_markdown(table_of(explanation));
 }
 
+void check_time_picture(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  DIFFIT_CHECK(path.empty() || extension == ".html" || extension == ".svg" || extension == ".png",
+               "{}: wanted .html, .svg or .png", path.string());
+}
+
 void write_time_picture(const TimeExplanation& explanation, const fs::path& path) {
   const std::string extension = path.extension().string();
   if (extension == ".html") {
@@ -102,7 +121,6 @@ void write_time_picture(const TimeExplanation& explanation, const fs::path& path
     write_file(path, svg);
     return;
   }
-  DIFFIT_CHECK(extension == ".png", "{}: wanted .html, .svg or .png", path.string());
   const std::vector<std::byte> png = svg_to_png(svg, 2);
   AtomicFile file(path);
   file.write(std::span(png));

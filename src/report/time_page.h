@@ -18,8 +18,10 @@ struct TimeExplanation {
 /// reach of attention at the lowest and the highest level. As Markdown.
 std::string time_markdown(const TimeExplanation& explanation);
 
+/// Error(invalid) unless write_time_picture() knows the extension; "" is fine.
+void check_time_picture(const fs::path& path);
+
 /// `path`: .html for a page with table and plots; .svg or .png for the plot of attention alone.
-/// Error(invalid) for another.
 void write_time_picture(const TimeExplanation& explanation, const fs::path& path);
 
 }  // namespace diffit

@@ -44,7 +44,19 @@ def test_pages_and_pictures(tmp_path, image_model):
     assert (tmp_path / "time.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_ddpmpp_trains_samples_and_has_no_blocks_to_look_into(tmp_path, small_data):
+def test_the_bundled_latent_model_uses_time_and_looks_far_in_noise_only(small_data):
+    """TMSA in the latent model: the paper's figure of attention maps, global in noise and local near the picture."""
+    own = explain("fashion-latent")
+    told = explain("fashion-latent", "--data", small_data)
+    for result in (own, told):
+        trained, untrained = result["trained"], result["untrained"]
+        assert [layer["layer"] for layer in trained["layers"]] == [f"blocks.{i}" for i in range(6)]
+        assert untrained["mean_attention"] < 0.01 and trained["mean_attention"] > 10 * untrained["mean_attention"]
+        reach = [sum(layer["reach"][level] for layer in trained["layers"]) / 6 for level in (0, -1)]
+        assert reach[0] < 0.8 * reach[1]
+
+
+def test_ddpmpp_trains_samples_and_is_looked_into(tmp_path, small_data):
     """Under each preconditioning; what it samples is finite and of the noise levels that it knows."""
     for precondition in ("vp", "ve"):
         out = tmp_path / precondition
@@ -54,14 +66,18 @@ def test_ddpmpp_trains_samples_and_has_no_blocks_to_look_into(tmp_path, small_da
         (model,) = out.glob("snapshot-000000016-ema.safetensors")
         assert run("info", model, "--json").json["config"]["precondition"] == precondition
         run("sample", "-m", model, "-n", 4, "--steps", 3, "-o", tmp_path / f"{precondition}.npz")
-        refused("explain", "-m", model, "--time", mentions=["ddpmpp"])
+        layers = explain(model)["trained"]["layers"]
+        assert "middle.0" in [layer["layer"] for layer in layers]
+        assert all(moved == 0 for layer in layers for moved in layer["attention"])  # time is added elsewhere
     refused("train", "smoke", "--data", small_data, "--out", tmp_path / "out", "--set", "model.precondition=vp", "--set",
             "loss.noise_mean=-1", mentions=["loss.noise_mean", "precondition"])
 
 
 def test_refused(tmp_path, image_model, latent_model, small_data):
     refused("explain", "-m", image_model, mentions=["--time"])
-    refused("explain", "-m", latent_model, "--time", mentions=["latent"])
+    refused("explain", "-m", latent_model, "--time", "--data", small_data, mentions=["--vae"])
+    refused("explain", "-m", "fashion-latent", "--time", "--vae", "fashion-vae", mentions=["--data"])
+    refused("explain", "-m", image_model, "--time", "--vae", "fashion-vae", mentions=["image-space"])
     (tmp_path / "colour").mkdir()
     Image.new("RGB", (28, 28), (200, 10, 10)).save(tmp_path / "colour" / "red.png")
     refused("explain", "-m", "fashion-mnist", "--time", "--data", tmp_path / "colour", mentions=["colour"])

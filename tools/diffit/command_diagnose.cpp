@@ -1,6 +1,7 @@
 // diffit diagnose: known ways in which such a model fails, as measures with thresholds.
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "analysis/collapse.h"
 #include "analysis/diagnosis.h"
@@ -38,16 +39,15 @@ std::vector<LevelError> level_errors(const MeasuredModel& model, const DiagnoseO
                      })
         .errors;
   };
-  const at::Tensor errors = errors_of(model);
-  at::Tensor rival;
+  std::optional<MeasuredModel> other;
   if (!options.against.empty()) {
-    const MeasuredModel other = open_measured_model(options.against, options.vae, machine);
-    DIFFIT_CHECK(other.latent == model.latent && other.resolution == model.resolution &&
-                     other.channels == model.channels,
+    other = open_measured_model(options.against, options.vae, machine);
+    DIFFIT_CHECK(other->latent == model.latent && other->resolution == model.resolution &&
+                     other->channels == model.channels,
                  "--against {}: wanted a model of the same inputs as {}", options.against, options.model);
-    rival = errors_of(other);
   }
-  return compare_levels(sigmas, errors, linear_errors(y, sigmas), rival);
+  const at::Tensor errors = errors_of(model);
+  return compare_levels(sigmas, errors, linear_errors(y, sigmas), other ? errors_of(*other) : at::Tensor());
 }
 
 struct LabelledFeatures {
@@ -94,10 +94,10 @@ std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const
   return all;
 }
 
-/// Of an image-space DiffiT; latent models are evaluated with attention that is never written down.
+/// Of an image-space model; latent models are evaluated with attention that is never written down.
 std::vector<Signature> step_signatures(const MeasuredModel& measured, const Machine& machine) {
   ImageDiffiT* model = measured.image.get();
-  if (model == nullptr || model->config().is_ddpmpp()) return {};
+  if (model == nullptr) return {};
   constexpr std::int64_t count = 8, steps = 18;
   at::Tensor labels;
   if (const std::int64_t classes = model->config().classes; classes > 0)

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 
 #include "analysis/noise_error.h"
 #include "analysis/time_movement.h"
@@ -6,7 +7,9 @@
 #include "base/error.h"
 #include "data/dataset.h"
 #include "diffusion/generate.h"
+#include "diffusion/latent_generate.h"
 #include "report/time_page.h"
+#include "tools/diffit/latent_source.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "train/dataset_pictures.h"
@@ -18,78 +21,132 @@ namespace diffit {
 namespace {
 
 struct ExplainOptions {
-  std::string model, data, out;
+  std::string model, vae, data, out;
   bool time = false;
   std::int64_t pictures = 16, levels = 8;
   double smallest = 0.02, largest = 20;
 };
 
+/// What is noised, as the model has its samples.
 struct Shown {
-  at::Tensor pictures, labels;  // [N, R, R, C] in [-1, 1]; [N] or undefined
+  at::Tensor x, labels;  // [N, C, R, R]: pictures in [-1, 1], or latents; [N] or undefined
   std::string description;
 };
 
-Shown from_data(const ExplainOptions& options, const ImageConfig& config) {
-  const auto data = open_dataset(options.data, config.resolution);
-  DIFFIT_CHECK(data->channels() == config.in_channels || data->channels() == 1,
+/// Pictures of --data, with those of their classes that the model knows.
+Shown read_shown(const ExplainOptions& options, std::int64_t resolution, std::int64_t channels,
+                 std::int64_t classes) {
+  const auto data = open_dataset(options.data, resolution);
+  DIFFIT_CHECK(data->channels() == channels || data->channels() == 1,
                "{}: its pictures are in colour, the model makes grey ones", options.data);
-  const std::int64_t count = std::min(options.pictures, data->size()), side = config.resolution;
-  std::vector<std::int64_t> indices = index_range(0, count);
+  std::vector<std::int64_t> indices = index_range(0, std::min(options.pictures, data->size()));
+  const auto count = static_cast<std::int64_t>(indices.size());
   for (std::int64_t& index : indices) index = index * data->size() / count;
-  const at::Tensor bytes = picture_bytes(*data, indices).expand({count, side, side, config.in_channels});
   const at::Tensor labels = picture_labels(*data, indices);
-  const at::Tensor known = at::where(labels.ge(0) & labels.lt(config.classes), labels, config.classes);
-  return {bytes.to(at::kFloat) / 127.5 - 1, config.classes > 0 ? known : at::Tensor(),
+  const at::Tensor known = at::where(labels.ge(0) & labels.lt(classes), labels, classes);
+  return {read_pictures(*data, indices, channels), classes > 0 ? known : at::Tensor(),
           fmt::format("{} pictures of {}", count, data->source().describe())};
 }
 
-Shown from_model(const ExplainOptions& options, const ImageDiffiT& model) {
-  const ImageConfig& config = model.config();
-  ImageRequest wanted;
-  wanted.ask_for_first(options.pictures, config.classes);
+/// The model's own, by `make` of a request.
+template <class Request>
+Shown own_samples(Request wanted, const ExplainOptions& options, std::int64_t classes, ProgressLine& line,
+                  const std::function<void(const Request&, const SampleSink&, const SampleProgress&)>& make) {
+  wanted.ask_for_first(options.pictures, classes);
   std::vector<at::Tensor> pieces;
-  generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) { pieces.push_back(samples); });
-  return {at::cat(pieces).permute({0, 2, 3, 1}).contiguous(),
-          config.classes > 0 ? at::tensor(wanted.labels, at::kLong) : at::Tensor(),
-          fmt::format("{} pictures of its own", options.pictures)};
+  make(
+      wanted, [&](std::int64_t, const at::Tensor& samples) { pieces.push_back(samples); },
+      [&](std::int64_t done, std::int64_t all) {
+        line.show(fmt::format("{} samples: {}/{} evaluations", options.pictures, done, all));
+      });
+  return {at::cat(pieces), classes > 0 ? at::tensor(wanted.labels, at::kLong) : at::Tensor(),
+          fmt::format("{} samples of its own", options.pictures)};
+}
+
+Shown shown_to(const ImageDiffiT& model, const WeightsFile& file, const ExplainOptions& options,
+               const Machine&, ProgressLine& line) {
+  const ImageConfig& config = model.config();
+  DIFFIT_CHECK(options.vae.empty(), "--vae: {} is an image-space model, which takes none",
+               file.path().string());
+  if (!options.data.empty())
+    return read_shown(options, config.resolution, config.in_channels, config.classes);
+  return own_samples<ImageRequest>({}, options, config.classes, line,
+                                   [&](const auto& wanted, const auto& sink, const auto& progress) {
+                                     generate(model, wanted, sink, progress);
+                                   });
+}
+
+Shown shown_to(const LatentDiffiT& model, const WeightsFile& file, const ExplainOptions& options,
+               const Machine& machine, ProgressLine& line) {
+  const LatentConfig& config = model.config();
+  if (!options.data.empty()) {
+    const fs::path path = vae_path(options.vae, file);
+    DIFFIT_CHECK(!path.empty(), "--data: {} sees latents: give --vae FILE, the autoencoder that encodes them",
+                 file.path().string());
+    const Vae vae = open_vae(path, file, config, machine.device);
+    Shown shown =
+        read_shown(options, config.input_size * vae.factor(), vae.config().in_channels, config.classes);
+    shown.x = encode_means(vae, shown.x);
+    return shown;
+  }
+  DIFFIT_CHECK(options.vae.empty(), "--vae: belongs to --data; its own samples need no autoencoder");
+  LatentRequest wanted;
+  wanted.sampler = LatentSampler::dpmpp2m;
+  wanted.steps = 20;
+  return own_samples<LatentRequest>(wanted, options, config.classes, line,
+                                    [&](const auto& request, const auto& sink, const auto& progress) {
+                                      generate(latent_network(model, machine.dtype), config, machine.device,
+                                               request, sink, progress);
+                                    });
+}
+
+std::string time_path_of(const ModelConfig& config) {
+  const auto* image = std::get_if<ImageConfig>(&config);
+  return image != nullptr ? image->time : "tmsa";
+}
+
+template <class Network>
+void explain(Network& model, const WeightsFile& file, const ExplainOptions& options, const Machine& machine,
+             const CommonOptions& common) {
+  TimeExplanation explanation{.model = options.model, .pictures = {}, .trained = {}, .untrained = {}};
+  {
+    ProgressLine line(common);
+    const Shown shown = shown_to(model, file, options, machine, line);
+    explanation.pictures = shown.description;
+    std::vector<double> sigmas = noise_levels(options.smallest, options.largest, options.levels);
+    std::reverse(sigmas.begin(), sigmas.end());
+    const at::Tensor x = shown.x.to(machine.device);
+    const at::Tensor labels = shown.labels.defined() ? shown.labels.to(machine.device) : at::Tensor();
+    const auto moved = [&](Network& network, const char* name) {
+      return measure_time_movement(network, x, labels, sigmas, [&](std::int64_t done, std::int64_t all) {
+        line.show(fmt::format("{}: {}/{} noise levels", name, done, all));
+      });
+    };
+    explanation.trained = moved(model, "trained");
+    Network untrained(model.config());
+    initialise(untrained.parameters(), 0);
+    prepare(untrained.parameters(), machine.device);
+    explanation.untrained = moved(untrained, "untrained");
+  }
+  if (!options.out.empty()) write_time_picture(explanation, options.out);
+  print_result(common,
+               {{"model", options.model},
+                {"time", time_path_of(model.config())},
+                {"pictures", explanation.pictures},
+                {"trained", to_json(explanation.trained)},
+                {"untrained", to_json(explanation.untrained)}},
+               time_markdown(explanation));
 }
 
 void run_explain(const ExplainOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(options.time, "wanted --time: what attention does with the time token");
   DIFFIT_CHECK(options.largest > options.smallest, "--sigma-max {} is not above --sigma-min {}",
                options.largest, options.smallest);
+  check_time_picture(options.out);
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
-  const fs::path path = model_path(options.model);
-  Model loaded = load_model(WeightsFile(path), machine.device);
-  auto* model = std::get_if<ImageDiffiT>(&loaded);
-  DIFFIT_CHECK(model != nullptr, "{}: explain --time is for image-space models; this is a latent model",
-               path.string());
-  const ImageConfig& config = model->config();
-  DIFFIT_CHECK(!config.is_ddpmpp(),
-               "{}: explain --time looks into DiffiT's blocks; this is a DDPM++ (encoder 'ddpmpp')",
-               path.string());
-  const Shown shown = options.data.empty() ? from_model(options, *model) : from_data(options, config);
-  ImageDiffiT untrained(config);
-  initialise(untrained.parameters(), 0);
-  prepare(untrained.parameters(), machine.device);
-
-  std::vector<double> sigmas = noise_levels(options.smallest, options.largest, options.levels);
-  std::reverse(sigmas.begin(), sigmas.end());
-  const at::Tensor pictures = shown.pictures.to(machine.device);
-  const at::Tensor labels = shown.labels.defined() ? shown.labels.to(machine.device) : at::Tensor();
-  TimeExplanation explanation;
-  explanation.model = options.model;
-  explanation.pictures = shown.description;
-  explanation.trained = measure_time_movement(*model, pictures, labels, sigmas);
-  explanation.untrained = measure_time_movement(untrained, pictures, labels, sigmas);
-  if (!options.out.empty()) write_time_picture(explanation, options.out);
-  print_result(common,
-               {{"model", options.model},
-                {"time", config.time},
-                {"pictures", shown.description},
-                {"trained", to_json(explanation.trained)},
-                {"untrained", to_json(explanation.untrained)}},
-               time_markdown(explanation));
+  const WeightsFile file(model_path(options.model));
+  Model loaded = load_model(file, machine.device);
+  std::visit([&](auto& model) { explain(model, file, options, machine, common); }, loaded);
 }
 
 }  // namespace
@@ -102,6 +159,7 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
       "--time", o->time,
       "how far attention, q, k and v of each layer move with the time token, trained and untrained");
   command->add_option("--data", o->data, "pictures to look at; default: the model's own samples");
+  command->add_option("--vae", o->vae, "of a latent model: the autoencoder of --data's pictures");
   command->add_option("-n,--pictures", o->pictures, "how many")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
@@ -119,6 +177,7 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
   command->footer(
       "\nExample:\n"
       "  diffit explain -m fashion-mnist --time -o time.html\n"
+      "  diffit explain -m diffit_256.safetensors --time -n 2 --levels 4 -o time.html\n"
       "docs/ablations.md says what the figures mean.");
   command->callback([o, &common] { run_explain(*o, common); });
 }

@@ -56,6 +56,16 @@ Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig&
   return vae;
 }
 
+at::Tensor encode_means(const Vae& vae, const at::Tensor& pictures) {
+  const at::NoGradGuard no_grad;
+  const at::Device device = vae.parameters().items()[0].tensor.device();
+  std::vector<at::Tensor> means;
+  for (const at::Tensor& batch : pictures.split(32)) {
+    means.push_back((vae.encode(batch.to(device)).chunk(2, 1)[0] * vae.config().scale).to(at::kCPU));
+  }
+  return at::cat(means);
+}
+
 at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents) {
   const at::NoGradGuard no_grad;
   const at::Device device = vae.parameters().items()[0].tensor.device();

@@ -25,6 +25,10 @@ fs::path vae_path(const std::string& given, const WeightsFile& model);
 /// `diffit.latent_scale`).
 Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device);
 
+/// Pictures [B, C, H, W] float32 in [-1, 1] -> the means of their latents as diffusion models have them,
+/// [B, L, h, w] float32 on the CPU.
+at::Tensor encode_means(const Vae& vae, const at::Tensor& pictures);
+
 /// Latents [B, L, h, w] as diffusion models have them -> pictures [B, C, H, W] float32 on the CPU, one at a
 /// time. Pictures that are not finite are Error(failed).
 at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents);

@@ -60,13 +60,9 @@ MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Va
                          .channels = vae->config().in_channels,
                          .latent = true,
                          .highest_judged = kHighestOfNoisePredictors};
-  measured.inputs = [vae, machine](const at::Tensor& pictures) {
-    const at::NoGradGuard no_grad;
+  measured.inputs = [vae](const at::Tensor& pictures) {
     std::vector<at::Tensor> latents;
-    for (const at::Tensor& batch : pictures.split(32)) {
-      const at::Tensor moments = vae->encode(as_input(batch).to(machine.device));
-      latents.push_back((moments.chunk(2, 1)[0] * vae->config().scale).to(at::kCPU));
-    }
+    for (const at::Tensor& batch : pictures.split(32)) latents.push_back(encode_means(*vae, as_input(batch)));
     return at::cat(latents);
   };
   for (std::int64_t i = 0; i < schedule.size(); ++i) measured.schedule.push_back(schedule.sigma(i));
