@@ -55,6 +55,7 @@ TrialResult read_trial(const PlannedVariant& planned, std::int64_t seed, const E
   read_stats(run.stats(), all, trial);
   if (features != nullptr) trial.scores = kept_scores(run, features->identity, experiment.score.steps);
   std::error_code none;
+  if (const fs::path grid = run.samples(all); fs::exists(grid, none)) trial.samples = grid;
   const bool trained = fs::exists(run.snapshot(all, "ema"), none);
   const bool scored = !trial.scores.empty() && trial.scores.back().images == all &&
                       trial.scores.back().pictures == experiment.score.pictures;

@@ -20,6 +20,7 @@ struct TrialResult {
   double images_per_second = 0;     // of its fastest stretch between two lines of stats
   double memory_bytes = 0;          // resident, largest
   double seconds = 0;               // of training
+  fs::path samples;                 // the grid of pictures at its end; empty where there is none
 
   std::optional<double> final_score() const;
 };

@@ -81,6 +81,9 @@ void write_record(const RunFolder& from, const Recipe& recipe, const RunFolder& 
   if (error) fail("{}: cannot be made: {}", to.path().string(), error.message());
   write_file(to.stats(), read_text(from.stats(), 1 << 28));
   write_file(to.config(), format_toml(write_recipe(recipe)));
+  const std::int64_t images = recipe.train.images;
+  if (fs::exists(from.samples(images), error))
+    write_file(to.samples(images), read_text(from.samples(images), 1 << 26));
   // Last: a record counts as finished by its scores.
   write_file(scores_path(to), read_text(scores_path(from), 1 << 24));
 }

@@ -36,7 +36,8 @@ class FinishedTrials {
   std::vector<std::pair<RunFolder, nlohmann::json>> trials_;  // and their recipes, as compared
 };
 
-/// Writes the record of a trial: its recipe, losses and scores. `from` and `to` may not be one folder.
+/// Writes the record of a trial: its recipe, losses, scores and last grid of pictures. `from` and `to` may
+/// not be one folder.
 void write_record(const RunFolder& from, const Recipe& recipe, const RunFolder& to);
 
 }  // namespace diffit

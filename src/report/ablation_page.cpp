@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "report/grid_files.h"
 
 namespace diffit {
 
@@ -163,6 +164,26 @@ Table seeds_table(const AblationResults& results) {
   return table;
 }
 
+/// Of each variant the pictures of its first seed that has some.
+Section samples_section(const AblationResults& results) {
+  GridFiles files;
+  for (const VariantResult& v : results.variants) {
+    const auto with = std::find_if(v.trials.begin(), v.trials.end(),
+                                   [](const TrialResult& t) { return !t.samples.empty(); });
+    if (with == v.trials.end()) continue;
+    files.add(with->samples, 640, v.section.label,
+              fmt::format("Samples of {}, training seed {}", v.section.label, with->seed));
+  }
+  Section section{"Samples", {}};
+  std::move(files).put(
+      section,
+      {.title = "The same noise through each variant",
+       .caption = fmt::format("Of the average of the weights after {} images, the first seed of each.",
+                              results.variants.front().images)},
+      240);
+  return section;
+}
+
 bool any_curve_of_scores(const AblationResults& results) {
   return std::any_of(results.variants.begin(), results.variants.end(), [](const VariantResult& v) {
     return std::any_of(v.trials.begin(), v.trials.end(),
@@ -234,6 +255,8 @@ Page ablation_page(const AblationResults& results, const std::string& command) {
   if (LinePlot plot = loss_plot(results); !plot.series.empty()) curves.blocks.emplace_back(std::move(plot));
   if (any_curve_of_scores(results)) curves.blocks.emplace_back(score_plot(results));
   if (!curves.blocks.empty()) page.sections.push_back(std::move(curves));
+  if (Section samples = samples_section(results); !samples.blocks.empty())
+    page.sections.push_back(std::move(samples));
   const bool scored = std::any_of(results.variants.begin(), results.variants.end(),
                                   [](const VariantResult& v) { return v.score.has_value(); });
   Section cost{"Cost", {cost_table(results)}};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "io/testing.h"
 #include "report/render.h"
 
 namespace diffit {
@@ -81,6 +82,20 @@ TEST(AblationPage, ShowsCurvesCostsAndHowItWasMade) {
                            "FD-Net while training", "FD-Net against GMAC a forward", "Pareto"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
+}
+
+TEST(AblationPage, ShowsSamplesOfEachVariantAndSaysWhichCannotBeRead) {
+  const testing::TemporaryFolder folder;
+  AblationResults results = two_variants(true);
+  const std::string bare = render_page(ablation_page(results, ""));
+  EXPECT_EQ(bare.find("Samples"), std::string::npos);
+  write_png(folder / "h.png", {4, 4, 1, std::vector<std::uint8_t>(16, 7)});
+  results.variants[0].trials[1].samples = folder / "h.png";
+  results.variants[1].trials[0].samples = folder.write("g.png", "no picture");
+  const std::string page = render_page(ablation_page(results, ""));
+  EXPECT_NE(page.find("Samples of variant H, training seed 1"), std::string::npos);
+  EXPECT_EQ(page.find("Samples of variant G"), std::string::npos);
+  EXPECT_NE(page.find("Not shown: "), std::string::npos);
 }
 
 TEST(AblationPage, StandsBeforeAnythingIsFinished) {

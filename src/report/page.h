@@ -70,8 +70,8 @@ struct PictureRow {
 
 struct PictureGrid {
   std::string title, caption;
-  std::vector<std::string> column_heads;  // not empty: a table, one picture a column
-  std::vector<PictureRow> rows;
+  std::vector<std::string> column_heads = {};  // not empty: a table, one picture a column
+  std::vector<PictureRow> rows = {};
   std::int64_t enlarge = 1;  // pixels of the page a pixel of the picture, where there is room
   bool folded = false;
 };

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/resize.h"
+#include "report/grid_files.h"
 #include "report/run_costs.h"
 #include "report/run_curves.h"
 
@@ -21,68 +21,35 @@ std::string images_text(std::int64_t images) {
   return human_count(static_cast<double>(images)) + " images";
 }
 
-Picture no_larger(Picture picture, std::int64_t most) {
-  const std::int64_t side = std::max(picture.width, picture.height);
-  if (side <= most) return picture;
-  return resized(picture, std::max<std::int64_t>(1, picture.width * most / side),
-                 std::max<std::int64_t>(1, picture.height * most / side), Filter::lanczos);
-}
-
-/// Adds the picture, or a paragraph that says why it is not there.
-void add_file(const fs::path& path, std::int64_t most, const std::string& caption, const std::string& alt,
-              std::vector<Shown>& shown, std::vector<std::string>& missing) {
-  try {
-    shown.push_back({no_larger(read_picture(path), most), caption, alt});
-  } catch (const Error& error) {
-    missing.push_back(fmt::format("Not shown: {}", error.what()));
-  }
-}
-
-std::int64_t enlargement(const Picture& picture, std::int64_t room) {
-  return std::clamp<std::int64_t>(room / std::max<std::int64_t>(1, picture.width), 1, 3);
-}
-
 void add_grids(const RunRecord& run, bool several, Section& section) {
-  std::vector<Shown> shown;
-  std::vector<std::string> missing;
+  GridFiles now;
   if (run.reals) {
-    add_file(*run.reals, kLargestGrid, "Real pictures, as training sees them",
-             "A grid of real pictures of the training set", shown, missing);
+    now.add(*run.reals, kLargestGrid, "Real pictures, as training sees them",
+            "A grid of real pictures of the training set");
   } else {
-    missing.emplace_back("There is no reals.png in the run folder.");
+    now.missing("There is no reals.png in the run folder.");
   }
   if (!run.samples.empty()) {
     const GridFile& last = run.samples.back();
-    add_file(
+    now.add(
         last.path, kLargestGrid, fmt::format("Samples after {}", images_text(last.images)),
-        fmt::format("A grid of samples of the average of the weights after {}", images_text(last.images)),
-        shown, missing);
+        fmt::format("A grid of samples of the average of the weights after {}", images_text(last.images)));
   } else {
-    missing.emplace_back("There is no sample grid in the run folder yet.");
+    now.missing("There is no sample grid in the run folder yet.");
   }
-  const std::string title = several ? run.name : "Beside real pictures";
-  if (!shown.empty()) {
-    const std::int64_t enlarge = enlargement(shown.front().picture, 600);
-    section.blocks.emplace_back(PictureGrid{title, "", {}, {{"", std::move(shown)}}, enlarge, false});
-  }
-  if (!missing.empty()) section.blocks.emplace_back(Text{missing});
+  std::move(now).put(section, {.title = several ? run.name : "Beside real pictures", .caption = ""}, 600);
   if (run.samples.size() < 2) return;
-  std::vector<Shown> earlier;
-  missing.clear();
+  GridFiles earlier;
   for (const std::size_t i : spread(run.samples.size() - 1, 4)) {
     const GridFile& grid = run.samples[i];
-    add_file(grid.path, kLargestThumb, fmt::format("After {}", images_text(grid.images)),
-             fmt::format("The same seeds after {}", images_text(grid.images)), earlier, missing);
+    earlier.add(grid.path, kLargestThumb, fmt::format("After {}", images_text(grid.images)),
+                fmt::format("The same seeds after {}", images_text(grid.images)));
   }
-  if (!earlier.empty()) {
-    const std::int64_t enlarge = enlargement(earlier.front().picture, 320);
-    section.blocks.emplace_back(PictureGrid{several ? "Earlier, " + run.name : "Earlier in the training",
-                                            "The same seeds and classes at earlier snapshots.",
-                                            {},
-                                            {{"", std::move(earlier)}},
-                                            enlarge,
-                                            true});
-  }
+  std::move(earlier).put(section,
+                         {.title = several ? "Earlier, " + run.name : "Earlier in the training",
+                          .caption = "The same seeds and classes at earlier snapshots.",
+                          .folded = true},
+                         320);
 }
 
 std::string sigma_text(double sigma) {

@@ -202,7 +202,8 @@ def test_records_are_taken_over_and_what_is_missing_is_trained(whole, small_data
     with_scores = ("--data", small_data, "--features", quarters, "--threads", "1", "--json")
     first = run("ablate", times, "--out", tmp_path / "out", "--record", record, *with_scores).json
     assert {str(path) for path in files_below(record / "runs")} == {
-        f"{trial}/{name}" for trial in trials(whole) for name in ("config.toml", "stats.jsonl", "scores.json")}
+        f"{trial}/{name}" for trial in trials(whole) for name in
+        ("config.toml", "stats.jsonl", "scores.json", "samples-000000096.png")}
     assert (record / "table.md").read_text() == (tmp_path / "out/table.md").read_text()
 
     # A whole record leaves nothing to do; the data may lie elsewhere, the variant may have another name.

@@ -5,6 +5,11 @@ from PIL import Image
 from conftest import refused, run
 
 
+def test_time_is_what_is_shown_where_nothing_else_is_asked_for(image_model):
+    asked = ["explain", "-m", image_model, "--levels", "2", "-n", "2", "--json"]
+    assert run(*asked).json == run(*asked, "--time").json
+
+
 def explain(model, *options):
     return run("explain", "-m", model, "--time", "--levels", "4", "-n", "4", "--json", *options).json
 
@@ -74,7 +79,6 @@ def test_ddpmpp_trains_samples_and_is_looked_into(tmp_path, small_data):
 
 
 def test_refused(tmp_path, image_model, latent_model, small_data):
-    refused("explain", "-m", image_model, mentions=["--time"])
     refused("explain", "-m", latent_model, "--time", "--data", small_data, mentions=["--vae"])
     refused("explain", "-m", "fashion-latent", "--time", "--vae", "fashion-vae", mentions=["--data"])
     refused("explain", "-m", image_model, "--time", "--vae", "fashion-vae", mentions=["image-space"])

@@ -22,7 +22,7 @@ namespace {
 
 struct ExplainOptions {
   std::string model, vae, data, out;
-  bool time = false;
+  bool time = true;
   std::int64_t pictures = 16, levels = 8;
   double smallest = 0.02, largest = 20;
 };
@@ -139,7 +139,6 @@ void explain(Network& model, const WeightsFile& file, const ExplainOptions& opti
 }
 
 void run_explain(const ExplainOptions& options, const CommonOptions& common) {
-  DIFFIT_CHECK(options.time, "wanted --time: what attention does with the time token");
   DIFFIT_CHECK(options.largest > options.smallest, "--sigma-max {} is not above --sigma-min {}",
                options.largest, options.smallest);
   check_time_picture(options.out);
@@ -157,7 +156,8 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
   command->add_option("-m,--model", o->model, "model file, or bundled model")->required();
   command->add_flag(
       "--time", o->time,
-      "how far attention, q, k and v of each layer move with the time token, trained and untrained");
+      "how far attention, q, k and v of each layer move with the time token, trained and untrained; the "
+      "default");
   command->add_option("--data", o->data, "pictures to look at; default: the model's own samples");
   command->add_option("--vae", o->vae, "of a latent model: the autoencoder of --data's pictures");
   command->add_option("-n,--pictures", o->pictures, "how many")
