@@ -67,6 +67,17 @@ TEST(KernelDistance, OfSetsNoLargerThanASubsetIsItsDefinition) {
   EXPECT_EQ(got.deviation, 0);  // there is but one subset
 }
 
+TEST(KernelDistance, IsThatOfTorchFidelity) {
+  // tests/golden/make_kernel_distance.py.
+  const auto features = [](std::int64_t a, std::int64_t b, std::int64_t c, double shift) {
+    const at::Tensor i = at::arange(64, at::kLong).unsqueeze(1), j = at::arange(128, at::kLong);
+    return (at::remainder(i * a + j * b + i * j * c, 2048).to(at::kDouble) / 1024 + shift).to(at::kFloat);
+  };
+  const at::Tensor x = features(7919, 104729, 31, 0), y = features(6101, 86243, 17, 0.25);
+  // Products of 128 numbers in float32 are off by some sqrt(128) u; the cube triples it; kernels are below 30.
+  EXPECT_NEAR(kernel_distance(x, y).value, 1.9843934694092908, 3 * std::sqrt(128.0) * 6e-8 * 30);
+}
+
 TEST(KernelDistance, IsWithoutBias) {
   // Two draws of one distribution: subsets of a hundred disjoint sets scatter about 0.
   std::vector<double> values;
