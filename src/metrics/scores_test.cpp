@@ -74,7 +74,8 @@ TEST(KernelDistance, IsThatOfTorchFidelity) {
     return (at::remainder(i * a + j * b + i * j * c, 2048).to(at::kDouble) / 1024 + shift).to(at::kFloat);
   };
   const at::Tensor x = features(7919, 104729, 31, 0), y = features(6101, 86243, 17, 0.25);
-  // Products of 128 numbers in float32 are off by some sqrt(128) u; the cube triples it; kernels are below 30.
+  // Products of 128 numbers in float32 are off by some sqrt(128) u; the cube triples it; kernels are
+  // below 30.
   EXPECT_NEAR(kernel_distance(x, y).value, 1.9843934694092908, 3 * std::sqrt(128.0) * 6e-8 * 30);
 }
 
