@@ -54,42 +54,33 @@ at::Tensor square_distances(const at::Tensor& a, const at::Tensor& b) {
   return (x.square().sum(1, true) + y.square().sum(1).unsqueeze(0) - 2 * x.mm(y.t())).clamp_min(0);
 }
 
-}  // namespace
+/// A set as rows [D] that are compared and pictures that are shown.
+struct SearchedSet {
+  std::int64_t size;
+  std::function<at::Tensor(std::int64_t first, std::int64_t count)> rows;  // [count, D]
+  std::function<Picture(std::int64_t index)> picture;
+};
 
-PictureSpace pixel_space() {
-  return {"pixels", "levels of 255, root mean square", [](const at::Tensor& pictures) {
-            const at::Tensor flat = pictures.flatten(1).to(at::kFloat);
-            return flat / std::sqrt(static_cast<double>(flat.size(1)));
-          }};
-}
-
-NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
-                                std::int64_t controls, const PictureSpace& space,
-                                const std::function<void(std::int64_t, std::int64_t)>& progress) {
-  const at::NoGradGuard no_grad;
-  for (const Picture& query : queries) {
-    DIFFIT_CHECK(query.width == data.resolution() && query.height == data.resolution() &&
-                     query.channels == data.channels(),
-                 "nearest neighbours: samples are {} x {} x {}, the data set's pictures {} x {} x {}",
-                 query.height, query.width, query.channels, data.resolution(), data.resolution(),
-                 data.channels());
-  }
-  const auto asked = static_cast<std::int64_t>(queries.size());
-  controls = data.size() < 2 ? 0 : std::min(controls, data.size());
+/// queries [Q, D].
+NeighbourSearch search(const SearchedSet& set, const at::Tensor& queries, std::int64_t k,
+                       std::int64_t controls, const SearchProgress& progress) {
+  const std::int64_t asked = queries.size(0);
+  controls = set.size < 2 ? 0 : std::min(controls, set.size);
   std::vector<std::int64_t> own;
-  std::vector<Picture> all = queries;
+  std::vector<at::Tensor> all;
+  if (asked > 0) all.push_back(queries);
   for (std::int64_t c = 0; c < controls; ++c) {
-    own.push_back(c * data.size() / controls);
-    all.push_back(read_picture_of(data, own.back()));
+    own.push_back(c * set.size / controls);
+    all.push_back(set.rows(own.back(), 1));
   }
   if (all.empty()) return {};
-  const at::Tensor wanted = space.embed(stacked(all));
+  const at::Tensor wanted = at::cat(all);
   // A control is its own nearest neighbour: one more, of which that is dropped.
-  Nearest nearest(wanted.size(0), std::min(k + 1, data.size()));
-  for (std::int64_t first = 0; first < data.size(); first += kBatch) {
-    const std::int64_t count = std::min(kBatch, data.size() - first);
-    nearest.add(square_distances(wanted, space.embed(picture_bytes(data, index_range(first, count)))), first);
-    if (progress) progress(first + count, data.size());
+  Nearest nearest(wanted.size(0), std::min(k + 1, set.size));
+  for (std::int64_t first = 0; first < set.size; first += kBatch) {
+    const std::int64_t count = std::min(kBatch, set.size - first);
+    nearest.add(square_distances(wanted, set.rows(first, count)), first);
+    if (progress) progress(first + count, set.size);
   }
   NeighbourSearch search;
   const auto squares = nearest.squares.accessor<double, 2>();
@@ -97,7 +88,7 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>&
   for (std::int64_t q = 0; q < asked; ++q) {
     std::vector<Neighbour>& found = search.nearest.emplace_back();
     for (std::int64_t i = 0; i < std::min(k, nearest.squares.size(1)); ++i)
-      found.push_back({indices[q][i], std::sqrt(squares[q][i]), read_picture_of(data, indices[q][i])});
+      found.push_back({indices[q][i], std::sqrt(squares[q][i]), set.picture(indices[q][i])});
   }
   for (std::int64_t c = 0; c < controls; ++c) {
     for (std::int64_t i = 0; i < nearest.squares.size(1); ++i) {
@@ -108,6 +99,66 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>&
   }
   std::sort(search.usual.begin(), search.usual.end());
   return search;
+}
+
+/// [B, ...] -> [B, D] whose Euclidean distance is the root mean square difference.
+at::Tensor mean_square_rows(const at::Tensor& x) {
+  const at::Tensor flat = x.flatten(1).to(at::kFloat);
+  return flat / std::sqrt(static_cast<double>(flat.size(1)));
+}
+
+/// Means of the latents, scaled: [count, L, h, w].
+at::Tensor latent_means(const LatentDataset& data, std::int64_t first, std::int64_t count) {
+  const LatentInfo& info = data.info();
+  const at::Tensor moments = at::empty({count, 2 * info.channels, info.height, info.width}, at::kFloat);
+  float* out = moments.mutable_data_ptr<float>();
+  for (std::int64_t i = 0; i < count; ++i, out += info.numbers())
+    data.read(first + i, /*mirrored=*/false, {out, static_cast<std::size_t>(info.numbers())});
+  return moments.narrow(1, 0, info.channels) * info.scale;
+}
+
+}  // namespace
+
+PictureSpace pixel_space() {
+  return {"pixels", "levels of 255, root mean square", mean_square_rows};
+}
+
+NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
+                                std::int64_t controls, const PictureSpace& space,
+                                const SearchProgress& progress) {
+  const at::NoGradGuard no_grad;
+  for (const Picture& query : queries) {
+    DIFFIT_CHECK(query.width == data.resolution() && query.height == data.resolution() &&
+                     query.channels == data.channels(),
+                 "nearest neighbours: samples are {} x {} x {}, the data set's pictures {} x {} x {}",
+                 query.height, query.width, query.channels, data.resolution(), data.resolution(),
+                 data.channels());
+  }
+  const SearchedSet set{data.size(),
+                        [&](std::int64_t first, std::int64_t count) {
+                          return space.embed(picture_bytes(data, index_range(first, count)));
+                        },
+                        [&](std::int64_t index) { return read_picture_of(data, index); }};
+  return search(set, queries.empty() ? at::empty({0, 0}) : space.embed(stacked(queries)), k, controls,
+                progress);
+}
+
+NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
+                                std::int64_t controls,
+                                const std::function<Picture(const at::Tensor&)>& decode,
+                                const SearchProgress& progress) {
+  const at::NoGradGuard no_grad;
+  const LatentInfo& info = data.info();
+  DIFFIT_CHECK(
+      samples.size(1) == info.channels && samples.size(2) == info.height && samples.size(3) == info.width,
+      "nearest neighbours: samples are {} x {} x {}, the cached latents {} x {} x {}", samples.size(1),
+      samples.size(2), samples.size(3), info.channels, info.height, info.width);
+  const SearchedSet set{data.size(),
+                        [&](std::int64_t first, std::int64_t count) {
+                          return mean_square_rows(latent_means(data, first, count));
+                        },
+                        [&](std::int64_t index) { return decode(latent_means(data, index, 1)); }};
+  return search(set, mean_square_rows(samples), k, controls, progress);
 }
 
 }  // namespace diffit

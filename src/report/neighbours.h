@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/latents.h"
 
 namespace at {
 class Tensor;
@@ -36,11 +37,26 @@ struct NeighbourSearch {
   std::vector<double> usual;
 };
 
+/// Pictures done, all; may throw to stop.
+using SearchProgress = std::function<void(std::int64_t, std::int64_t)>;
+
 /// Searches the whole data set for the `k` pictures nearest to each query, and for the nearest other picture
 /// of `controls` of its own, evenly spread. Error(invalid) where a query has another size or other channels
-/// than the data set. progress: pictures done, all; may throw to stop.
+/// than the data set.
 NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
                                 std::int64_t controls, const PictureSpace& space,
-                                const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+                                const SearchProgress& progress = {});
+
+/// What a search among latents is called, and its unit.
+inline constexpr const char* kLatentSpace = "latents";
+inline constexpr const char* kLatentUnit = "scaled latents, root mean square";
+
+/// The same among the means of cached latents, for samples [Q, L, h, w] float32 of a latent model; distance
+/// is the root mean square difference of scaled numbers. decode: a scaled latent [1, L, h, w] into its
+/// picture.
+NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
+                                std::int64_t controls,
+                                const std::function<Picture(const at::Tensor&)>& decode,
+                                const SearchProgress& progress = {});
 
 }  // namespace diffit

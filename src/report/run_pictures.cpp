@@ -80,7 +80,7 @@ class Maker {
   }
 
   void trace_with(const WeightsFile& file, const LatentConfig& config) {
-    const Vae vae = open_vae();
+    open_vae();
     LatentEvaluator evaluator(config, file.tensors(), file.path().string(), options_.dtype, options_.device);
     // Decoding is dear: fewer pictures, fewer levels.
     choose(config.classes, std::min<std::int64_t>(options_.pictures, 5));
@@ -101,25 +101,28 @@ class Maker {
       const at::Tensor weak = eps(x, t, at::full_like(labels, config.classes));
       return NoisePrediction{guided(guidance, main, weak, at::full({1}, guidance.scale, main.options())), {}};
     };
-    const ToPictures decode = [&](const at::Tensor& latents) {
+    const ToPictures decode_all = [this](const at::Tensor& latents) {
       std::vector<Picture> pictures;
-      for (const at::Tensor& latent : latents.split(1)) {
-        const at::Tensor z = latent.to(options_.device) / vae.config().scale;
-        pictures.push_back(std::move(to_pictures(vae.decode(z).to(at::kCPU).to(at::kFloat))[0]));
-      }
+      for (const at::Tensor& latent : latents.split(1)) pictures.push_back(decode(latent));
       return pictures;
     };
     run_sampler(as_denoiser(predictor, schedule), {channels, config.input_size, config.input_size},
                 karras_sigmas_of(schedule, options_.steps, 0.002, 80, 7),
-                std::min<std::size_t>(options_.levels, 7), decode);
+                std::min<std::size_t>(options_.levels, 7), decode_all);
   }
 
-  Vae open_vae() const {
+  void open_vae() {
     const Json sample = run_.config.value("sample", Json::object());
     const std::string path = sample.is_object() ? sample.value("vae", std::string()) : std::string();
     DIFFIT_CHECK(!path.empty(),
                  "the run's config has no sample.vae: its latents cannot be decoded, they are no pictures");
-    return load_vae(path, options_.device);
+    vae_.emplace(load_vae(path, options_.device));
+  }
+
+  /// The picture of a scaled latent [1, L, h, w].
+  Picture decode(const at::Tensor& latent) const {
+    const at::Tensor z = latent.to(options_.device) / vae_->config().scale;
+    return std::move(to_pictures(vae_->decode(z).to(at::kCPU).to(at::kFloat))[0]);
   }
 
   /// Seeds and labels: one a class, evenly spread over the classes.
@@ -156,14 +159,22 @@ class Maker {
     DIFFIT_CHECK(!run_.config.empty(), "the run's config.toml is missing: where its data are is not known");
     const std::string where = (run_.folder / "config.toml").string();
     const Recipe recipe = read_recipe(run_.config, where);
-    DIFFIT_CHECK(recipe.kind() == ModelKind::image,
-                 "the run was trained on latents, which are not compared as pictures");
     const TrainingData data = open_training_data(recipe, where);
+    const SearchProgress told = [this](std::int64_t done, std::int64_t all) {
+      progress("nearest neighbours", done, all);
+    };
+    if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
+      made_.neighbours = find_neighbours(
+          **latents, made_.trajectories->samples, options_.neighbours, options_.controls,
+          [this](const at::Tensor& latent) { return decode(latent); }, told);
+      made_.space = kLatentSpace;
+      made_.unit = kLatentUnit;
+      return;
+    }
     const PictureSpace space = options_.space ? *options_.space : pixel_space();
-    made_.neighbours = find_neighbours(
-        *std::get<std::shared_ptr<const Dataset>>(data), made_.trajectories->results, options_.neighbours,
-        options_.controls, space,
-        [&](std::int64_t done, std::int64_t all) { progress("nearest neighbours", done, all); });
+    made_.neighbours =
+        find_neighbours(*std::get<std::shared_ptr<const Dataset>>(data), made_.trajectories->results,
+                        options_.neighbours, options_.controls, space, told);
     made_.space = space.name;
     made_.unit = space.unit;
   }
@@ -171,7 +182,8 @@ class Maker {
   const RunRecord& run_;
   const RunPicturesOptions& options_;
   RunPictures made_;
-  at::Tensor labels_;  // [B] int64
+  at::Tensor labels_;       // [B] int64
+  std::optional<Vae> vae_;  // of a latent run
 };
 
 }  // namespace

@@ -1,9 +1,8 @@
 #include "report/time_page.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "report/render.h"
+#include "report/trajectory.h"
 
 namespace diffit {
 
@@ -15,15 +14,7 @@ double mean(const LayerMovement& layer, double Movement::*member) {
   return sum / static_cast<double>(layer.at.size());
 }
 
-/// The layers that are drawn: all, or eight evenly from the first to the last.
-std::vector<std::size_t> drawn(std::size_t layers) {
-  constexpr std::size_t kMost = 8;
-  std::vector<std::size_t> some;
-  for (std::size_t i = 0; i < std::min(layers, kMost); ++i) {
-    some.push_back(layers <= kMost ? i : (i * (layers - 1) + (kMost - 1) / 2) / (kMost - 1));
-  }
-  return some;
-}
+constexpr std::size_t kLayersDrawn = 8;
 
 LinePlot plot_of(const TimeExplanation& e, const std::string& name, const std::string& title,
                  const std::string& axis, double Movement::*member, const std::string& caption) {
@@ -33,7 +24,7 @@ LinePlot plot_of(const TimeExplanation& e, const std::string& name, const std::s
   plot.caption = caption;
   plot.x = {.label = "noise level sigma", .scale = Scale::log, .low = {}, .high = {}};
   plot.y = {.label = axis, .scale = Scale::linear, .low = 0.0, .high = {}};
-  for (const std::size_t l : drawn(e.trained.layers.size())) {
+  for (const std::size_t l : spread(e.trained.layers.size(), kLayersDrawn)) {
     const LayerMovement& layer = e.trained.layers[l];
     Series series;
     series.label = layer.layer;

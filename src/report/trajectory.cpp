@@ -52,6 +52,7 @@ Trajectories trace(const Denoiser& denoise, const at::Tensor& unit_noise, const 
         if (progress) progress(done, steps);
       });
   t.results = finite_pictures(samples);
+  t.samples = samples.to(at::kCPU).to(at::kFloat);
   return t;
 }
 

@@ -16,6 +16,7 @@ struct Trajectories {
   std::vector<std::vector<Picture>> states;    // [B][K] x over sqrt(1 + sigma^2): what the sampler holds
   std::vector<std::vector<Picture>> denoised;  // [B][K] D(x; sigma): the picture the network expects
   std::vector<Picture> results;                // [B]
+  at::Tensor samples;                          // what they are of: [B, C, R, R] float32 on the CPU
 };
 
 /// Samples [B, C, R, R] float32 on the CPU -> pictures.

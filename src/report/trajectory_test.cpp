@@ -107,6 +107,29 @@ TEST_F(NeighboursTest, TakesAnotherSpace) {
   for (const Neighbour& n : search.nearest[0]) EXPECT_EQ(n.index % 2, 0);
 }
 
+TEST_F(NeighboursTest, AreSoughtAmongScaledMeansOfLatents) {
+  LatentInfo info{.vae = "v", .scale = 2, .source = "s"};
+  info.pictures = 20, info.channels = 1, info.height = info.width = 2;
+  LatentShard shard;
+  for (int i = 0; i < 20; ++i) {  // four means of i, four log variances
+    for (int n = 0; n < 8; ++n) shard.moments.push_back(static_cast<float>(n < 4 ? i : -9));
+  }
+  shard.flipped = shard.moments;
+  const fs::path folder = folder_ / "latents";
+  fs::create_directories(folder);
+  write_latent_shard(folder, info, shard);
+  const auto decode = [](const at::Tensor& latent) { return grey(latent[0][0][0][0].item<int>()); };
+  const at::Tensor samples = at::full({1, 1, 2, 2}, 13.25F);
+  const NeighbourSearch search = find_neighbours(LatentDataset(folder), samples, 2, 5, decode);
+  ASSERT_EQ(search.nearest.size(), 1);
+  EXPECT_EQ(search.nearest[0][0].index, 7);
+  EXPECT_NEAR(search.nearest[0][0].distance, 0.75, 1e-5);
+  EXPECT_EQ(search.nearest[0][0].picture.pixels.front(), 14);
+  EXPECT_EQ(search.nearest[0][1].index, 6);
+  for (const double distance : search.usual) EXPECT_NEAR(distance, 2, 1e-5);
+  EXPECT_THROW(find_neighbours(LatentDataset(folder), at::zeros({1, 2, 2, 2}), 1, 0, decode), Error);
+}
+
 TEST_F(NeighboursTest, RefusesAnotherSize) {
   const auto data = open_dataset(folder_);
   EXPECT_THROW(find_neighbours(*data, {{2, 2, 1, std::vector<std::uint8_t>(4)}}, 1, 0, pixel_space()), Error);

@@ -262,7 +262,10 @@ def test_a_latent_run_is_traced_through_its_autoencoder(small_data, tmp_path):
     assert "guidance 1.5" in page.text
     shown = [image for image in page.all("img") if "expected at" in image["alt"]]
     assert len(shown) == 4 * 4, "four classes at the four noise levels of four steps"
-    assert "No neighbours: the run was trained on latents" in page.text
+    assert "Nearest in latents" in page.text and "scaled latents, root mean square" in page.text
+    near = [image["alt"] for image in page.all("img") if image["alt"].startswith("training picture")]
+    assert len(near) == 4 * 4, "four of each of four samples"
+    assert len(set(near)) > 4
     vae.unlink()
     report(tmp_path / "run", "-o", tmp_path / "page.html")
     assert "No trajectories:" in check_page(tmp_path / "page.html").text
