@@ -15,7 +15,8 @@ namespace {
 constexpr double kGiB = 1024.0 * 1024 * 1024;
 
 struct Cost {
-  double parameters = 0, macs = 0;
+  double parameters = 0;
+  std::optional<double> macs;  // of an autoencoder only where the recipe says how large its pictures are
 };
 
 /// Of the network that the config describes; nothing where it cannot be read as a recipe of this version.
@@ -23,11 +24,10 @@ std::optional<Cost> cost_of(const RunRecord& run) {
   if (run.config.empty()) return {};
   try {
     const Recipe recipe = read_recipe(run.config, "config.toml");
-    // The resolution matters to autoencoders alone, which do not state it.
-    if (recipe.kind() == ModelKind::vae) return {};
-    const TrainingPlan plan = plan_training(recipe, 0, 4);
-    return Cost{static_cast<double>(plan.network.parameters),
-                plan.network.layer_macs + plan.network.attention_macs};
+    const PartCost network = plan_training(recipe, recipe.data.size, 4).network;
+    Cost cost{static_cast<double>(network.parameters), network.layer_macs + network.attention_macs};
+    if (recipe.kind() == ModelKind::vae && recipe.data.size == 0) cost.macs.reset();
+    return cost;
   } catch (const Error&) {
     return {};
   }
@@ -70,7 +70,7 @@ std::optional<double> parameters(const std::optional<Cost>& cost) {
   return cost ? std::optional(cost->parameters) : std::nullopt;
 }
 std::optional<double> macs(const std::optional<Cost>& cost) {
-  return cost ? std::optional(cost->macs) : std::nullopt;
+  return cost ? cost->macs : std::nullopt;
 }
 
 }  // namespace

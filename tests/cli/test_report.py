@@ -245,6 +245,7 @@ def test_an_autoencoder(small_data, tmp_path):
     report(tmp_path / "vae", "-o", tmp_path / "page.html")
     page = check_page(tmp_path / "page.html")
     assert "No trajectories:" in page.text
+    assert "MAC" in page.text and "of the network" in page.text, "the preset says how large its pictures are"
 
 
 def test_a_latent_run_is_traced_through_its_autoencoder(small_data, tmp_path):
