@@ -86,10 +86,12 @@ class Runner {
         check_same_training(trial_folder(request_.folder, variant, seed), with_seed(variant.recipe, seed));
       }
     }
+    std::int64_t begun = 0;
     make(request_.folder / "locks");
     make(request_.folder / "runs");
     for (const std::int64_t seed : seeds) {
       for (const PlannedVariant& variant : plan_.variants) {
+        place_ = fmt::format("[{}/{}]", ++begun, end.all);
         const TrialLock lock(request_.folder / "locks" / trial_name(variant, seed));
         if (!lock.held()) {
           ++end.elsewhere;
@@ -120,7 +122,7 @@ class Runner {
   bool run(const PlannedVariant& variant, std::int64_t seed) {
     const RunFolder folder = trial_folder(request_.folder, variant, seed);
     const Recipe recipe = with_seed(variant.recipe, seed);
-    const std::string name = trial_name(variant, seed);
+    const std::string name = place_ + " " + trial_name(variant, seed);
     const ScoreSection& section = plan_.experiment.score;
     const WantedScores wanted = wanted_scores(recipe, section);
     const std::string identity =
@@ -229,6 +231,7 @@ class Runner {
   const AblationListener& listener_;
   const Plan& plan_;
   FinishedTrials elsewhere_;
+  std::string place_;  // of the trial among all, for those who watch
   Gaussian reference_;
 };
 

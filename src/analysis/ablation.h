@@ -30,6 +30,7 @@ struct AblationRequest {
   const std::atomic<bool>* stop = nullptr;   // when true: save and return
 };
 
+/// A trial is called "[2/18] tmsa-seed0".
 struct AblationListener {
   std::function<void(const std::string& trial, const TrainingStatus&)> trained;
   std::function<void(const std::string& trial, std::int64_t done, std::int64_t all)> sampled;
