@@ -15,7 +15,7 @@ constexpr std::int64_t kBatch = 512;
 at::Tensor stacked(const std::vector<Picture>& pictures) {
   const Picture& first = pictures.front();
   const auto count = static_cast<std::int64_t>(pictures.size());
-  const at::Tensor all = at::empty({count, first.height, first.width, first.channels}, at::kByte);
+  at::Tensor all = at::empty({count, first.height, first.width, first.channels}, at::kByte);
   auto* out = all.mutable_data_ptr<std::uint8_t>();
   for (const Picture& picture : pictures) out = std::copy(picture.pixels.begin(), picture.pixels.end(), out);
   return all;

@@ -12,8 +12,6 @@ namespace diffit {
 
 namespace {
 
-constexpr double kGiB = 1024.0 * 1024 * 1024;
-
 struct Cost {
   double parameters = 0;
   std::optional<double> macs;  // of an autoencoder only where the recipe says how large its pictures are
