@@ -22,7 +22,6 @@ namespace {
 
 struct ExplainOptions {
   std::string model, vae, data, out;
-  bool time = true;
   std::int64_t pictures = 16, levels = 8;
   double smallest = 0.02, largest = 20;
 };
@@ -154,10 +153,10 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<ExplainOptions>();
   CLI::App* command = add_command(app, common, "explain", "Show what attention does over denoising time");
   command->add_option("-m,--model", o->model, "model file, or bundled model")->required();
-  command->add_flag(
-      "--time", o->time,
+  const std::string time =
       "how far attention, q, k and v of each layer move with the time token, trained and untrained; the "
-      "default");
+      "default";
+  command->add_flag("--time", time);
   command->add_option("--data", o->data, "pictures to look at; default: the model's own samples");
   command->add_option("--vae", o->vae, "of a latent model: the autoencoder of --data's pictures");
   command->add_option("-n,--pictures", o->pictures, "how many")
