@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/file_kind.h"
 #include "io/printable.h"
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and mapped as they are");
@@ -111,8 +112,9 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
   }
   const std::uint64_t begin = read_size(offsets[0], place + ": data_offsets");
   const std::uint64_t end = read_size(offsets[1], place + ": data_offsets");
-  DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data",
-               place, begin, end, data.size());
+  DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data{}",
+               place, begin, end, data.size(),
+               begin <= end ? ": the file is cut short; fetch or copy it again" : "");
   DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place,
                printable(shape.dump()), known->second, bytes, end - begin);
   view.bytes = data.subspan(begin, bytes);
@@ -134,6 +136,18 @@ void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::b
                data.data() + data.size() - next);
 }
 
+/// Names the cause where the bytes are those of another kind of file.
+void refuse_other_kinds(std::span<const std::byte> all, const std::string& where) {
+  std::uint64_t length = 0;
+  if (all.size() >= 8) std::memcpy(&length, all.data(), 8);
+  const bool plausible = all.size() > 8 && length <= kLargestHeader && all[8] == std::byte{'{'};
+  if (plausible) return;
+  const std::string what = what_file_is_this(all.first(std::min(all.size(), kBytesThatTell)), all.size());
+  DIFFIT_CHECK(all.size() >= 8, "{}: wanted a safetensors file, got {} bytes{}", where, all.size(),
+               what.empty() ? "" : ": " + what);
+  DIFFIT_CHECK(what.empty(), "{}: wanted a safetensors file, got {}", where, what);
+}
+
 }  // namespace
 
 std::string_view safetensors_name(Dtype dtype) {
@@ -145,12 +159,13 @@ std::string_view safetensors_name(Dtype dtype) {
 SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(path) {
   const std::string where = path.string();
   const std::span<const std::byte> all = file_.bytes();
-  DIFFIT_CHECK(all.size() >= 8, "{}: wanted a safetensors file, got {} bytes", where, all.size());
+  refuse_other_kinds(all, where);
   std::uint64_t length = 0;
   std::memcpy(&length, all.data(), 8);
   DIFFIT_CHECK(length <= kLargestHeader && length <= all.size() - 8,
-               "{}: wanted a safetensors file, its header claims {} bytes and the file has {}", where, length,
-               all.size());
+               "{}: wanted a safetensors file, its header claims {} bytes and the file has {}{}", where,
+               length, all.size(),
+               length <= kLargestHeader ? ": it is cut short; fetch or copy it again" : "");
   const std::string_view text(reinterpret_cast<const char*>(all.data()) + 8, length);
   DIFFIT_CHECK(text.starts_with('{'), "{}: wanted a safetensors file, its header does not begin with '{{'",
                where);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "io/file_kind.h"
 #include "io/printable.h"
 #include "io/sizes.h"
 #include "io/zip_names.h"
@@ -36,7 +37,14 @@ Archive open_archive(const fs::path& path) {
   const std::string reason = zip_error_strerror(&error);
   zip_error_fini(&error);
   if (code == ZIP_ER_MEMORY) fail("{}: {}", path.string(), reason);
-  reject("{}: cannot be read as a zip archive: {}", path.string(), reason);
+  const std::string what = what_file_is_this(path);
+  if (what.empty()) reject("{}: cannot be read as a zip archive: {}", path.string(), reason);
+  // It begins as an archive, and its list of entries, which lies at the end, is missing.
+  DIFFIT_CHECK(!what.ends_with("zip archive") && !what.starts_with("a file of torch.save (") &&
+                   !what.starts_with("an .npz archive"),
+               "{}: a zip archive that is cut short or damaged: {}; fetch or copy it again", path.string(),
+               reason);
+  reject("{}: wanted a zip archive, got {}", path.string(), what);
 }
 
 }  // namespace
