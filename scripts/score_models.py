@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores the bundled models by the bundled feature network, against the 10,000 held-out pictures of Fashion-MNIST.
+"""Scores the bundled models by the bundled feature network, against the 10,000 held-out images of Fashion-MNIST.
 
     scripts/score_models.py --out scores                 everything; stopped, it goes on where it was
     scripts/score_models.py --out scores --only latent   the rows whose name holds that
@@ -42,7 +42,7 @@ def diffit(args, *words):
 
 
 def references(args):
-    """Held-out pictures and as many of the training, framed to the models' size."""
+    """Held-out images and as many training images, padded to the models' size."""
     for split, name in [("test", "t10k"), ("train", "train")]:
         out = args.out / f"{split}.zip"
         if not out.exists():
@@ -80,8 +80,8 @@ def figure(scores, key, digits):
 
 
 def table(args):
-    lines = ["| | pictures | FD-FashionNet | KID x 1000 | precision | recall |", "|---|--:|--:|--:|--:|--:|"]
-    names = ["training pictures (the floor)", *[name for name, _, _ in rows()]]
+    lines = ["| | images | FD-FashionNet | KID x 1000 | precision | recall |", "|---|--:|--:|--:|--:|--:|"]
+    names = ["training images (the floor)", *[name for name, _, _ in rows()]]
     for name in names:
         path = args.out / f"{slug(name)}.json"
         if not path.exists():
@@ -106,10 +106,10 @@ def main():
         return table(args)
     args.out.mkdir(parents=True, exist_ok=True)
     test, train = references(args)
-    floor = args.out / f"{slug('training pictures (the floor)')}.json"
+    floor = args.out / f"{slug('training images (the floor)')}.json"
     if not floor.exists():
         scores = diffit(args, "eval", train, test, "--features", "fashion-net", "--limit", 10000)
-        floor.write_text(json.dumps({"name": "training pictures (the floor)", "pictures": 10000,
+        floor.write_text(json.dumps({"name": "training images (the floor)", "pictures": 10000,
                                      "command": "diffit eval train.zip test.zip --features fashion-net --limit 10000",
                                      "scores": scores}, indent=1) + "\n")
     for name, count, options in rows():
