@@ -1,35 +1,15 @@
 #include "analysis/ablation.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "base/error.h"
+#include "base/lock.h"
+#include "io/json_text.h"
 
 namespace diffit {
 
 namespace {
-
-/// Holds a trial against other processes; the system lets go of it when the process ends.
-class TrialLock {
- public:
-  explicit TrialLock(const fs::path& path) : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (fd_ < 0) fail("{}: cannot be opened: {}", path.string(), std::strerror(errno));
-    held_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
-  }
-  ~TrialLock() { ::close(fd_); }
-  TrialLock(const TrialLock&) = delete;
-  TrialLock& operator=(const TrialLock&) = delete;
-  bool held() const { return held_; }
-
- private:
-  int fd_;
-  bool held_ = false;
-};
 
 Recipe with_seed(const Recipe& recipe, std::int64_t seed) {
   Recipe seeded = recipe;
@@ -49,7 +29,7 @@ void check_same_training(const RunFolder& folder, const Recipe& recipe) {
       for (const auto& [key, value] : fields.items()) {
         const std::string name = section + "." + key;
         const auto value_in = [&, s = section, k = key](const Json& recipe_json) {
-          return recipe_json[s].contains(k) ? recipe_json[s][k].dump() : std::string("(none)");
+          return recipe_json[s].contains(k) ? json_text(recipe_json[s][k]) : std::string("(none)");
         };
         DIFFIT_CHECK(
             may_change_on_resume(name) || value_in(now) == value_in(then),
@@ -87,13 +67,15 @@ class Runner {
       }
     }
     std::int64_t begun = 0;
+    bool warned = false;
     make(request_.folder / "locks");
     make(request_.folder / "runs");
     for (const std::int64_t seed : seeds) {
       for (const PlannedVariant& variant : plan_.variants) {
         place_ = fmt::format("[{}/{}]", ++begun, end.all);
-        const TrialLock lock(request_.folder / "locks" / trial_name(variant, seed));
-        if (!lock.held()) {
+        const FileLock lock(request_.folder / "locks" / trial_name(variant, seed));
+        if (!lock.warning().empty() && !std::exchange(warned, true)) say("warning: " + lock.warning());
+        if (lock.busy()) {
           ++end.elsewhere;
           continue;
         }
@@ -211,7 +193,7 @@ class Runner {
         {"steps", plan_.experiment.score.steps},
         {"scores", Json::array()}};
     for (const Score& s : scores) object["scores"].push_back(to_json(s));
-    write_file(scores_path(folder), object.dump(1) + "\n");
+    write_file(scores_path(folder), json_text(object, 1) + "\n");
   }
 
   const Gaussian& reference() {

@@ -6,6 +6,7 @@
 
 #include "base/bundled.h"
 #include "base/error.h"
+#include "io/json_text.h"
 #include "io/printable.h"
 #include "train/plan.h"
 
@@ -42,9 +43,9 @@ std::vector<std::string> read_set(const Json& table, const std::string& where) {
   std::vector<std::string> set;
   if (!table.contains("set")) return set;
   DIFFIT_CHECK(table["set"].is_array(), "{}.set: wanted a list of \"key=value\", got {}", where,
-               printable(table["set"].dump()));
+               printable(json_text(table["set"])));
   for (const Json& item : table["set"]) {
-    DIFFIT_CHECK(item.is_string(), "{}.set: wanted \"key=value\", got {}", where, printable(item.dump()));
+    DIFFIT_CHECK(item.is_string(), "{}.set: wanted \"key=value\", got {}", where, printable(json_text(item)));
     set.push_back(item);
   }
   return set;
@@ -85,7 +86,7 @@ Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string
   for (const auto* set : {&e.set, &v.set}) {
     for (const std::string& assignment : *set) {
       const std::string key(trim(assignment.substr(0, assignment.find('='))));
-      DIFFIT_CHECK(key != "train.images" && key != "train.epochs" && key != "train.seed",
+      DIFFIT_CHECK(key != "train.images" && key != "train.seed",
                    "{}: set '{}': the experiment's own {} says it", where, printable(assignment),
                    key == "train.seed" ? "seeds" : "budget");
       DIFFIT_CHECK(set == &e.set || !key.starts_with("data."),

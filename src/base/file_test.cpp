@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/random_access.h"
 
 namespace diffit {
 namespace {
@@ -37,15 +39,6 @@ TEST_F(Files, AppearOnlyWhenCommitted) {
   EXPECT_EQ(count(), 1u);
 }
 
-TEST_F(Files, LeftByAKilledWriterAreRemovedAndNoOthers) {
-  for (const char* name : {"a.png.k3Xz9Q.tmp", "mine.tmp", "a.png.k3-z9Q.tmp", ".abcdef.tmp"}) {
-    write_file(folder_ / name, "x");
-  }
-  remove_temporaries(folder_);
-  EXPECT_EQ(count(), 3u);
-  EXPECT_FALSE(fs::exists(folder_ / "a.png.k3Xz9Q.tmp"));
-}
-
 TEST_F(Files, ThatExistAreKeptWhenAWriterIsAbandoned) {
   const fs::path path = folder_ / "a.txt";
   write_file(path, "old");
@@ -71,11 +64,13 @@ TEST_F(Files, FoldersAndMissingFilesAreInvalid) {
   EXPECT_THROW(AtomicFile{folder_ / "none" / "x"}, Error);
 }
 
-TEST_F(Files, AreMappedWhole) {
-  write_file(folder_ / "a", "bytes");
-  write_file(folder_ / "empty", "");
-  EXPECT_EQ(MappedFile(folder_ / "a").bytes().size(), 5u);
-  EXPECT_TRUE(MappedFile(folder_ / "empty").bytes().empty());
+TEST_F(Files, PipesAndDevicesAreRefusedAtOnce) {
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  for (const fs::path& path : {folder_ / "pipe", fs::path("/dev/zero"), folder_}) {
+    EXPECT_THROW(MappedFile{path}, Error) << path;
+    EXPECT_THROW(read_text(path, 100), Error) << path;
+    EXPECT_THROW(RandomAccessFile{path}, Error) << path;
+  }
 }
 
 }  // namespace

@@ -1,14 +1,13 @@
 #include "base/random_access.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "base/open_input.h"
+#include "base/posix.h"
 
 namespace diffit {
 
@@ -16,8 +15,8 @@ namespace {
 
 void read_all(int fd, std::uint64_t offset, std::span<std::byte> out, const fs::path& path) {
   while (!out.empty()) {
-    const ssize_t count = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count =
+        repeated([&] { return ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset)); });
     if (count < 0) fail("{}: cannot be read: {}", path.string(), std::strerror(errno));
     if (count == 0) fail("{}: ends at {} bytes, while it is read; was it changed?", path.string(), offset);
     offset += static_cast<std::uint64_t>(count);
@@ -27,10 +26,7 @@ void read_all(int fd, std::uint64_t offset, std::span<std::byte> out, const fs::
 
 }  // namespace
 
-RandomAccessFile::RandomAccessFile(fs::path path)
-    : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
-  DIFFIT_CHECK(fd_ >= 0, "{}: cannot be opened: {}", path_.string(), std::strerror(errno));
-}
+RandomAccessFile::RandomAccessFile(fs::path path) : path_(std::move(path)), fd_(open_input(path_)) {}
 
 RandomAccessFile::~RandomAccessFile() {
   ::close(fd_);
@@ -42,7 +38,7 @@ void RandomAccessFile::read(std::uint64_t offset, std::span<std::byte> out) cons
 
 ScratchFile::ScratchFile() : folder_(fs::temp_directory_path()) {
   std::string name = (folder_ / "diffit-XXXXXX").string();
-  fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+  fd_ = repeated([&] { return ::mkostemp(name.data(), O_CLOEXEC); });
   if (fd_ < 0) {
     fail("{}: no temporary file can be made there: {}; set TMPDIR to another folder", folder_.string(),
          std::strerror(errno));
@@ -55,15 +51,14 @@ ScratchFile::~ScratchFile() {
 }
 
 void ScratchFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      fail("{}: a temporary file cannot grow beyond {} bytes: {}; set TMPDIR to another folder",
-           folder_.string(), size_, std::strerror(errno));
-    }
-    size_ += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  overwrite(size_, bytes);
+  size_ += bytes.size();
+}
+
+void ScratchFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (const int reason = write_all(fd_, bytes, static_cast<off_t>(offset)); reason != 0) {
+    fail("{}: a temporary file cannot grow beyond {} bytes: {}; set TMPDIR to another folder",
+         folder_.string(), size_, std::strerror(reason));
   }
 }
 

@@ -10,7 +10,8 @@
 
 namespace diffit {
 
-/// A file opened for reading. Error(invalid) where it cannot be. Any number of threads may read at a time.
+/// A regular file opened for reading. Error(invalid) where it cannot be; a fifo or a device is refused at
+/// once. Any number of threads may read at a time.
 class RandomAccessFile {
  public:
   explicit RandomAccessFile(fs::path path);
@@ -37,6 +38,8 @@ class ScratchFile {
 
   /// At the end.
   void write(std::span<const std::byte> bytes);
+  /// Replaces bytes that have been written.
+  void overwrite(std::uint64_t offset, std::span<const std::byte> bytes);
   /// As RandomAccessFile::read.
   void read(std::uint64_t offset, std::span<std::byte> out) const;
 

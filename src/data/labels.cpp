@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "data/sources.h"
 #include "io/fields.h"
+#include "io/json_text.h"
 #include "io/printable.h"
 
 namespace diffit::detail {
@@ -22,14 +23,14 @@ Labels from_json(const std::vector<std::string>& names, std::string_view text, c
   for (const Json& pair : list) {
     DIFFIT_CHECK(pair.is_array() && pair.size() == 2 && pair[0].is_string(),
                  "{}: wanted each label as [name, class], got {}", where,
-                 printable(pair.dump()).substr(0, 80));
+                 printable(json_text(pair)).substr(0, 80));
     const auto& name = pair[0].get_ref<const std::string&>();
     DIFFIT_CHECK(!pair[1].is_array(),
                  "{}: wanted classes as labels, got a vector for {}; such sets are not supported", where,
                  printable(name));
     DIFFIT_CHECK(pair[1].is_number_integer() && !(pair[1] < 0) && pair[1] < kMostClasses,
                  "{}: wanted a class of 0 to {} for {}, got {}", where, kMostClasses - 1, printable(name),
-                 printable(pair[1].dump()).substr(0, 80));
+                 printable(json_text(pair[1])).substr(0, 80));
     DIFFIT_CHECK(by_name.emplace(name, pair[1].get<std::int64_t>()).second, "{}: {} has two labels", where,
                  printable(name));
   }

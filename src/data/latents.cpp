@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "io/fields.h"
+#include "io/json_text.h"
 
 namespace diffit {
 
@@ -216,7 +217,7 @@ void write_latent_shard(const fs::path& folder, const LatentInfo& info, const La
   if (info.classes > 0) {
     views.push_back({"labels", Dtype::i64, {count}, std::as_bytes(std::span(shard.labels))});
   }
-  write_safetensors(shard_path(folder, shard.index), views, {{kLatentsKey, write_fields(header).dump()}});
+  write_safetensors(shard_path(folder, shard.index), views, {{kLatentsKey, json_text(write_fields(header))}});
 }
 
 bool has_latent_shard(const fs::path& folder, const LatentInfo& info, std::int64_t index) {

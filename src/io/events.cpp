@@ -2,15 +2,15 @@
 // TensorFlow's TFRecord: u64 length, masked CRC of it, the bytes, masked CRC of them.
 #include "io/events.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <optional>
 
+#include "base/append_file.h"
 #include "base/error.h"
 
 namespace diffit {
@@ -109,12 +109,7 @@ std::uint32_t crc32c(std::span<const std::byte> bytes) {
 }
 
 struct EventWriter::State {
-  fs::path path;
-  int fd = -1;
-
-  ~State() {
-    if (fd >= 0) ::close(fd);
-  }
+  std::optional<AppendFile> file;
 
   void append(const Message& event) {
     const std::string& body = event.bytes();
@@ -126,28 +121,24 @@ struct EventWriter::State {
     record += raw(length_crc);
     record += body;
     record += raw(body_crc);
-    write(record);
+    check(file->append(record), file->path());
   }
 
   void add_value(std::int64_t step, const Message& value) {
     append(event_at(step).message(5, Message().message(1, value)));
   }
 
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
+  static void check(int reason, const fs::path& path) {
+    if (reason != 0) fail("cannot write {}: {}", path.string(), std::strerror(reason));
   }
 };
 
 EventWriter::EventWriter(const fs::path& folder, std::int64_t first_step)
     : state_(std::make_unique<State>()) {
-  state_->path = folder / file_name();
-  state_->fd = ::open(state_->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (state_->fd < 0) fail("cannot write {}: {}", state_->path.string(), std::strerror(errno));
+  // Another process of the same number (in a container, say) may have begun in the same second.
+  do {
+    state_->file.emplace(folder / file_name(), /*fresh=*/true);
+  } while (!state_->file->opened());
   state_->append(Message().real(1, now()).text(3, "brain.Event:2"));
   // TensorBoard takes the first of these in a folder for the beginning, each later one for a restart.
   constexpr int kStart = 1;  // SessionLog.START
@@ -158,7 +149,7 @@ EventWriter::EventWriter(const fs::path& folder, std::int64_t first_step)
 EventWriter::~EventWriter() = default;
 
 const fs::path& EventWriter::path() const {
-  return state_->path;
+  return state_->file->path();
 }
 
 void EventWriter::scalar(std::string_view tag, double value, std::int64_t step) {
@@ -182,7 +173,7 @@ void EventWriter::text(std::string_view tag, std::string_view markdown, std::int
 }
 
 void EventWriter::flush() {
-  if (::fdatasync(state_->fd) != 0) fail("cannot write {}: {}", state_->path.string(), std::strerror(errno));
+  State::check(state_->file->sync(), state_->file->path());
 }
 
 }  // namespace diffit

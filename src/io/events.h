@@ -17,7 +17,7 @@ std::uint32_t crc32c(std::span<const std::byte> bytes);
 
 /// Appends to a new file events.out.tfevents.TIME.HOST.PID.N in `folder`, which must exist. Each event is
 /// written when it is given: TensorBoard sees it at once, and a killed process loses none. Not for several
-/// threads at once. Throws Error(failed) where it cannot be written.
+/// threads at once. Throws Error(failed) where it cannot be written; the events before stay readable.
 class EventWriter {
  public:
   /// first_step > 0 takes a run up again: TensorBoard forgets what earlier files of the folder hold at that

@@ -159,6 +159,24 @@ TEST(Events, WritersOfOneSecondHaveFilesOfTheirOwnInOrder) {
   EXPECT_LT(first.path().string(), second.path().string());
 }
 
+TEST(Events, ANameThatIsTakenIsPassedOver) {
+  const TemporaryFolder folder;
+  const std::string name = EventWriter(folder.path()).path().filename().string();
+  // events.out.tfevents.TIME.HOST.PID.N: what another process of the same number leaves in these seconds.
+  const std::size_t after_time = name.find('.', std::strlen("events.out.tfevents.")), last = name.rfind('.');
+  const std::int64_t now = std::stoll(name.substr(std::strlen("events.out.tfevents.")));
+  const std::int64_t number = std::stoll(name.substr(last + 1));
+  for (std::int64_t time = now; time < now + 5; ++time) {
+    for (std::int64_t n = number; n < number + 4; ++n) {
+      write_file(folder.path() / fmt::format("events.out.tfevents.{:010}{}.{}", time,
+                                             name.substr(after_time, last - after_time), n),
+                 "taken");
+    }
+  }
+  const EventWriter writer(folder.path());
+  EXPECT_GE(std::stoll(writer.path().extension().string().substr(1)), number + 4);
+}
+
 TEST(Events, ArriveAtOnce) {
   const TemporaryFolder folder;
   EventWriter events(folder.path());

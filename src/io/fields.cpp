@@ -16,6 +16,7 @@
 #include <cmath>
 #include <set>
 
+#include "io/json_text.h"
 #include "io/printable.h"
 
 namespace diffit {
@@ -34,7 +35,7 @@ void check_range(double value, const std::string& where, double low, double high
 
 template <class T>
 void read_list(const Json& value, std::vector<T>& out, const std::string& where, double low, double high) {
-  DIFFIT_CHECK(value.is_array(), "{}: wanted a list of numbers, got {}", where, printable(value.dump()));
+  DIFFIT_CHECK(value.is_array(), "{}: wanted a list of numbers, got {}", where, printable(json_text(value)));
   std::vector<T> list(value.size());
   for (std::size_t i = 0; i < list.size(); ++i) {
     detail::read_field(value[i], list[i], fmt::format("{}[{}]", where, i), low, high);
@@ -74,7 +75,7 @@ std::string toml_value(const Json& value) {
     for (const Json& item : value) text += (text.size() > 1 ? ", " : "") + toml_value(item);
     return text + "]";
   }
-  return value.dump();  // strings, integers and booleans are written alike in both
+  return json_text(value);  // strings, integers and booleans are written alike in both
 }
 
 /// Refuses, while it is parsed, JSON that nests deeply (it would exhaust the stack), names a key twice (the
@@ -112,44 +113,36 @@ void check_dots(std::string_view text, const std::string& where) {
   }
 }
 
-bool is_utf8(std::string_view text) {
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::exception&) {
-    return false;
-  }
-}
-
 }  // namespace
 
 namespace detail {
 
 void read_field(const Json& value, bool& out, const std::string& where, double, double) {
-  DIFFIT_CHECK(value.is_boolean(), "{}: wanted true or false, got {}", where, printable(value.dump()));
+  DIFFIT_CHECK(value.is_boolean(), "{}: wanted true or false, got {}", where, printable(json_text(value)));
   out = value.get<bool>();
 }
 
 void read_field(const Json& value, std::int64_t& out, const std::string& where, double low, double high) {
   DIFFIT_CHECK(value.is_number_integer(), "{}: wanted a whole number, got {}", where,
-               printable(value.dump()));
+               printable(json_text(value)));
   DIFFIT_CHECK(!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX,
-               "{}: wanted a whole number below 2^63, got {}", where, printable(value.dump()));
+               "{}: wanted a whole number below 2^63, got {}", where, printable(json_text(value)));
   const auto number = value.get<std::int64_t>();
   check_range(static_cast<double>(number), where, low, high);
   out = number;
 }
 
 void read_field(const Json& value, double& out, const std::string& where, double low, double high) {
-  DIFFIT_CHECK(value.is_number(), "{}: wanted a number, got {}", where, printable(value.dump()));
+  DIFFIT_CHECK(value.is_number(), "{}: wanted a number, got {}", where, printable(json_text(value)));
   const double number = value.get<double>();
-  DIFFIT_CHECK(std::isfinite(number), "{}: wanted a finite number, got {}", where, printable(value.dump()));
+  DIFFIT_CHECK(std::isfinite(number), "{}: wanted a finite number, got {}", where,
+               printable(json_text(value)));
   check_range(number, where, low, high);
   out = number;
 }
 
 void read_field(const Json& value, std::string& out, const std::string& where, double, double) {
-  DIFFIT_CHECK(value.is_string(), "{}: wanted text in quotes, got {}", where, printable(value.dump()));
+  DIFFIT_CHECK(value.is_string(), "{}: wanted text in quotes, got {}", where, printable(json_text(value)));
   out = value.get<std::string>();
 }
 
@@ -216,8 +209,6 @@ void set_by_path(Json& object, std::string_view assignment) {
                printable(assignment));
   const std::string path(trim(assignment.substr(0, equals)));
   const std::string text(trim(assignment.substr(equals + 1)));
-  DIFFIT_CHECK(is_utf8(assignment), "--set {}: wanted text in UTF-8, got '{}'", printable(path),
-               printable(text));
   Json value;
   try {
     value = parse_toml("value = " + text, "--set " + printable(path))["value"];

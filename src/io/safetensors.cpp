@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "io/file_kind.h"
+#include "io/json_text.h"
 #include "io/printable.h"
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and mapped as they are");
@@ -80,7 +81,7 @@ Metadata read_metadata(const Header& value, const std::string& where) {
 
 std::uint64_t read_size(const Header& value, const std::string& what) {
   DIFFIT_CHECK(value.is_number_unsigned(), "{}: wanted a whole number of at least 0, got {}", what,
-               printable(value.dump()));
+               printable(json_text(value)));
   return value.get<std::uint64_t>();
 }
 
@@ -107,7 +108,7 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
     const std::uint64_t side = read_size(axis, place + ": shape");
     DIFFIT_CHECK(side <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) &&
                      !__builtin_mul_overflow(bytes, side, &bytes),
-                 "{}: shape {} overflows", place, printable(shape.dump()));
+                 "{}: shape {} overflows", place, printable(json_text(shape)));
     view.shape.push_back(static_cast<std::int64_t>(side));
   }
   const std::uint64_t begin = read_size(offsets[0], place + ": data_offsets");
@@ -116,7 +117,7 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
                place, begin, end, data.size(),
                begin <= end ? ": the file is cut short; fetch or copy it again" : "");
   DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place,
-               printable(shape.dump()), known->second, bytes, end - begin);
+               printable(json_text(shape)), known->second, bytes, end - begin);
   view.bytes = data.subspan(begin, bytes);
   return view;
 }
@@ -207,7 +208,7 @@ SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::span<const Tenso
                          {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
   const std::uint64_t length = text.size();
   file_.write(std::as_bytes(std::span(&length, 1)));

@@ -1,12 +1,8 @@
 // The writing half of zip.h. libzip keeps every entry until it closes; this needs memory for names only.
 // Layout after PKWARE's APPNOTE 6.3.10: 4.3.7 local header, 4.3.12 central header, 4.3.14 to 4.3.16 the end.
-#include <fcntl.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -91,13 +87,9 @@ struct Written {
 
 struct ZipWriter::State {
   explicit State(const fs::path& path) : destination(path), file(path) {}
-  ~State() {
-    if (patch >= 0) ::close(patch);
-  }
 
   fs::path destination;
   AtomicFile file;
-  int patch = -1;  // a second descriptor, for the headers that are completed afterwards
   std::string buffer;
   std::vector<Written> entries;
   std::unordered_set<std::string> names;
@@ -132,12 +124,7 @@ struct ZipWriter::State {
 
   void overwrite(std::uint64_t offset, std::string_view bytes) {
     flush();
-    if (patch < 0) patch = ::open(file.temporary().c_str(), O_WRONLY | O_CLOEXEC);
-    const ssize_t n =
-        patch < 0 ? -1 : ::pwrite(patch, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n != static_cast<ssize_t>(bytes.size())) {
-      fail("cannot write {}: {}", destination.string(), n < 0 ? std::strerror(errno) : "cut short");
-    }
+    file.overwrite(offset, bytes);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "io/json_text.h"
 #include "io/npz.h"
 
 namespace diffit {
@@ -121,7 +122,7 @@ void write_statistics(const fs::path& path, const Statistics& s) {
     write_numbers(writer, "sigma_s", s.spatial->covariance);
   }
   if (s.features.defined()) write_numbers(writer, "features", s.features);
-  const std::string text = write_fields(s.info).dump();
+  const std::string text = json_text(write_fields(s.info));
   writer.add("diffit", Dtype::u8, std::vector<std::int64_t>{static_cast<std::int64_t>(text.size())},
              std::as_bytes(std::span(text)));
   writer.finish();

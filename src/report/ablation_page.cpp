@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "io/json_text.h"
 #include "report/grid_files.h"
 
 namespace diffit {
@@ -272,7 +273,7 @@ Page ablation_page(const AblationResults& results, const std::string& command) {
   Section made{"How it was made", {}};
   if (!e.note.empty()) made.blocks.emplace_back(Text{{e.note}});
   made.blocks.emplace_back(Code{"The command", command, false});
-  made.blocks.emplace_back(Code{"The experiment", write_experiment(e).dump(1), true});
+  made.blocks.emplace_back(Code{"The experiment", json_text(write_experiment(e), 1), true});
   page.sections.push_back(std::move(made));
   return page;
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/utf8.h"
 #include "report/scale.h"
 
 namespace diffit {
@@ -47,16 +48,16 @@ void mark_best(Table& table, std::size_t column, Better better) {
 namespace {
 
 std::string markdown(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '\n' || c == '\r') {
-      escaped += ' ';
+  std::string out;
+  for (const char c : escaped_lines(text)) {
+    if (c == '\n') {
+      out += ' ';
       continue;
     }
-    if (c == '|' || c == '\\' || c == '`' || c == '*' || c == '_' || c == '<') escaped += '\\';
-    escaped += c;
+    if (c == '|' || c == '\\' || c == '`' || c == '*' || c == '_' || c == '<') out += '\\';
+    out += c;
   }
-  return escaped;
+  return out;
 }
 
 std::string markdown(const Cell& cell) {

@@ -60,6 +60,16 @@ TEST(RenderPage, EscapesHostileTextWhereverItIsPut) {
   EXPECT_TRUE(has(html, "&lt;script&gt;alert(1)&lt;/script&gt;"));
 }
 
+TEST(RenderPage, ShowsMarksOfDirectionAndControlsInsteadOfObeyingThem) {
+  Page page = page_of({Text{{"gpj\u202e.exe \xc2\x9b \x1b[31m caf\xe9"}}});
+  page.title = "\u2066a\u200f";
+  const std::string html = render_page(page);
+  for (const char* raw : {"\u202e", "\xc2\x9b", "\x1b", "\xe9", "\u2066", "\u200f"})
+    EXPECT_FALSE(has(html, raw)) << raw;
+  EXPECT_TRUE(has(html, "gpj\\u202e.exe \\u009b"));
+  EXPECT_TRUE(has(html, "caf\ufffd"));
+}
+
 TEST(RenderPage, KeepsLinesOfCode) {
   EXPECT_TRUE(has(render_page(page_of({Code{"config", "[model]\n  depth = [1, 1]\n", false}})),
                   "[model]\n  depth = [1, 1]\n"));

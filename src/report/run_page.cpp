@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/json_text.h"
 #include "report/grid_files.h"
 #include "report/run_costs.h"
 #include "report/run_curves.h"
@@ -134,7 +135,7 @@ void add_neighbours(const RunRecord& run, const RunPictures& made, bool several,
 
 void flatten(const Json& value, const std::string& path, std::map<std::string, std::string>& out) {
   if (!value.is_object()) {
-    out[path] = value.is_string() ? value.get<std::string>() : value.dump();
+    out[path] = value.is_string() ? value.get<std::string>() : json_text(value);
     return;
   }
   for (const auto& [key, inner] : value.items()) flatten(inner, path.empty() ? key : path + "." + key, out);

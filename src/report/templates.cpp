@@ -1,12 +1,11 @@
 #include "report/templates.h"
 
 #include <ctemplate/template.h>
-#include <glib.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "report/embedded.h"
 
 namespace diffit {
@@ -29,16 +28,24 @@ ctemplate::TemplateCache& cache() {
   return *all;
 }
 
-/// Bytes that are no UTF-8 as U+FFFD, control characters that no page may hold as spaces.
+/// Bytes that are not UTF-8 as U+FFFD, control characters that no page may hold as spaces, marks of direction
+/// as \u202e.
 std::string well_formed(const std::string& text) {
-  const std::unique_ptr<gchar, void (*)(gpointer)> valid(
-      g_utf8_make_valid(text.data(), static_cast<gssize>(text.size())), g_free);
-  std::string clean = valid.get();
-  const auto forbidden = [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\n' && c != '\t' && c != '\r') || byte == 0x7f;
-  };
-  std::replace_if(clean.begin(), clean.end(), forbidden, ' ');
+  const std::string valid = valid_utf8(text);
+  std::string clean;
+  clean.reserve(valid.size());
+  for (std::string_view rest = valid; !rest.empty();) {
+    const Utf8Char c = first_char(rest);
+    const bool blank = c.code == '\n' || c.code == '\t' || c.code == '\r';
+    if (!is_unsafe(c.code) || blank) {
+      clean += rest.substr(0, c.length);
+    } else if (c.length == 1) {
+      clean += ' ';
+    } else {
+      clean += escaped(rest.substr(0, c.length));
+    }
+    rest.remove_prefix(c.length);
+  }
   return clean;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "io/convert_dtype.h"
+#include "io/json_text.h"
 #include "io/safetensors.h"
 #include "train/classifier_file.h"
 #include "train/model_file.h"
@@ -31,7 +32,7 @@ ConvertReport convert_model(const WeightsFile& source, const fs::path& destinati
     if (!holds_classifier(source)) config_of(source);
     report.config = "stated";
   } else if (const auto config = inferred_config(source)) {
-    metadata[kConfigKey] = write_model_config(*config).dump();
+    metadata[kConfigKey] = json_text(write_model_config(*config));
     report.config = "inferred";
   }
   std::vector<TensorView> claims;

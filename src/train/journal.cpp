@@ -1,9 +1,13 @@
 #include "train/journal.h"
 
 #include <chrono>
+#include <cstring>
 #include <ctime>
+#include <fstream>
 
 #include "base/error.h"
+#include "base/utf8.h"
+#include "io/json_text.h"
 
 namespace diffit {
 
@@ -22,14 +26,37 @@ std::string lines_until(const fs::path& path, std::int64_t images) {
   return kept;
 }
 
+fs::path kept_stats(fs::path path, std::int64_t images) {
+  if (fs::exists(path)) write_file(path, lines_until(path, images));
+  return path;
+}
+
 }  // namespace
 
 Journal::Journal(const RunFolder& folder, std::int64_t images)
-    : events_(folder.path(), images > 0 ? images + 1 : 0), stats_path_(folder.stats()) {
-  if (fs::exists(stats_path_)) write_file(stats_path_, lines_until(stats_path_, images));
-  stats_.open(stats_path_, std::ios::app);
-  log_.open(folder.log(), std::ios::app);
-  if (!stats_ || !log_) fail("{}: its stats.jsonl and log.txt cannot be written", folder.path().string());
+    : events_(folder.path(), images > 0 ? images + 1 : 0),
+      stats_(kept_stats(folder.stats(), images)),
+      log_(folder.log()) {}
+
+void Journal::note(const fs::path& path, int reason) {
+  if (reason == 0) {
+    failing_.erase(path);
+  } else if (failing_.insert(path).second) {
+    warning_ = fmt::format("{}: cannot be written: {}; the training goes on without it", path.string(),
+                           std::strerror(reason));
+  }
+}
+
+template <class F>
+void Journal::to_events(F write) {
+  try {
+    write();
+    failing_.erase(events_.path());
+  } catch (const Error& error) {
+    if (failing_.insert(events_.path()).second) {
+      warning_ = fmt::format("{}; the training goes on without it", error.what());
+    }
+  }
 }
 
 void Journal::record(const TrainingStatus& s) {
@@ -41,23 +68,27 @@ void Journal::record(const TrainingStatus& s) {
                     {"seconds", s.seconds},
                     {"skipped", s.skipped},
                     {"memory_bytes", s.memory_bytes}};
-  stats_ << row.dump() << "\n" << std::flush;
-  if (!stats_) fail("{}: cannot be written; is the disk full?", stats_path_.string());
-  for (const auto& [key, value] : row.items()) {
-    if (key != "images") events_.scalar("train/" + key, value.get<double>(), s.images);
-  }
+  note(stats_.path(), stats_.append(json_text(row) + "\n"));
+  to_events([&] {
+    for (const auto& [key, value] : row.items()) {
+      if (key != "images") events_.scalar("train/" + key, value.get<double>(), s.images);
+    }
+  });
 }
 
 void Journal::record_evaluation(const Json& figures, double seconds, std::int64_t images) {
   const Json row = {{"images", images}, {"eval", figures}, {"eval_seconds", seconds}};
-  stats_ << row.dump() << "\n" << std::flush;
-  if (!stats_) fail("{}: cannot be written; is the disk full?", stats_path_.string());
-  for (const auto& [key, value] : figures.items())
-    if (value.is_number()) events_.scalar("eval/" + key, value.get<double>(), images);
+  note(stats_.path(), stats_.append(json_text(row) + "\n"));
+  to_events([&] {
+    for (const auto& [key, value] : figures.items()) {
+      if (value.is_number()) events_.scalar("eval/" + key, value.get<double>(), images);
+    }
+  });
 }
 
 void Journal::record_picture(const std::string& tag, const Picture& picture, std::int64_t images) {
-  events_.image(tag, encode_png(picture, 6), picture.width, picture.height, picture.channels, images);
+  const std::vector<std::byte> png = encode_png(picture, 6);
+  to_events([&] { events_.image(tag, png, picture.width, picture.height, picture.channels, images); });
 }
 
 void Journal::say(const std::string& text) {
@@ -66,13 +97,15 @@ void Journal::say(const std::string& text) {
   localtime_r(&now, &parts);
   char stamp[32];
   std::strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &parts);
-  log_ << stamp << "  " << text << "\n" << std::flush;
+  note(log_.path(), log_.append(fmt::format("{}  {}\n", stamp, escaped(text))));
 }
 
 void Journal::flush() {
-  stats_.flush();
-  log_.flush();
-  events_.flush();
+  // Only a record that was written tells that writing works again.
+  for (AppendFile* file : {&stats_, &log_}) {
+    if (const int reason = file->sync(); reason != 0) note(file->path(), reason);
+  }
+  if (!failing_.contains(events_.path())) to_events([&] { events_.flush(); });
 }
 
 }  // namespace diffit

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
+#include <set>
 #include <string>
+#include <utility>
 
+#include "base/append_file.h"
 #include "io/events.h"
 #include "io/fields.h"
 #include "io/picture.h"
@@ -22,7 +24,8 @@ struct TrainingStatus {
 };
 
 /// Appends to a run folder's records. On a resumed run, lines of later images than the state's are cut first:
-/// they will be written again.
+/// they will be written again. Only the constructor throws: what cannot be written later (a full disk) is
+/// lost from the records, reported once, and never ends the training.
 class Journal {
  public:
   Journal(const RunFolder& folder, std::int64_t images);
@@ -34,13 +37,20 @@ class Journal {
   void record_picture(const std::string& tag, const Picture& picture, std::int64_t images);
   /// A line of log.txt with the time.
   void say(const std::string& text);
-  /// Everything so far is on disk.
+  /// Waits until everything so far is on disk.
   void flush();
+  /// Why a record could not be written, once for each time that writing begins to fail; "" otherwise.
+  std::string take_warning() { return std::exchange(warning_, {}); }
 
  private:
+  void note(const fs::path& path, int reason);
+  template <class F>
+  void to_events(F write);
+
   EventWriter events_;
-  std::ofstream stats_, log_;
-  fs::path stats_path_;
+  AppendFile stats_, log_;
+  std::string warning_;
+  std::set<fs::path> failing_;
 };
 
 }  // namespace diffit

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/json_text.h"
 #include "nn/cost.h"
 
 namespace diffit {
@@ -100,7 +101,7 @@ void save_weights(const fs::path& path, const ParameterList& parameters, const J
     views.push_back(view_of(name, tensor));
   }
   Metadata metadata = extra;
-  metadata[kConfigKey] = config.dump();
+  metadata[kConfigKey] = json_text(config);
   metadata["format"] = "pt";
   write_safetensors(path, views, metadata);
 }

@@ -1,16 +1,13 @@
 #include "train/run.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "base/error.h"
+#include "base/lock.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "io/json_text.h"
 
 namespace diffit {
 
@@ -21,26 +18,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// Holds the folder against a second training; the system lets go of it when the process ends.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& folder)
-      : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (fd_ < 0) fail("{}: cannot be opened: {}", folder.string(), std::strerror(errno));
-    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      ::close(fd_);
-      reject("{}: another process is training in this folder; wait for it, or give another --out",
-             folder.string());
-    }
-  }
-  ~FolderLock() { ::close(fd_); }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int fd_;
-};
 
 /// One training in one folder: the loop, and what it leaves there.
 class Run {
@@ -54,7 +31,11 @@ class Run {
     std::error_code error;
     fs::create_directories(folder_.path(), error);
     if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
-    lock_ = std::make_unique<FolderLock>(folder_.path());
+    lock_ = std::make_unique<FileLock>(FileLock::path_in(folder_.path()));
+    DIFFIT_CHECK(!lock_->busy(),
+                 "{}: another process is training in this folder; wait for it, or give another --out",
+                 folder_.path().string());
+    if (!lock_->warning().empty()) say("warning: " + lock_->warning());
     remove_temporaries(folder_.path());
     Recipe started = recipe_;
     if (request_.resume && !folder_.states().empty())
@@ -112,6 +93,14 @@ class Run {
       before_journal_.push_back(text);
     }
     if (listener_.said) listener_.said(text);
+    pass_on_warning();
+  }
+
+  /// What the journal could not write is said to the listener alone.
+  void pass_on_warning() {
+    if (!journal_) return;
+    const std::string warning = journal_->take_warning();
+    if (!warning.empty() && listener_.said) listener_.said("warning: " + warning);
   }
 
   void restore() {
@@ -155,6 +144,7 @@ class Run {
     const bool whole = recipe_.train.log_images == 0 || due(recipe_.train.log_images);
     if (summed_steps_ == 0 || !(whole || done())) return;
     journal_->record(status);
+    pass_on_warning();
     if (!whole) return;  // the last line of a training that may go on: the sums go on with it
     loss_sum_ = norm_sum_ = 0;
     summed_steps_ = 0;
@@ -167,7 +157,7 @@ class Run {
     try {
       const Json figures = request_.evaluate(averaged);
       journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
-      say(fmt::format("evaluated at {} images: {}", trainer_->images(), figures.dump()));
+      say(fmt::format("evaluated at {} images: {}", trainer_->images(), json_text(figures)));
     } catch (const Error& error) {
       say(fmt::format("warning: no evaluation at {} images: {}", trainer_->images(), error.what()));
     }
@@ -175,6 +165,7 @@ class Run {
 
   void save() {
     journal_->flush();
+    pass_on_warning();
     const Json progress = {{"loss_sum", loss_sum_},
                            {"norm_sum", norm_sum_},
                            {"summed_steps", summed_steps_},
@@ -208,7 +199,7 @@ class Run {
     const auto start = Clock::now();
     const Json figures = averaged.measure();
     journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
-    say(fmt::format("held out at {} images: {}", trainer_->images(), figures.dump()));
+    say(fmt::format("held out at {} images: {}", trainer_->images(), json_text(figures)));
   }
 
   void write_samples(const Exhibit& averaged) {
@@ -240,7 +231,7 @@ class Run {
   const TrainingListener& listener_;
   Recipe recipe_;
   RunFolder folder_;
-  std::unique_ptr<FolderLock> lock_;
+  std::unique_ptr<FileLock> lock_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Journal> journal_;
   std::vector<std::string> before_journal_;

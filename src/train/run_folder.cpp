@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "io/json_text.h"
 #include "train/model_file.h"
 
 namespace diffit {
@@ -36,7 +37,7 @@ std::int64_t images_of_state(const std::string& name) {
 
 void flatten(const Json& value, const std::string& path, std::map<std::string, std::string>& out) {
   if (!value.is_object()) {
-    out[path] = value.dump();
+    out[path] = json_text(value);
     return;
   }
   for (const auto& [key, inner] : value.items()) flatten(inner, path.empty() ? key : path + "." + key, out);
@@ -83,7 +84,7 @@ State open_state(const fs::path& path) {
   }
   const std::uint32_t crc = checksum(file.tensors());
   DIFFIT_CHECK(state["crc32"] == crc, "{}: damaged, its checksum is {}, wanted {}", where, crc,
-               state["crc32"].dump());
+               json_text(state["crc32"]));
   return {state["progress"], state["recipe"], state["counters"], std::move(file)};
 }
 
@@ -148,7 +149,7 @@ void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& r
                       {"counters", trainer.counters()},
                       {"progress", progress},
                       {"crc32", checksum(views)}};
-  write_safetensors(path, views, {{kStateKey, state.dump()}, {kConfigKey, recipe.model.dump()}});
+  write_safetensors(path, views, {{kStateKey, json_text(state)}, {kConfigKey, json_text(recipe.model)}});
   const std::vector<std::int64_t> all = folder.states();
   for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
     std::error_code gone;

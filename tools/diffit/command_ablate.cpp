@@ -1,5 +1,6 @@
 #include "base/bundled.h"
 #include "base/error.h"
+#include "io/json_text.h"
 #include "report/ablation_page.h"
 #include "report/render.h"
 #include "tools/diffit/machine.h"
@@ -78,7 +79,7 @@ void write_records(const AblationResults& results, const Plan& plan, const fs::p
 }
 
 void write_results(const AblationResults& results, const CommonOptions& common, const fs::path& folder) {
-  write_file(folder / "results.json", to_json(results).dump(1) + "\n");
+  write_file(folder / "results.json", json_text(to_json(results), 1) + "\n");
   write_file(folder / "table.md", ablation_markdown(results));
   write_page(ablation_page(results, common.typed), folder / "page.html");
 }

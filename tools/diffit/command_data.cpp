@@ -1,6 +1,5 @@
 // diffit data convert | info | preview, and encode (command_encode.cpp).
 #include <algorithm>
-#include <csignal>
 #include <memory>
 #include <optional>
 
@@ -13,16 +12,12 @@
 #include "io/picture.h"
 #include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/stop.h"
 
 namespace diffit {
 namespace {
 
 constexpr const char* kDataHelp = "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures";
-
-volatile std::sig_atomic_t interrupted = 0;
-extern "C" void interrupt(int) {
-  interrupted = 1;
-}
 
 struct ConvertCommand {
   std::string source, destination, crop = "none";
@@ -33,12 +28,11 @@ void run_convert(const CommonOptions& common, const ConvertCommand& command) {
   const Crop crop = parse_crop(command.crop);
   const auto source = open_source(command.source);
   std::optional<ProgressLine> progress(common);
-  std::signal(SIGINT, interrupt);  // so that no unfinished file stays behind
-  std::signal(SIGTERM, interrupt);
+  const std::atomic<bool>& stop = watch_for_stop();
   const Converted result = convert(
       *source, command.destination, {command.size, crop, common.threads},
       [&](std::int64_t done, std::int64_t all) {
-        if (interrupted) {
+        if (stop) {
           fail("{}: interrupted after {} of {} pictures; nothing was kept", command.destination, done, all);
         }
         progress->show_count(static_cast<double>(done), static_cast<double>(all), "pictures");

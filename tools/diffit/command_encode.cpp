@@ -1,21 +1,16 @@
 // diffit data encode.
-#include <csignal>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/stop.h"
 #include "train/encode_latents.h"
 #include "train/vae_file.h"
 
 namespace diffit {
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
-extern "C" void interrupt_encoding(int) {
-  interrupted = 1;
-}
 
 struct EncodeOptions {
   std::string data, destination, vae;
@@ -27,12 +22,11 @@ void run_encode(const CommonOptions& common, const EncodeOptions& options) {
   const auto pictures = open_dataset(options.data, options.size);
   const Vae vae = load_vae(model_path(options.vae), machine.device);
   std::optional<ProgressLine> progress(common);
-  std::signal(SIGINT, interrupt_encoding);
-  std::signal(SIGTERM, interrupt_encoding);
+  const std::atomic<bool>& stop = watch_for_stop();
   const LatentInfo info = encode_latents(
       *pictures, vae, options.destination, {options.batch, machine.device, machine.dtype},
       [&](std::int64_t done, std::int64_t all) {
-        if (interrupted) {
+        if (stop) {
           fail("{}: interrupted after {} of {} pictures; whole shards are kept, the same command goes on",
                options.destination, done, all);
         }

@@ -2,10 +2,10 @@
 
 #include <chrono>
 
-#include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "data/class_names.h"
+#include "io/json_text.h"
 #include "io/picture.h"
 #include "io/safetensors.h"
 #include "kernels/ops.h"
@@ -19,31 +19,16 @@ namespace diffit {
 
 namespace {
 
-/// "2 processors", "8 processors by affinity, 1.5 by the control group's quota".
-std::string describe(const CpuLimits& limits) {
-  if (!limits.quota) return fmt::format("{} processors", limits.affinity);
-  return fmt::format("{} processors by affinity, {:.4g} by the control group's quota", limits.affinity,
-                     *limits.quota);
-}
-
 void describe_program(const CommonOptions& common) {
-  apply_threads(common);
-  const CpuLimits limits = cpu_limits();
-  const Json object = {{"version", DIFFIT_VERSION},
-                       {"kernels", cpu_kernel_target()},
-                       {"threads", at::get_num_threads()},
-                       {"models", bundled_models()},
-                       {"presets", preset_names()},
-                       {"home", home().string()},
-                       {"cpus", limits.count()},
-                       {"cpu_affinity", limits.affinity},
-                       {"cpu_quota", limits.quota ? Json(*limits.quota) : Json()}};
+  const Json object = {{"version", DIFFIT_VERSION},        {"kernels", cpu_kernel_target()},
+                       {"threads", at::get_num_threads()}, {"models", bundled_models()},
+                       {"presets", preset_names()},        {"home", home().string()}};
   print_result(
       common, object,
-      fmt::format("diffit {}\nCPU kernels  {}, {} threads\nCPU          {}\nmodels       {}\npresets      "
-                  "{}\nhome         {}\n",
-                  DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), describe(limits),
-                  fmt::join(bundled_models(), ", "), fmt::join(preset_names(), ", "), home().string()));
+      fmt::format(
+          "diffit {}\nCPU kernels  {}, {} threads\nmodels       {}\npresets      {}\nhome         {}\n",
+          DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), fmt::join(bundled_models(), ", "),
+          fmt::join(preset_names(), ", "), home().string()));
 }
 
 struct InfoOptions {
@@ -105,7 +90,7 @@ void describe_model(const fs::path& path, const InfoOptions& options, const Comm
                  {"dtypes", dtypes},       {"metadata", metadata}};
   std::string text =
       fmt::format("{}{} ({}; {})\n{} ({})\n", path.string(), state ? ", a training state" : "", file.kind(),
-                  format_counts(dtypes), write_model_config(config).dump(), origin);
+                  format_counts(dtypes), json_text(write_model_config(config)), origin);
   text += fmt::format("{} parameters, {}MAC a forward (and {}MAC in attention's products)\n",
                       human_count(static_cast<double>(all.parameters)), human_count(all.layer_macs),
                       human_count(all.attention_macs));

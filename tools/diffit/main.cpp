@@ -1,30 +1,24 @@
 // diffit: parses, calls the library, prints. Exit codes: 0 done, 1 it could not be done, 2 the request is
 // wrong.
 #include <malloc.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <cerrno>
+#include <cstring>
 #include <new>
+#include <sstream>
 
-#include "base/cpu_count.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "base/utf8.h"
+#include "io/json_text.h"
 #include "tools/diffit/command.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/stop.h"
+#include "tools/diffit/terminal.h"
 
 namespace diffit {
-
-namespace {
-
-/// An empty text, or why the value of --threads is not taken.
-std::string check_threads(const std::string& text) {
-  int threads = -1;
-  if (CLI::detail::lexical_cast(text, threads) && threads >= 0 && threads <= most_threads()) return "";
-  return fmt::format("wanted 0 to {} threads ({} processors may be used here), got {}", most_threads(),
-                     cpu_count(), text);
-}
-
-}  // namespace
 
 CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name,
                       const std::string& help) {
@@ -36,8 +30,8 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
   command->add_option("--dtype", common.dtype, "of matrix products and convolutions: auto, f32, bf16")
       ->capture_default_str()
       ->group(group);
-  command->add_option("--threads", common.threads, "CPU threads; 0 is one a core that this process may use")
-      ->check(CLI::Validator(check_threads, "INT"))
+  command->add_option("--threads", common.threads, "CPU threads; 0 is one a core")
+      ->check(CLI::Range(0, 4096))
       ->capture_default_str()
       ->group(group);
   command->add_flag("--json", common.json, "the result as one JSON object on stdout")->group(group);
@@ -46,15 +40,16 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
 }
 
 void print_result(const CommonOptions& common, const Json& object, const std::string& text) {
+  MappedFile::check_all();
   if (common.json) {
-    fmt::print("{}\n", object.dump());
+    print_out(json_text(object) + "\n");
   } else if (!text.empty()) {
-    fmt::print("{}{}", text, text.back() == '\n' ? "" : "\n");
+    print_out(text + (text.back() == '\n' ? "" : "\n"));
   }
 }
 
 void print_note(const CommonOptions& common, const std::string& text) {
-  if (!common.quiet) fmt::print(stderr, "{}\n", text);
+  if (!common.quiet) print_err(text + "\n");
 }
 
 namespace {
@@ -130,9 +125,8 @@ std::string typed(int argc, char** argv) {
 
 int report(ErrorKind kind, const std::string& message) {
   std::string line = message;
-  std::replace_if(
-      line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  fmt::print(stderr, "error: {}\n", line);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  print_err("error: " + escaped(line) + "\n");
   return static_cast<int>(kind);
 }
 
@@ -163,25 +157,44 @@ int run(int argc, char** argv) {
   add_report_command(app, common);
   common.typed = typed(argc, argv);
   if (argc == 1) {
-    fmt::print("{}", app.help());
+    print_out(app.help());
     return 0;
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
+    if (error.get_exit_code() == 0) {  // --help, --version
+      std::ostringstream text;
+      app.exit(error, text, text);
+      print_out(text.str());
+      return 0;
+    }
     return report(ErrorKind::invalid, explain(app, error));
   }
-  if (std::fflush(stdout) != 0)
-    return report(ErrorKind::failed, "stdout: cannot be written; is the disk full?");
   return 0;
 }
+
+/// Before the libraries begin: one of them ends the program in words of its own where the working directory
+/// has been deleted. System calls alone, since nothing is set up yet, sanitizers included.
+__attribute__((no_sanitize("address", "undefined"))) void check_working_directory(int, char**, char**) {
+  static char path[4096];
+  static const char text[] =
+      "error: the working directory does not exist any more: change into one that does\n";
+  if (syscall(SYS_getcwd, path, sizeof path) >= 0 || errno != ENOENT) return;
+  if (syscall(SYS_write, STDERR_FILENO, text, sizeof text - 1) >= 0) syscall(SYS_exit_group, 1);
+  syscall(SYS_exit_group, 1);
+}
+
+__attribute__((section(".preinit_array"), used)) void (*const first_call)(int, char**,
+                                                                          char**) = check_working_directory;
 
 }  // namespace
 }  // namespace diffit
 
 int main(int argc, char** argv) {
   using diffit::ErrorKind;
+  diffit::open_standard_descriptors();
+  diffit::install_signal_handlers();
   diffit::keep_buffers();
   int code = 0;
   try {
@@ -200,7 +213,10 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     code = diffit::report(ErrorKind::failed, error.what());
   }
+  if (const int reason = diffit::output_failure(); code == 0 && reason != 0) {
+    code = diffit::report(ErrorKind::failed,
+                          fmt::format("stdout: the result cannot be written: {}", std::strerror(reason)));
+  }
   // Nothing is left to do: LibTorch's tables need not be taken down one by one.
-  std::fflush(nullptr);
   _exit(code);
 }

@@ -1,14 +1,11 @@
 #include "tools/diffit/progress.h"
 
-#include <unistd.h>
-
-#include <cstdio>
+#include "tools/diffit/terminal.h"
 
 namespace diffit {
 
-ProgressLine::ProgressLine(const CommonOptions& common)
-    : quiet_(common.quiet), terminal_(isatty(STDERR_FILENO) != 0) {
-  if (!terminal_) last_ = start_;
+ProgressLine::ProgressLine(const CommonOptions& common) : quiet_(common.quiet) {
+  if (!stderr_screen().terminal) last_ = start_;
 }
 
 ProgressLine::~ProgressLine() {
@@ -16,23 +13,22 @@ ProgressLine::~ProgressLine() {
 }
 
 void ProgressLine::clear() {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
-  drawn_ = false;
+  if (!quiet_) clear_line();
 }
 
 void ProgressLine::show(const std::string& text) {
   if (quiet_) return;
   const auto now = Clock::now();
-  const auto pause = terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(30);
-  if (now - last_ < pause) return;
-  last_ = now;
-  if (terminal_) {
-    fmt::print(stderr, "\r\033[K{}", text);
-    std::fflush(stderr);
-    drawn_ = true;
+  if (now - last_ < std::chrono::milliseconds(200)) return;
+  const Screen screen = stderr_screen();
+  if (screen.terminal) {
+    draw_line(screen, text);
+  } else if (now - last_ < std::chrono::seconds(30)) {
+    return;
   } else {
-    fmt::print(stderr, "{}\n", text);
+    print_err(text + "\n");
   }
+  last_ = now;
 }
 
 void ProgressLine::show_count(double done, double all, const std::string& unit) {
@@ -44,8 +40,7 @@ void ProgressLine::show_count(double done, double all, const std::string& unit) 
 
 void ProgressLine::say(const std::string& text) {
   if (quiet_) return;
-  clear();
-  fmt::print(stderr, "{}\n", text);
+  print_err(text + "\n");
 }
 
 }  // namespace diffit

@@ -1,4 +1,5 @@
-// A progress line on stderr: rewritten in place on a terminal, a plain line now and then elsewhere.
+// A progress line on stderr: rewritten in place on a terminal, a plain line now and then elsewhere. A process
+// in the background of a terminal does not draw.
 #pragma once
 
 #include <chrono>
@@ -26,7 +27,7 @@ class ProgressLine {
   void clear();
 
   using Clock = std::chrono::steady_clock;
-  bool quiet_, terminal_, drawn_ = false;
+  bool quiet_;
   Clock::time_point start_ = Clock::now(), last_{};
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/json_text.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "nn/state.h"
@@ -35,7 +36,7 @@ Json identity(const SampleRequest& request, const SampleOutputOptions& options) 
 }
 
 PngText png_text(const Json& made_by) {
-  return {{"Software", "diffit"}, {"diffit", made_by.dump()}};
+  return {{"Software", "diffit"}, {"diffit", json_text(made_by)}};
 }
 
 class GridOutput : public SampleOutput {
@@ -70,7 +71,7 @@ class FolderOutput : public SampleOutput {
       check_same_request(parse_json(read_text(note_, std::uint64_t{1} << 32), note_.string()), wanted, note_);
       while (done_ < request_.seeds.size() && fs::exists(options_.path / name(done_))) ++done_;
     } else {
-      write_file(note_, wanted.dump());
+      write_file(note_, json_text(wanted));
     }
   }
   ~FolderOutput() override {
@@ -178,7 +179,7 @@ class SafetensorsOutput : public RowsOutput {
                                  {count(), options_.shape[0], options_.shape[1], options_.shape[2]},
                                  rows.bytes()}};
     write_safetensors(options_.path, views,
-                      {{"diffit.made_by", with_seeds(options_.made_by, request_).dump()}});
+                      {{"diffit.made_by", json_text(with_seeds(options_.made_by, request_))}});
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "data/source.h"
+#include "io/json_text.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "nn/state.h"
@@ -105,7 +106,7 @@ class SafetensorsInput : public PictureInput {
 };
 
 PngText png_text(const Json& made_by) {
-  return {{"Software", "diffit"}, {"diffit", made_by.dump()}};
+  return {{"Software", "diffit"}, {"diffit", json_text(made_by)}};
 }
 
 class GridOutput : public PictureOutput {
@@ -180,7 +181,7 @@ class SafetensorsOutput : public PictureOutput {
   }
   void finish() override {
     const TensorView views[] = {view_of("images", images_)};
-    write_safetensors(path_, views, {{"diffit.made_by", made_by_.dump()}});
+    write_safetensors(path_, views, {{"diffit.made_by", json_text(made_by_)}});
   }
 
  private:

@@ -1,0 +1,267 @@
+// AtomicFile, and the removal of what killed processes left behind.
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/posix.h"
+#include "base/random_access.h"
+#include "base/temporary.h"
+
+namespace diffit {
+
+namespace {
+
+constexpr int kMostLinks = 40;
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+[[noreturn]] void cannot_write(const fs::path& path, int reason) {
+  fail("cannot write {}: {}", path.string(), std::strerror(reason));
+}
+
+/// Where the bytes of a destination go.
+struct Target {
+  fs::path path;        // no link
+  int descriptor = -1;  // of this process, where the destination names one: /dev/stdout, /proc/self/fd/1
+  bool exists = false;
+  struct stat info {};
+};
+
+/// The number where `path` is a descriptor of this process under /proc, or -1.
+int descriptor_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const bool number =
+      !name.empty() && name.size() < 9 && name.find_first_not_of("0123456789") == std::string::npos;
+  if (!number) return -1;
+  std::error_code none;
+  const std::string folder = fs::canonical(folder_of(path), none).string();
+  const std::string own = fmt::format("/proc/{}/", ::getpid());
+  return folder.starts_with(own) && folder.ends_with("/fd") ? std::stoi(name) : -1;
+}
+
+/// Follows links; the last one may dangle.
+Target find_target(const fs::path& destination) {
+  Target target{destination};
+  for (int links = 0; links < kMostLinks; ++links) {
+    if (target.path.native().find("fd/") != std::string::npos) {
+      target.descriptor = descriptor_of(target.path);
+      if (target.descriptor >= 0) return target;
+    }
+    target.exists = ::lstat(target.path.c_str(), &target.info) == 0;
+    if (!target.exists && errno != ENOENT) cannot_write(destination, errno);
+    if (!target.exists || !S_ISLNK(target.info.st_mode)) return target;
+    std::error_code error;
+    const fs::path next = fs::read_symlink(target.path, error);
+    if (error) cannot_write(destination, error.value());
+    target.path = next.is_absolute() ? next : folder_of(target.path) / next;
+  }
+  cannot_write(destination, ELOOP);
+}
+
+/// Gives a new file the owner, group and mode of the one that it will replace, as far as they can be given.
+void keep_permissions(int fd, const struct stat& old) {
+  mode_t mode = old.st_mode & 07777;
+  struct stat made {};
+  if (::fstat(fd, &made) == 0 && (made.st_gid != old.st_gid || made.st_uid != old.st_uid) &&
+      ::fchown(fd, old.st_uid, old.st_gid) != 0 && ::fchown(fd, static_cast<uid_t>(-1), old.st_gid) != 0 &&
+      made.st_gid != old.st_gid) {
+    // Another group must not be given what the old one had.
+    mode = (mode & ~static_cast<mode_t>(06070)) | (mode & mode << 3 & 070);
+  }
+  if (::fchmod(fd, mode) != 0) return;  // a disk without permissions
+}
+
+/// Makes a file for writing in `folder` under a name of our own, and locks it as long as it is open, which
+/// tells others that its writer lives. Returns its path; errno is left where `fd` is -1.
+fs::path make_temporary(const fs::path& folder, Descriptor& fd) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    fs::path path = folder / temporary_name();
+    fd.reset(open_file(path.c_str(), O_RDWR | O_CREAT | O_EXCL));
+    if (!fd.valid() && errno == EEXIST) continue;
+    if (!fd.valid()) return {};
+    struct stat info {};
+    if (try_lock(fd.get()) != LockState::busy && ::fstat(fd.get(), &info) == 0 && info.st_nlink > 0)
+      return path;
+    fd.reset();  // another process took it for a left-over
+  }
+  errno = EEXIST;
+  return {};
+}
+
+void sweep_once(const fs::path& folder) {
+  static std::mutex mutex;
+  static std::set<fs::path> swept;
+  {
+    const std::lock_guard lock(mutex);
+    if (!swept.insert(folder).second) return;
+  }
+  remove_temporaries(folder);
+}
+
+/// The writer of this file has ended: nobody holds its lock. Where locks tell nothing (a disk without them, a
+/// file of another machine), a day has passed.
+bool is_left_over(const fs::path& path) {
+  const Descriptor file(open_file(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  if (!file.valid() || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  const LockState state = try_lock(file.get());
+  if (state == LockState::busy) return false;
+  constexpr std::time_t kDay = 24 * 3600;
+  return (state == LockState::held && made_since_boot(path.filename().string())) ||
+         std::time(nullptr) - info.st_mtime > kDay;
+}
+
+}  // namespace
+
+struct AtomicFile::State {
+  fs::path destination;
+  Target target;
+  bool in_place = false;  // the content is copied into the target at the end
+  fs::path temporary;     // in the target's folder; "" where the content waits in `spool`
+  Descriptor fd;
+  int remembered = -1;
+  std::unique_ptr<ScratchFile> spool;
+
+  ~State() { remove_temporary(); }
+
+  void remove_temporary() {
+    if (!temporary.empty()) ::unlink(temporary.c_str());
+    temporary.clear();
+    forget_temporary(std::exchange(remembered, -1));
+  }
+
+  void open() {
+    if (target.descriptor >= 0) {
+      fd.reset();
+      in_place = true;
+    } else if (target.exists && !S_ISREG(target.info.st_mode)) {
+      if (S_ISDIR(target.info.st_mode)) reject("cannot write {}: it is a folder", destination.string());
+      in_place = true;
+    } else {
+      in_place = target.exists && target.info.st_nlink > 1;
+      const fs::path folder = folder_of(target.path);
+      sweep_once(folder);
+      temporary = make_temporary(folder, fd);
+      if (fd.valid()) {
+        remembered = remember_temporary(temporary);
+        if (target.exists && !in_place) keep_permissions(fd.get(), target.info);
+        return;
+      }
+      const int reason = errno;
+      const bool closed_folder = reason == EACCES || reason == EPERM || reason == EROFS;
+      if (!closed_folder || !target.exists || ::access(target.path.c_str(), W_OK) != 0) {
+        cannot_write(destination, reason);
+      }
+      in_place = true;
+    }
+    spool = std::make_unique<ScratchFile>();
+  }
+
+  /// Copies `size` bytes into what is there.
+  void copy(std::uint64_t size) {
+    const int flags = O_WRONLY | O_NOCTTY;
+    const Descriptor out(target.descriptor >= 0
+                             ? repeated([&] { return ::fcntl(target.descriptor, F_DUPFD_CLOEXEC, 3); })
+                             : open_file(target.path.c_str(), flags));
+    if (!out.valid()) cannot_write(destination, errno);
+    const bool regular = target.descriptor < 0 && S_ISREG(target.info.st_mode);
+    if (regular) {  // a full disk is found before the old content is touched
+      const auto wanted = static_cast<off_t>(std::max<std::uint64_t>(size, 1));
+      const bool refused = repeated([&] { return ::fallocate(out.get(), 0, 0, wanted); }) != 0;
+      if (refused && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)) cannot_write(destination, errno);
+    }
+    std::vector<std::byte> piece(1 << 20);
+    for (std::uint64_t done = 0; done < size;) {
+      const auto part = std::span(piece).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - done)));
+      read(done, part);
+      if (const int reason = write_all(out.get(), part); reason != 0) cannot_write(destination, reason);
+      done += part.size();
+    }
+    if (!regular) return;
+    if (repeated([&] { return ::ftruncate(out.get(), static_cast<off_t>(size)); }) != 0 ||
+        repeated([&] { return ::fsync(out.get()); }) != 0) {
+      cannot_write(destination, errno);
+    }
+  }
+
+  void read(std::uint64_t offset, std::span<std::byte> out) const {
+    if (spool) return spool->read(offset, out);
+    while (!out.empty()) {
+      const ssize_t n =
+          repeated([&] { return ::pread(fd.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
+      if (n <= 0) cannot_write(destination, n < 0 ? errno : EIO);
+      offset += static_cast<std::uint64_t>(n);
+      out = out.subspan(static_cast<std::size_t>(n));
+    }
+  }
+};
+
+AtomicFile::AtomicFile(const fs::path& destination) : state_(std::make_unique<State>()) {
+  state_->destination = destination;
+  state_->target = find_target(destination);
+  state_->open();
+}
+
+AtomicFile::~AtomicFile() = default;
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (state_->spool) {
+    state_->spool->write(bytes);
+  } else if (const int reason = write_all(state_->fd.get(), bytes); reason != 0) {
+    cannot_write(state_->destination, reason);
+  }
+  size_ += bytes.size();
+}
+
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+void AtomicFile::overwrite(std::uint64_t offset, std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  if (state_->spool) {
+    state_->spool->overwrite(offset, bytes);
+  } else if (const int reason = write_all(state_->fd.get(), bytes, static_cast<off_t>(offset)); reason != 0) {
+    cannot_write(state_->destination, reason);
+  }
+}
+
+void AtomicFile::commit() {
+  State& s = *state_;
+  MappedFile::check_all();
+  if (!s.in_place) {
+    if (repeated([&] { return ::fsync(s.fd.get()); }) != 0) cannot_write(s.destination, errno);
+    if (repeated([&] { return ::rename(s.temporary.c_str(), s.target.path.c_str()); }) == 0) {
+      s.temporary.clear();
+      forget_temporary(std::exchange(s.remembered, -1));
+      const Descriptor folder(open_file(folder_of(s.target.path).c_str(), O_RDONLY | O_DIRECTORY));
+      if (folder.valid()) repeated([&] { return ::fsync(folder.get()); });
+      return;
+    }
+    if (errno != EBUSY || !s.target.exists) cannot_write(s.destination, errno);  // busy: a mount point
+  }
+  s.copy(size_);
+  s.remove_temporary();
+}
+
+void remove_temporaries(const fs::path& folder) {
+  std::error_code none;
+  for (fs::directory_iterator entry(folder, none), end; !none && entry != end; entry.increment(none)) {
+    const fs::path& path = entry->path();
+    if (is_temporary_name(path.filename().native()) && is_left_over(path)) fs::remove(path, none);
+  }
+}
+
+}  // namespace diffit

@@ -1,0 +1,70 @@
+#include "base/lock.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include <optional>
+
+#include "base/append_file.h"
+#include "base/error.h"
+#include "base/testing.h"
+
+namespace diffit {
+namespace {
+
+using Locks = InFolder;
+
+TEST_F(Locks, ExcludeEachOtherAndLeaveNothing) {
+  const fs::path path = FileLock::path_in(folder_);
+  {
+    const FileLock first(path);
+    EXPECT_TRUE(first.held());
+    EXPECT_EQ(first.warning(), "");
+    const FileLock second(path);
+    EXPECT_TRUE(second.busy());
+  }
+  EXPECT_EQ(count(), 0u);
+  const FileLock third(path);
+  EXPECT_TRUE(third.held());
+}
+
+TEST_F(Locks, OfAKilledProcessAreFree) {
+  const fs::path path = FileLock::path_in(folder_);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const FileLock lock(path);
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(count(), 1u);
+  EXPECT_TRUE(FileLock(path).held());
+  EXPECT_EQ(count(), 0u);
+}
+
+TEST_F(Locks, RefusedByTheDiskAreNotAnotherProcess) {
+  int reason = 0;
+  EXPECT_EQ(try_lock(-1, &reason), LockState::unsupported);  // EBADF, as NFS answers
+  EXPECT_EQ(reason, EBADF);
+}
+
+TEST_F(Locks, ThatCannotBeMadeAreAnError) {
+  EXPECT_THROW(FileLock(folder_ / "none" / "lock"), Error);
+}
+
+TEST_F(Locks, RecordsGrowAndStayWhole) {
+  {
+    AppendFile file(folder_ / "log");
+    EXPECT_EQ(file.append("one\n"), 0);
+    EXPECT_EQ(file.sync(), 0);
+  }
+  AppendFile file(folder_ / "log");
+  EXPECT_EQ(file.append("two\n"), 0);
+  EXPECT_EQ(read_text(folder_ / "log", 99), "one\ntwo\n");
+  EXPECT_FALSE(AppendFile(folder_ / "log", /*fresh=*/true).opened());
+  EXPECT_EQ(AppendFile("/dev/full").append("x"), ENOSPC);
+  EXPECT_THROW(AppendFile(folder_ / "none" / "log"), Error);
+}
+
+}  // namespace
+}  // namespace diffit

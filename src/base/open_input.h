@@ -1,0 +1,13 @@
+// How files from outside are opened.
+#pragma once
+
+#include "base/file.h"
+
+namespace diffit {
+
+/// A descriptor of a regular file, open for reading; its size through `size` where that is not null.
+/// Error(invalid) for anything else, without waiting: a fifo that nobody writes, a device, a socket, a
+/// folder.
+int open_input(const fs::path& path, std::uint64_t* size = nullptr);
+
+}  // namespace diffit

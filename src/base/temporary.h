@@ -1,0 +1,20 @@
+// Names of temporary files: this program's own, and recognised as such (docs/formats.md).
+#pragma once
+
+#include "base/file.h"
+
+namespace diffit {
+
+/// ".diffit-" BOOT "-" RANDOM CHECK ".tmp", 32 bytes whatever the destination's name: BOOT tells this boot of
+/// this machine (8 hexadecimal digits), RANDOM is 8 letters and digits, CHECK a checksum of both (4 digits).
+std::string temporary_name();
+/// Whether this program made the name.
+bool is_temporary_name(std::string_view name);
+/// Whether it was made since this machine started.
+bool made_since_boot(std::string_view name);
+
+/// Remembers a temporary file for remove_open_temporaries(); the number to forget it by, or -1.
+int remember_temporary(const fs::path& path);
+void forget_temporary(int number);
+
+}  // namespace diffit
