@@ -1,19 +1,38 @@
-// Runs a fuzz target over every file of a folder, without libFuzzer: the corpus as a plain test. Each file is
-// also cut, lengthened, and damaged bit by bit.
+// Runs a fuzz target over every file of folders, without libFuzzer: the corpus as a plain test. Each file is
+// also cut, lengthened, and damaged bit by bit. The program holds the targets that REPLAY_TARGETS lists.
+//
+//   replay NAME FOLDER...
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
 #include "base/random.h"
-#include "fuzz/input.h"
+
+// Each target is compiled under a name of its own (fuzz/CMakeLists.txt).
+#define DIFFIT_TARGET(name) extern "C" int fuzz_##name(const std::uint8_t* data, std::size_t size);
+REPLAY_TARGETS
+#undef DIFFIT_TARGET
 
 namespace {
+
+using Target = int (*)(const std::uint8_t* data, std::size_t size);
+
+Target find_target(std::string_view wanted) {
+#define DIFFIT_TARGET(name) \
+  if (wanted == #name) return fuzz_##name;
+  REPLAY_TARGETS
+#undef DIFFIT_TARGET
+  return nullptr;
+}
+
+Target target = nullptr;
 
 /// A copy of exactly that size: a read behind its end is seen by the address sanitizer.
 void run(std::vector<std::uint8_t> bytes) {
   bytes.shrink_to_fit();
-  LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+  target(bytes.data(), bytes.size());
 }
 
 void run_damaged(const std::vector<std::uint8_t>& bytes, diffit::Random& random) {
@@ -43,10 +62,16 @@ void run_damaged(const std::vector<std::uint8_t>& bytes, diffit::Random& random)
 }  // namespace
 
 int main(int argc, char** argv) {
+  target = argc > 2 ? find_target(argv[1]) : nullptr;
+  if (target == nullptr) {
+    std::fprintf(stderr, "usage: replay TARGET FOLDER...; no such target, or no folder\n");
+    return 2;
+  }
   int files = 0;
   diffit::Random random(0, diffit::stream_of(diffit::Purpose::test));
-  for (int i = 1; i < argc; ++i) {
+  for (int i = 2; i < argc; ++i) {
     for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
+      if (!entry.is_regular_file()) continue;
       std::printf("%s\n", entry.path().c_str());
       std::fflush(stdout);
       const auto content = diffit::read_file(entry.path(), 1 << 26);

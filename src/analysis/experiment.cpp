@@ -86,7 +86,7 @@ Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string
   for (const auto* set : {&e.set, &v.set}) {
     for (const std::string& assignment : *set) {
       const std::string key(trim(assignment.substr(0, assignment.find('='))));
-      DIFFIT_CHECK(key != "train.images" && key != "train.seed",
+      DIFFIT_CHECK(key != "train.images" && key != "train.epochs" && key != "train.seed",
                    "{}: set '{}': the experiment's own {} says it", where, printable(assignment),
                    key == "train.seed" ? "seeds" : "budget");
       DIFFIT_CHECK(set == &e.set || !key.starts_with("data."),

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/cpu_count.h"
 #include "base/error.h"
 #include "data/sources.h"
 #include "io/zip.h"
@@ -60,9 +61,7 @@ class Conversion {
   /// Throws ColourFound unless all pictures have at most `channels`.
   Converted run(std::int64_t channels, std::int64_t resolution,
                 const std::function<void(std::int64_t, std::int64_t)>& progress) {
-    const int threads = options_.threads > 0
-                            ? options_.threads
-                            : static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u));
+    const int threads = options_.threads > 0 ? options_.threads : cpu_count();
     const std::int64_t picture_bytes = resolution * resolution * channels;
     const std::int64_t block = std::clamp<std::int64_t>(
         (std::int64_t{64} << 20) / std::max<std::int64_t>(picture_bytes, 1), threads, 512);

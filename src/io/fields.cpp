@@ -113,6 +113,15 @@ void check_dots(std::string_view text, const std::string& where) {
   }
 }
 
+bool is_utf8(std::string_view text) {
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 namespace detail {
@@ -209,6 +218,8 @@ void set_by_path(Json& object, std::string_view assignment) {
                printable(assignment));
   const std::string path(trim(assignment.substr(0, equals)));
   const std::string text(trim(assignment.substr(equals + 1)));
+  DIFFIT_CHECK(is_utf8(assignment), "--set {}: wanted text in UTF-8, got '{}'", printable(path),
+               printable(text));
   Json value;
   try {
     value = parse_toml("value = " + text, "--set " + printable(path))["value"];

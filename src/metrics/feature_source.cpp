@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/cpu_count.h"
 #include "base/error.h"
 #include "kernels/pch.h"
 
@@ -155,7 +156,7 @@ void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_
       batch > 0 && count >= 0 && count <= source.size(),
       "{}: wanted batches of a picture or more, and 0..{} pictures; got batches of {}, and {} pictures",
       source.describe(), source.size(), batch, count);
-  if (threads < 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads < 0) threads = cpu_count();
   Feeder(source, batch, count, threads).run(sink);
 }
 

@@ -37,7 +37,7 @@ void check_config(const ClassifierConfig& c, const std::string& where) {
   DIFFIT_CHECK(!c.channels.empty() && c.channels.size() <= 12, "{}: channels: wanted 1 to 12 stages, got {}",
                where, c.channels.size());
   DIFFIT_CHECK(c.resolution % (std::int64_t{1} << c.channels.size()) == 0,
-               "{}: resolution {} cannot be halved {} times, once a stage", where, c.resolution,
+               "{}: channels: resolution {} cannot be halved {} times, once a stage", where, c.resolution,
                c.channels.size());
   for (std::size_t i = 0; i < c.channels.size(); ++i) {
     DIFFIT_CHECK(c.channels[i] % c.norm_groups == 0,

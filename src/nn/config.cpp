@@ -96,9 +96,12 @@ void check_variant(const ImageConfig& c, const std::string& where) {
   if (encoder == Encoder::ddpmpp || decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
   DIFFIT_CHECK(c.attention_sides == ImageConfig{}.attention_sides,
                "{}: attention_sides is for encoder 'ddpmpp'; DiffiT attends everywhere: leave it out", where);
-  DIFFIT_CHECK(c.dropout == 0, "{}: dropout {} is for encoder 'ddpmpp'; DiffiT has none: leave it out", where,
-               c.dropout);
   const bool diffit = encoder == Encoder::diffit && decoder == Decoder::diffit;
+  DIFFIT_CHECK(
+      c.dropout == 0 || diffit,
+      "{}: dropout {} is for encoder and decoder 'diffit' or 'ddpmpp'; '{}' with '{}' has plain blocks, "
+      "which have none: leave it out",
+      where, c.dropout, c.encoder, c.decoder);
   DIFFIT_CHECK(
       diffit || time == TimePath::tmsa,
       "{}: time '{}' is for encoder and decoder 'diffit'; '{}' with '{}' has plain blocks, which take "

@@ -24,7 +24,7 @@ struct ImageConfig {
   std::int64_t augment_labels = 0;                // width of the augmentation label, 0 or 9
   double sigma_data = 0.5;                        // of EDM's preconditioning
   std::vector<std::int64_t> attention_sides{16};  // DDPM++: maps with attention, beside the bottom's
-  double dropout = 0;                             // DDPM++: probability, within each block, while training
+  double dropout = 0;                             // probability, within each block, while training
   // What the paper compares (nn/variant.h). A file names them only where they are not these.
   std::string time = "tmsa", time_embedding = "positional";
   std::string encoder = "diffit", decoder = "diffit", sampling = "convolution", precondition = "edm";
@@ -84,7 +84,8 @@ void visit_fields(V& v, ImageConfig& c) {
   v("precondition", c.precondition, "of the denoiser, and noise levels of its training: edm, vp, ve");
   v("attention_sides", c.attention_sides, "ddpmpp: sides of the maps with attention, beside the bottom's", 1,
     4096);
-  v("dropout", c.dropout, "ddpmpp: probability of a zero within each block, while training", 0, 0.9);
+  v("dropout", c.dropout, "probability of a zero within each block, while training; of diffit and ddpmpp", 0,
+    0.9);
 }
 
 template <class V>

@@ -26,6 +26,13 @@ ImageDiffiT::ImageDiffiT(const ImageConfig& config) : config_(config) {
     head_norm_ = GroupNorm(config_.channels.front(), groups_of(config_.channels.front()), kGroupNormEps);
     head_conv_ = Conv2d(config_.channels.front(), config_.in_channels, 3);
   }
+  std::int64_t place = 0;
+  for (std::vector<Stage>* side : {&encoder_, &decoder_}) {
+    for (Stage& stage : *side) {
+      stage.first_place = place;
+      place += static_cast<std::int64_t>(stage.blocks.size());
+    }
+  }
   list_parameters();
 }
 
@@ -92,20 +99,24 @@ void ImageDiffiT::list_parameters() {
   head_conv_.add_to(parameters_, "head.conv", Start::zero);
 }
 
-at::Tensor ImageDiffiT::run(const Stage& stage, std::size_t k, const at::Tensor& x,
-                            const at::Tensor& time) const {
+at::Tensor ImageDiffiT::run(const Stage& stage, std::size_t k, const at::Tensor& x, const at::Tensor& time,
+                            const Dropout& dropout) const {
   const ResBlock& block = stage.blocks[k];
+  Dropout here = dropout;
+  here.place = stage.first_place + static_cast<std::int64_t>(k);
   if (observer_) {
-    const at::Tensor map = block.convolved(x, time);
+    const at::Tensor map = block.convolved(x, time, here);
     observer_({fmt::format("{}.blocks.{}", stage.name, k), block.block.attn.window, time,
                [&](const at::Tensor& token) { return block.block.attention_parts(map, token); }});
   }
-  if (!checkpointing_ || !at::GradMode::is_enabled()) return block(x, time);
-  return checkpoint([&block](const at::Tensor& a, const at::Tensor& b) { return block(a, b); }, x, time);
+  if (!checkpointing_ || !at::GradMode::is_enabled()) return block(x, time, here);
+  return checkpoint([&block, here](const at::Tensor& a, const at::Tensor& b) { return block(a, b, here); }, x,
+                    time);
 }
 
-at::Tensor ImageDiffiT::run(const Stage& stage, at::Tensor map, const at::Tensor& time) const {
-  for (std::size_t k = 0; k < stage.blocks.size(); ++k) map = run(stage, k, map, time);
+at::Tensor ImageDiffiT::run(const Stage& stage, at::Tensor map, const at::Tensor& time,
+                            const Dropout& dropout) const {
+  for (std::size_t k = 0; k < stage.blocks.size(); ++k) map = run(stage, k, map, time, dropout);
   return map;
 }
 
@@ -117,13 +128,14 @@ at::Tensor ImageDiffiT::time_token(const at::Tensor& c_noise, const Condition& c
   return time;
 }
 
-std::vector<at::Tensor> ImageDiffiT::encode(const at::Tensor& x, const at::Tensor& time) const {
+std::vector<at::Tensor> ImageDiffiT::encode(const at::Tensor& x, const at::Tensor& time,
+                                            const Dropout& dropout) const {
   std::vector<at::Tensor> levels;
   if (encoder_kind_ == Encoder::vit) {
     const std::size_t count = encoder_.front().blocks.size(), wanted = config_.channels.size();
     at::Tensor map = patches_(x);
     for (std::size_t k = 0; k < count; ++k) {
-      map = run(encoder_.front(), k, map, time);
+      map = run(encoder_.front(), k, map, time, dropout);
       // Levels at equal distances, the last after the last block.
       if (k + 1 == (levels.size() + 1) * count / wanted) levels.push_back(map);
     }
@@ -131,19 +143,20 @@ std::vector<at::Tensor> ImageDiffiT::encode(const at::Tensor& x, const at::Tenso
   }
   at::Tensor map = tokenizer_(x);
   for (const Stage& stage : encoder_) {
-    map = run(stage, std::move(map), time);
+    map = run(stage, std::move(map), time, dropout);
     levels.push_back(map);
     if (stage.down.defined()) map = stage.down(map);
   }
   return levels;
 }
 
-at::Tensor ImageDiffiT::decode(const std::vector<at::Tensor>& levels, const at::Tensor& time) const {
+at::Tensor ImageDiffiT::decode(const std::vector<at::Tensor>& levels, const at::Tensor& time,
+                               const Dropout& dropout) const {
   if (decoder_kind_ == Decoder::setr_mla) return mla_(levels, config_.resolution);
   at::Tensor map = levels.back();
   for (std::size_t i = decoder_.size(); i-- > 0;) {
     const Stage& stage = decoder_[i];
-    map = run(stage, stage.fuse(at::cat({stage.up(map), levels[i]}, -1)), time);
+    map = run(stage, stage.fuse(at::cat({stage.up(map), levels[i]}, -1)), time, dropout);
   }
   return map;
 }
@@ -152,7 +165,8 @@ at::Tensor ImageDiffiT::operator()(const at::Tensor& x, const at::Tensor& c_nois
                                    const Condition& condition) const {
   const at::Tensor time = time_token(c_noise, condition);
   if (ddpmpp_) return (*ddpmpp_)(x, time, condition.dropout, checkpointing_, observer_);
-  return head_conv_(head_norm_(decode(encode(x, time), time), /*silu=*/false));
+  const at::Tensor map = decode(encode(x, time, condition.dropout), time, condition.dropout);
+  return head_conv_(head_norm_(map, /*silu=*/false));
 }
 
 }  // namespace diffit

@@ -16,7 +16,7 @@ namespace diffit {
 struct Condition {
   at::Tensor labels = {};  // [B] int64, 0..classes (the null label); undefined for unconditional models
   at::Tensor augment_labels = {};  // [B, augment_labels] float32; undefined means all zero
-  Dropout dropout = {};            // of the training images; of use to DDPM++
+  Dropout dropout = {};            // of the training images
 };
 
 class ImageDiffiT {
@@ -42,11 +42,13 @@ class ImageDiffiT {
   void make_encoder();
   void make_decoder();
   Stage make_stage(std::int64_t stage, std::int64_t blocks, const std::string& prefix, bool diffit) const;
-  at::Tensor run(const Stage& stage, at::Tensor map, const at::Tensor& time) const;
-  at::Tensor run(const Stage& stage, std::size_t block, const at::Tensor& x, const at::Tensor& time) const;
+  at::Tensor run(const Stage& stage, at::Tensor map, const at::Tensor& time, const Dropout& dropout) const;
+  at::Tensor run(const Stage& stage, std::size_t block, const at::Tensor& x, const at::Tensor& time,
+                 const Dropout& dropout) const;
   /// Maps of each level for the decoder, from full resolution down.
-  std::vector<at::Tensor> encode(const at::Tensor& x, const at::Tensor& time) const;
-  at::Tensor decode(const std::vector<at::Tensor>& levels, const at::Tensor& time) const;
+  std::vector<at::Tensor> encode(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const;
+  at::Tensor decode(const std::vector<at::Tensor>& levels, const at::Tensor& time,
+                    const Dropout& dropout) const;
   void list_parameters();
 
   ImageConfig config_;

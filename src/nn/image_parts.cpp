@@ -22,13 +22,13 @@ ResBlock::ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t hea
   conv = Conv2d(path == TimePath::concat ? width + width / 4 : width, width, 3);
 }
 
-at::Tensor ResBlock::convolved(const at::Tensor& x, const at::Tensor& time) const {
+at::Tensor ResBlock::convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
   if (!conv.weight.defined()) return x;
   if (norm_temb.weight.defined()) {
     const std::vector<at::Tensor> m = norm_temb(time).chunk(2, -1);
-    return conv(at::silu(scale_and_shift(norm(x, /*silu=*/false), m[0], m[1])));
+    return conv(dropped(at::silu(scale_and_shift(norm(x, /*silu=*/false), m[0], m[1])), dropout));
   }
-  const at::Tensor active = norm(x, /*silu=*/true);
+  const at::Tensor active = dropped(norm(x, /*silu=*/true), dropout);
   if (concat_temb.weight.defined()) {
     return conv(at::cat({active, at_every_pixel(concat_temb(time), active)}, -1));
   }
@@ -36,9 +36,9 @@ at::Tensor ResBlock::convolved(const at::Tensor& x, const at::Tensor& time) cons
   return add_temb.weight.defined() ? made + at_every_pixel(add_temb(time), made) : made;
 }
 
-at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
+at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
   if (!conv.weight.defined()) return block(x, time);
-  return block(convolved(x, time), time) + x;
+  return block(convolved(x, time, dropout), time) + x;
 }
 
 void ResBlock::add_to(ParameterList& list, const std::string& prefix) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/block.h"
+#include "nn/dropout.h"
 
 namespace diffit {
 
@@ -14,6 +15,7 @@ inline constexpr double kGroupNormEps = 1e-5;
 std::int64_t groups_of(std::int64_t width);
 
 /// x = Block(Conv3x3(SiLU(GN(x))), time) + x (DiffiT eq. 9 and 10); a plain one is x = Block(x, time).
+/// Dropout, which the paper does not have, zeroes inputs of the convolution; a plain block has none.
 struct ResBlock {
   GroupNorm norm;
   Conv2d conv;         // undefined in a plain one
@@ -25,9 +27,9 @@ struct ResBlock {
   /// Without `convolution`: a plain one.
   ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
            double mlp_ratio, TimePath path, bool convolution);
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
   /// The input of its transformer block.
-  at::Tensor convolved(const at::Tensor& x, const at::Tensor& time) const;
+  at::Tensor convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
@@ -64,9 +66,10 @@ struct Up {
 struct Stage {
   std::string name;  // "encoder.0"
   std::vector<ResBlock> blocks;
-  Down down;    // encoder, but for the last stage
-  Up up;        // decoder
-  Conv2d fuse;  // decoder: 1x1 over [up, skip]
+  std::int64_t first_place = 0;  // place of dropout in blocks[0]; blocks[k] has first_place + k
+  Down down;                     // encoder, but for the last stage
+  Up up;                         // decoder
+  Conv2d fuse;                   // decoder: 1x1 over [up, skip]
 
   void add_to(ParameterList& list) const;
 };

@@ -60,6 +60,9 @@ std::vector<Variant> variants() {
   ImageConfig patch = tiny();
   patch.sampling = "patch";
   all.push_back({"patch_sampling", patch});
+  ImageConfig dropout = tiny();
+  dropout.dropout = 0.25;
+  all.push_back({"dropout", dropout});
   for (const std::int64_t window : {2, 8}) {
     ImageConfig c = tiny();
     c.window = window;
@@ -404,7 +407,8 @@ TEST(Config, ContradictoryVariantsAreRefusedByName) {
       },
       "'decoder.1.blocks.0' of 'ddpmpp' takes 136 with its skip, which cannot be split into 32 groups");
   expect([](ImageConfig& c) { c.attention_sides = {8}; }, "attention_sides is for encoder 'ddpmpp'");
-  expect([](ImageConfig& c) { c.dropout = 0.1; }, "dropout 0.1 is for encoder 'ddpmpp'");
+  expect([](ImageConfig& c) { c.dropout = 0.1, c.decoder = "setr_mla"; },
+         "dropout 0.1 is for encoder and decoder 'diffit' or 'ddpmpp'");
   expect([](ImageConfig& c) { c.precondition = "vpp"; }, "wanted one of edm, vp, ve");
   expect([](ImageConfig& c) { c.encoder = "vit"; }, "take decoder 'setr_mla'");
   expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.sampling = "patch"; }, "sampling");

@@ -63,11 +63,20 @@ std::vector<std::int64_t> shown_pictures(std::int64_t size, std::int64_t classes
                                          const std::function<std::int64_t(std::int64_t)>& label) {
   std::vector<std::int64_t> shown;
   std::int64_t next = 0;
-  for (std::int64_t i = 0; i < std::min(wanted, size); ++i) {
-    if (classes > 0 && wanted >= classes) {
-      std::int64_t tried = 0;
-      while (tried < size && label(next % size) != i % classes) ++next, ++tried;
+  // The next image of a class; in a set sorted by class that is the same one again unless those shown are
+  // passed over.
+  const auto find = [&](std::int64_t wanted_class, bool again) {
+    for (std::int64_t tried = 0; tried < size; ++tried) {
+      const std::int64_t index = (next + tried) % size;
+      if (label(index) != wanted_class) continue;
+      if (!again && std::find(shown.begin(), shown.end(), index) != shown.end()) continue;
+      next += tried;
+      return true;
     }
+    return false;
+  };
+  for (std::int64_t i = 0; i < std::min(wanted, size); ++i) {
+    if (classes > 0 && wanted >= classes && !find(i % classes, false)) find(i % classes, true);
     shown.push_back(next++ % size);
   }
   return shown;

@@ -76,6 +76,20 @@ struct Cache {
 
 // ---- what is computed
 
+TEST(ShownImages, AreNoneTwiceInASetSortedByClass) {
+  const std::vector<std::int64_t> labels{0, 0, 0, 1, 1, 2};
+  const auto shown = [&](std::int64_t wanted) {
+    return shown_pictures(6, 3, wanted, [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)]; });
+  };
+  EXPECT_EQ(shown(3), (std::vector<std::int64_t>{0, 3, 5}));
+  // The third class has a single image.
+  EXPECT_EQ(shown(6), (std::vector<std::int64_t>{0, 3, 5, 1, 4, 5}));
+  // In a mixed set the images follow one another.
+  const std::vector<std::int64_t> mixed{2, 0, 1, 0, 2, 1};
+  EXPECT_EQ(shown_pictures(6, 3, 6, [&](std::int64_t i) { return mixed[static_cast<std::size_t>(i)]; }),
+            (std::vector<std::int64_t>{1, 2, 4, 3, 5, 0}));
+}
+
 TEST(ImageObjective, LossIsThatOfEdmOnNoiseKeyedByTheImage) {
   const Recipe recipe = small_recipe(64);
   const auto objective = make_objective(recipe, shades(), at::kCPU, at::kFloat);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "io/json_text.h"
 #include "io/printable.h"
@@ -32,6 +33,9 @@ void check(const Recipe& r, const std::string& where) {
   one_of("train.dtype", r.train.dtype, {"auto", "f32", "bf16"});
   one_of("optimiser.name", r.optimiser.name, {"adam", "adamw"});
   one_of("optimiser.decay", r.optimiser.decay, {"linear", "cosine"});
+  DIFFIT_CHECK(r.train.images == 0 || r.train.epochs == 0,
+               "{}: train.images = {} and train.epochs = {} both state the length; set one of them", where,
+               r.train.images, r.train.epochs);
   DIFFIT_CHECK(r.train.batch % r.train.microbatch == 0,
                "{}: train.microbatch {} does not divide train.batch {}", where, r.train.microbatch,
                r.train.batch);
@@ -102,18 +106,40 @@ Json write_recipe(const Recipe& recipe) {
   return toml;
 }
 
+void resolve_epochs(Recipe& recipe, std::int64_t data_images, const std::string& where) {
+  if (recipe.train.epochs == 0) return;
+  const double images = std::round(recipe.train.epochs * static_cast<double>(data_images));
+  DIFFIT_CHECK(images <= 1e13,
+               "{}: train.epochs = {} over {} images is a length of {:.3g} images, wanted 1e13 at most",
+               where, recipe.train.epochs, data_images, images);
+  recipe.train.images = std::max<std::int64_t>(1, static_cast<std::int64_t>(images));
+  recipe.train.epochs = 0;
+}
+
 bool may_change_on_resume(const std::string& key) {
-  static constexpr std::array kFree{"train.images",        "train.snapshot_images",
-                                    "train.log_images",    "train.eval_images",
-                                    "train.keep_states",   "train.nonfinite_limit",
-                                    "train.checkpointing", "data.path",
-                                    "data.hint",           "data.test",
-                                    "data.threads",        "sample.pictures",
-                                    "sample.steps",        "sample.guidance",
-                                    "sample.vae",          "eval.features",
-                                    "eval.reference",      "eval.metrics",
-                                    "eval.pictures",       "eval.steps",
-                                    "published.fid",       "published.source"};
+  static constexpr std::array kFree{"train.images",
+                                    "train.epochs",
+                                    "train.snapshot_images",
+                                    "train.log_images",
+                                    "train.eval_images",
+                                    "train.keep_states",
+                                    "train.nonfinite_limit",
+                                    "train.checkpointing",
+                                    "data.path",
+                                    "data.hint",
+                                    "data.test",
+                                    "data.threads",
+                                    "sample.pictures",
+                                    "sample.steps",
+                                    "sample.guidance",
+                                    "sample.vae",
+                                    "eval.features",
+                                    "eval.reference",
+                                    "eval.metrics",
+                                    "eval.pictures",
+                                    "eval.steps",
+                                    "published.fid",
+                                    "published.source"};
   return std::find(kFree.begin(), kFree.end(), key) != kFree.end();
 }
 

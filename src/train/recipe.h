@@ -41,6 +41,7 @@ struct TrainSection {
   std::int64_t keep_states = 2, nonfinite_limit = 10;
   std::string dtype = "auto", init_from;
   double label_dropout = 0;
+  double epochs = 0;  // 0 once it is resolved into images
   bool checkpointing = false;
 
   std::int64_t passes() const { return batch / microbatch; }
@@ -109,6 +110,7 @@ void visit_fields(V& v, DataSection& s) {
 template <class V>
 void visit_fields(V& v, TrainSection& s) {
   v("images", s.images, "length of the training, in images shown", 0, 1e13);
+  v("epochs", s.epochs, "length in passes over the data, instead of images; 0 is off", 0, 1e9);
   v("batch", s.batch, "images an optimiser step", 1, 1 << 20);
   v("microbatch", s.microbatch, "images a pass; gradients accumulate to the batch; 0 is the batch", 0,
     1 << 20);
@@ -220,6 +222,10 @@ struct Recipe {
 /// key.
 Recipe read_recipe(const Json& toml, const std::string& where);
 Json write_recipe(const Recipe& recipe);
+
+/// Replaces train.epochs by the train.images that it means for a data set of so many images: the nearest
+/// whole number, at least 1. Nothing where train.epochs is 0.
+void resolve_epochs(Recipe& recipe, std::int64_t data_images, const std::string& where);
 
 /// The keys whose change does not change what a training computes: length and cadence.
 bool may_change_on_resume(const std::string& key);

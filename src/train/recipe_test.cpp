@@ -71,5 +71,26 @@ TEST(Recipe, TheDataFillsWhatTheModelLeavesOpen) {
   EXPECT_EQ(config.augment_labels, 9);
 }
 
+TEST(Recipe, EpochsAreResolvedIntoImagesOfTheData) {
+  const auto length = [](const std::string& epochs, std::int64_t data_images) {
+    Recipe recipe = read_recipe(parse_toml("[train]\nepochs = " + epochs, "r"), "r");
+    resolve_epochs(recipe, data_images, "r");
+    EXPECT_EQ(recipe.train.epochs, 0);
+    return recipe.train.images;
+  };
+  EXPECT_EQ(length("400", 920), 368000);
+  EXPECT_EQ(length("0.25", 500), 125);
+  EXPECT_EQ(length("0.001", 10), 1);  // a training shows one image at least
+
+  Recipe images = read_recipe(parse_toml("[train]\nimages = 77", "r"), "r");
+  resolve_epochs(images, 920, "r");
+  EXPECT_EQ(images.train.images, 77);
+
+  EXPECT_NE(refusal("[train]\nimages = 5\nepochs = 2").find("train.epochs"), std::string::npos);
+  EXPECT_NE(refusal("[train]\nepochs = -1").find("train.epochs"), std::string::npos);
+  Recipe endless = read_recipe(parse_toml("[train]\nepochs = 1e9", "r"), "r");
+  EXPECT_THROW(resolve_epochs(endless, 1'000'000, "r"), Error);
+}
+
 }  // namespace
 }  // namespace diffit

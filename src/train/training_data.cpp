@@ -19,6 +19,7 @@ TrainingData open_training_data(const Recipe& recipe, const std::string& where) 
 }
 
 void resolve(Recipe& recipe, const TrainingData& data, const std::string& where) {
+  resolve_epochs(recipe, summary(data).pictures, where);
   if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
     resolve_latents(recipe, (*latents)->info(), where);
     return;

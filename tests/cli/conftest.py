@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import time
 
 import formats
@@ -16,6 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("DIFFIT_BINARY", ROOT / "bin/diffit")).resolve()
 GOLDEN = ROOT / "tests/golden"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the machine may be busy with other tests
+if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:  # they share the processors
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -41,7 +44,7 @@ def start(*args, cwd=None, env=None):
 def run(*args, code=0, cwd=None, env=None, timeout=120):
     """Runs diffit and checks its exit code, unless that is None."""
     began = time.monotonic()
-    process = subprocess.run(["/usr/bin/env", "python3", "-c", MEASURE, BINARY, *map(str, args)], cwd=cwd,
+    process = subprocess.run([sys.executable, "-S", "-E", "-c", MEASURE, BINARY, *map(str, args)], cwd=cwd,
                              env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True,
                              timeout=timeout)
     out, err = process.stdout.decode(), process.stderr.decode()
@@ -51,7 +54,8 @@ def run(*args, code=0, cwd=None, env=None, timeout=120):
     return result
 
 
-# Runs a program and says on stderr, after a NUL, how much memory it took at most.
+# Runs a program and says on stderr, after a NUL, how much memory it took at most: of a process started from here,
+# the system would count this one's memory too.
 MEASURE = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "data/class_names.h"
@@ -19,16 +20,31 @@ namespace diffit {
 
 namespace {
 
+/// "2 processors", "8 processors by affinity, 1.5 by the control group's quota".
+std::string describe(const CpuLimits& limits) {
+  if (!limits.quota) return fmt::format("{} processors", limits.affinity);
+  return fmt::format("{} processors by affinity, {:.4g} by the control group's quota", limits.affinity,
+                     *limits.quota);
+}
+
 void describe_program(const CommonOptions& common) {
-  const Json object = {{"version", DIFFIT_VERSION},        {"kernels", cpu_kernel_target()},
-                       {"threads", at::get_num_threads()}, {"models", bundled_models()},
-                       {"presets", preset_names()},        {"home", home().string()}};
+  apply_threads(common);
+  const CpuLimits limits = cpu_limits();
+  const Json object = {{"version", DIFFIT_VERSION},
+                       {"kernels", cpu_kernel_target()},
+                       {"threads", at::get_num_threads()},
+                       {"models", bundled_models()},
+                       {"presets", preset_names()},
+                       {"home", home().string()},
+                       {"cpus", limits.count()},
+                       {"cpu_affinity", limits.affinity},
+                       {"cpu_quota", limits.quota ? Json(*limits.quota) : Json()}};
   print_result(
       common, object,
-      fmt::format(
-          "diffit {}\nCPU kernels  {}, {} threads\nmodels       {}\npresets      {}\nhome         {}\n",
-          DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), fmt::join(bundled_models(), ", "),
-          fmt::join(preset_names(), ", "), home().string()));
+      fmt::format("diffit {}\nCPU kernels  {}, {} threads\nCPU          {}\nmodels       {}\npresets      "
+                  "{}\nhome         {}\n",
+                  DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), describe(limits),
+                  fmt::join(bundled_models(), ", "), fmt::join(preset_names(), ", "), home().string()));
 }
 
 struct InfoOptions {

@@ -22,7 +22,15 @@ struct TrainOptions {
 Recipe read_recipe_of(const TrainOptions& options) {
   const fs::path path = preset_path(options.config);
   Json toml = parse_toml(read_text(path, 1 << 20), path.string());
-  for (const std::string& assignment : options.set) set_by_path(toml, assignment);
+  bool images = false, epochs = false;
+  for (const std::string& assignment : options.set) {
+    set_by_path(toml, assignment);
+    const std::string key(trim(std::string_view(assignment).substr(0, assignment.find('='))));
+    images = images || key == "train.images";
+    epochs = epochs || key == "train.epochs";
+  }
+  // A length on the command line takes the place of the file's, whichever way that states it.
+  if (images != epochs && toml["train"].is_object()) toml["train"].erase(images ? "epochs" : "images");
   if (!options.data.empty()) toml["data"]["path"] = options.data;
   return read_recipe(toml, path.string());
 }
@@ -99,7 +107,8 @@ std::string status_line(const TrainingStatus& s) {
 void run_train(const TrainOptions& options, const CommonOptions& common) {
   Recipe recipe = read_recipe_of(options);
   const std::string where = preset_path(options.config).string();
-  DIFFIT_CHECK(recipe.train.images > 0, "{}: train.images: wanted the length of the training, got 0", where);
+  DIFFIT_CHECK(recipe.train.images > 0 || recipe.train.epochs > 0,
+               "{}: train.images: wanted the length of the training there or in train.epochs, got 0", where);
   if (common.dtype != "auto") recipe.train.dtype = common.dtype;
   CommonOptions chosen = common;
   chosen.dtype = recipe.train.dtype;

@@ -2,16 +2,42 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
 
+#include "base/cpu_count.h"
+#include "base/error.h"
 #include "base/text.h"
 #include "kernels/device.h"
 #include "kernels/ops.h"
 
 namespace diffit {
 
+int most_threads() {
+  return std::max(64, 4 * cpu_count());
+}
+
+void apply_threads(const CommonOptions& common) {
+  const bool users = std::getenv("OMP_NUM_THREADS") != nullptr || std::getenv("MKL_NUM_THREADS") != nullptr;
+  const int now = at::get_num_threads();
+  int wanted = common.threads > 0 ? common.threads : users ? now : std::min(now, cpu_count());
+  // OpenMP ends the process where it cannot start a thread.
+  if (const int had = 1 + startable_threads(wanted - 1); had < wanted) {
+    if (common.threads > 0) {
+      fail(
+          "--threads {}: the system starts no more than {} threads now (ulimit -u, ulimit -v, or pids.max of "
+          "the "
+          "control group); try --threads {}",
+          wanted, had, had);
+    }
+    wanted = had;
+  }
+  if (wanted != now) at::set_num_threads(wanted);
+}
+
 Machine open_machine(const CommonOptions& common, bool prefer_bf16) {
-  if (common.threads > 0) at::set_num_threads(common.threads);
+  apply_threads(common);
   const at::Device device = open_device(common.device);
   return {device, open_dtype(common.dtype, device, prefer_bf16)};
 }

@@ -10,15 +10,29 @@
 #include <new>
 #include <sstream>
 
+#include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "io/json_text.h"
 #include "tools/diffit/command.h"
+#include "tools/diffit/machine.h"
 #include "tools/diffit/stop.h"
 #include "tools/diffit/terminal.h"
 
 namespace diffit {
+
+namespace {
+
+/// An empty text, or why the value of --threads is not taken.
+std::string check_threads(const std::string& text) {
+  int threads = -1;
+  if (CLI::detail::lexical_cast(text, threads) && threads >= 0 && threads <= most_threads()) return "";
+  return fmt::format("wanted 0 to {} threads ({} processors may be used here), got {}", most_threads(),
+                     cpu_count(), text);
+}
+
+}  // namespace
 
 CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name,
                       const std::string& help) {
@@ -30,8 +44,8 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
   command->add_option("--dtype", common.dtype, "of matrix products and convolutions: auto, f32, bf16")
       ->capture_default_str()
       ->group(group);
-  command->add_option("--threads", common.threads, "CPU threads; 0 is one a core")
-      ->check(CLI::Range(0, 4096))
+  command->add_option("--threads", common.threads, "CPU threads; 0 is one a core that this process may use")
+      ->check(CLI::Validator(check_threads, "INT"))
       ->capture_default_str()
       ->group(group);
   command->add_flag("--json", common.json, "the result as one JSON object on stdout")->group(group);

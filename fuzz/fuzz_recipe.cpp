@@ -1,0 +1,12 @@
+// A recipe or an experiment as TOML; behind a NUL, lines that are given to --set.
+#include "fuzz/dry_run.h"
+#include "fuzz/input.h"
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace diffit;
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  const std::size_t end = std::min(text.find('\0'), text.size());
+  std::vector<std::string> assignments;
+  if (end < size) assignments = split(std::string_view(text).substr(end + 1), '\n');
+  return refuse_or_read([&] { dry_run_text(text.substr(0, end), assignments, 32, 3, "input"); });
+}
