@@ -17,7 +17,7 @@ at::Tensor relative_position_index(std::int64_t w) {
 
 namespace {
 
-/// That of a layer before with the same window, where the list has one.
+/// Returns the index buffer of an earlier layer in the list with the same window, or a new one.
 at::Tensor shared_index(const ParameterList& list, std::int64_t w) {
   const auto& items = list.items();
   const auto same = std::find_if(items.rbegin(), items.rend(), [w](const Parameter& p) {
@@ -138,7 +138,7 @@ at::Tensor timestep_features(const at::Tensor& t) {
 
 namespace {
 
-/// 128 frequencies f ~ N(0, 16^2), the same in every model.
+/// Returns 128 frequencies f ~ N(0, 16^2), float32 on the CPU. They are the same in every model.
 at::Tensor fourier_frequencies() {
   Random random(0, stream_of(Purpose::initial_weights, 0));
   return normal_tensor({128}, random) * 16;

@@ -1,4 +1,4 @@
-// The transformer block of DiffiT, on maps: time-dependent self-attention and an MLP.
+// DiffiT transformer block on feature maps: time-dependent self-attention and an MLP.
 #pragma once
 
 #include "nn/time_paths.h"
@@ -6,17 +6,18 @@
 
 namespace diffit {
 
-/// [N, N] int64, N = w * w: which row of the bias table query i and key j take.
+/// Returns an index [N, N] int64 with N = w * w: entry (i, j) is the row of the relative position bias table
+/// used for query i and key j.
 at::Tensor relative_position_index(std::int64_t w);
 
-/// LayerNorm's epsilon, as released.
+/// Epsilon of LayerNorm in the released code.
 inline constexpr double kLayerNormEps = 1e-6;
 
-/// Time-dependent multihead self-attention (DiffiT eq. 3 to 6), and attention with time elsewhere or nowhere.
-/// The time token is one vector per sample, so its projection is one 3C vector per sample, never a
-/// token-sized tensor.
+/// Time-dependent multihead self-attention (DiffiT eq. 3 to 6). Depending on `path`, time can also enter
+/// elsewhere or not at all (nn/variant.h). The time token is one vector per sample, so its projection is one
+/// vector of 3C numbers per sample and never a tensor of the size of the token map.
 struct Tmsa {
-  Linear qkv_temb;            // tmsa: [3C]; undefined where time does not enter q, k and v
+  Linear qkv_temb;            // tmsa: [3C]; undefined if time does not enter q, k and v
   Linear bias_temb, kv_temb;  // position_bias: [(2w-1)^2 * heads]; tokens: [2C], key and value
   Linear qkv, proj;
   at::Tensor table;  // relative_position_bias_table [(2w-1)^2, heads]
@@ -28,14 +29,15 @@ struct Tmsa {
        TimePath path = TimePath::tmsa);
   /// x [B, H, W, C], time [B, time_width] -> [B, H, W, C].
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
-  /// What it is computed from: q, k, v with time in them, and the bias.
+  /// Returns the inputs of attention: q, k and v, including the contribution of time, and the bias.
   AttentionParts parts(const at::Tensor& x, const at::Tensor& time) const;
-  /// With relative_position_index [N, N] int64: in files only, the kernels compute it. Layers of one window
-  /// in a list share theirs.
+  /// Also lists relative_position_index [N, N] int64, which is only written to files; the kernels compute the
+  /// index themselves. Layers with the same window share one index tensor in a list.
   void add_to(ParameterList& list, const std::string& prefix, Start proj_start = Start::xavier_uniform) const;
 };
 
-/// fc2(gelu(fc1(x))), tanh GELU; with time inside, fc2(gelu(fc1(x) + temb(time))).
+/// fc2(gelu(fc1(x))) with the tanh approximation of GELU; for TimePath::mlp, fc2(gelu(fc1(x) + temb(time))).
+/// Maps [B, H, W, C] to the same shape.
 struct Mlp {
   Linear fc1, fc2;
   Linear temb;  // undefined unless TimePath::mlp
@@ -47,8 +49,8 @@ struct Mlp {
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// x += TMSA(LN(x), time); x += MLP(LN(x)) (DiffiT eq. 7 and 8); LayerNorm eps 1e-6 without affine, as
-/// released. Other paths of time: nn/variant.h.
+/// x += TMSA(LN(x), time); x += MLP(LN(x)) (DiffiT eq. 7 and 8). LayerNorm uses eps 1e-6 and no affine
+/// parameters, as in the released code. See nn/variant.h for the other time paths.
 struct Block {
   Tmsa attn;
   Mlp mlp;
@@ -58,23 +60,25 @@ struct Block {
   Block() = default;
   Block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
         double mlp_ratio, TimePath path = TimePath::tmsa);
+  /// x [B, H, W, C], time [B, time_width] -> [B, H, W, C].
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
-  /// What attention sees of the block's input: LN(x), with AdaLN modulated.
+  /// Returns the input of attention: LN(x), modulated if the block uses AdaLN.
   at::Tensor attention_input(const at::Tensor& x, const at::Tensor& time) const;
-  /// What the block's attention is computed from.
+  /// Returns the inputs of the block's attention (see Tmsa::parts).
   AttentionParts attention_parts(const at::Tensor& x, const at::Tensor& time) const {
     return attn.parts(attention_input(x, time), time);
   }
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// Sinusoidal features of t or c_noise: [B] -> [B, 256], cos then sin, periods 2 pi to 2 pi * 10000.
+/// Sinusoidal features of a timestep or of c_noise: [B] -> [B, 256] float32, cosines then sines, with periods
+/// from 2 pi to 2 pi * 10000.
 at::Tensor timestep_features(const at::Tensor& t);
 
-/// features -> Linear -> SiLU -> Linear: [B] -> [B, width].
+/// Linear -> SiLU -> Linear on the features of t: [B] -> [B, width].
 struct TimeEmbedder {
   Linear first, second;    // mlp.0, mlp.2
-  at::Tensor frequencies;  // [128] of Fourier features; undefined: timestep_features
+  at::Tensor frequencies;  // [128] frequencies of Fourier features; undefined: timestep_features is used
 
   TimeEmbedder() = default;
   explicit TimeEmbedder(std::int64_t width, TimeFeatures features = TimeFeatures::positional);
@@ -82,13 +86,13 @@ struct TimeEmbedder {
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// A table of classes + 1 rows; the last is the null label of classifier-free guidance.
+/// Embedding table with classes + 1 rows. The last row is the null label for classifier-free guidance.
 struct LabelEmbedder {
   at::Tensor table;  // [classes + 1, width]
 
   LabelEmbedder() = default;
   LabelEmbedder(std::int64_t classes, std::int64_t width);
-  /// y [B] int64 in 0..classes -> [B, width]. The caller has checked the range.
+  /// y [B] int64 in 0..classes -> [B, width]. The range is not checked here.
   at::Tensor operator()(const at::Tensor& y) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };

@@ -13,10 +13,10 @@ using Part = std::function<at::Tensor(const at::Tensor&, const at::Tensor&)>;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Carries what the second run needs through the graph.
+/// State that the second forward pass needs, carried through the autograd graph.
 struct Recompute : torch::CustomClassHolder {
   Part part;
-  at::ScalarType dtype;  // of autocast; float32: off
+  at::ScalarType dtype;  // autocast dtype; float32 means that autocast is off
 };
 
 struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {

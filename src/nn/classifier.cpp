@@ -39,7 +39,7 @@ Classified Classifier::operator()(const at::Tensor& pictures) const {
     if (stage.down.weight.defined()) map = stage.down(map);
     for (const VaeResBlock& block : stage.blocks) map = block(map);
   }
-  // Means and logits are never narrower than float32.
+  // The mean and the logits are computed in float32 or wider.
   const at::ScalarType precise = at::promote_types(map.scalar_type(), at::kFloat);
   const at::Tensor features = norm_(map, /*silu=*/true).to(precise).mean({1, 2});
   return {features, fc_(features).to(precise)};

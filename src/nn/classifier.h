@@ -1,4 +1,4 @@
-// A classifier of small pictures, for the features that it learns (FashionNet).
+// Classifier of small images. Its learned features serve as an evaluation network (FashionNet).
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace diffit {
 
-/// One resolution: down from the stage before (none in the first), then residual blocks.
+/// Layers of one resolution: a downsampling convolution (undefined in the first stage), then residual blocks.
 struct ClassifierStage {
   Conv2d down;
   std::vector<VaeResBlock> blocks;
@@ -19,17 +19,19 @@ struct Classified {
   at::Tensor logits;    // [B, K]: features times a weight, no bias
 };
 
-/// Pre-activation residual network (He et al. 2016) with GroupNorm and SiLU: a 3x3 convolution of stride 2;
-/// stages, each but the first entered by another; features are the mean over the last map.
+/// Pre-activation residual network (He et al. 2016) with GroupNorm and SiLU: a 3x3 convolution of stride 2,
+/// then stages, each of which except the first starts with another such convolution. The features are the
+/// mean over the last feature map.
 class Classifier {
  public:
   explicit Classifier(const ClassifierConfig& config);
 
   const ClassifierConfig& config() const { return config_; }
-  /// The tensors are shared with the network.
+  /// Parameters in the order in which they are stored. The tensors share storage with the network.
   const ParameterList& parameters() const { return parameters_; }
 
-  /// pictures [B, R, R, C] in [-1, 1]. Differentiable.
+  /// Maps images [B, R, R, C] in [-1, 1] to features and logits, both in float32 or wider. Differentiable.
+  /// Throws Error(invalid) for any other shape.
   Classified operator()(const at::Tensor& pictures) const;
 
  private:

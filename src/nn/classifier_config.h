@@ -1,4 +1,4 @@
-// Configuration of a classifier of pictures: what its file says of itself under "diffit.config".
+// Configuration of an image classifier, as stored in its file under the metadata key "diffit.config".
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,13 @@
 
 namespace diffit {
 
-/// A small residual network whose pooled features stand for a picture where Inception's weights do not serve.
+/// Small residual network. Its pooled features are used for metrics on data for which Inception's features
+/// are a poor fit.
 struct ClassifierConfig {
-  std::string name = "FashionNet";  // figures by its features are called FD-NAME
+  std::string name = "FashionNet";  // metrics computed from its features are called FD-NAME
   std::int64_t resolution = 32, in_channels = 1, classes = 10;
-  std::vector<std::int64_t> channels{32, 64, 128};  // of each stage; stage i works at 1 / 2^(i + 1)
-  std::int64_t blocks = 1;                          // residual blocks of a stage
+  std::vector<std::int64_t> channels{32, 64, 128};  // width of each stage; stage i has side R / 2^(i + 1)
+  std::int64_t blocks = 1;                          // residual blocks in each stage
   std::int64_t norm_groups = 8;
 
   /// D, the width of the pooled features.
@@ -33,16 +34,18 @@ void visit_fields(V& v, ClassifierConfig& c) {
   v("norm_groups", c.norm_groups, "groups of each GroupNorm", 1, 16384);
 }
 
-/// Reads and checks a configuration: {"model": "classifier", ...}. Error(invalid) begins with `where`.
+/// Reads and checks a configuration of the form {"model": "classifier", ...}. Throws Error(invalid) with a
+/// message that begins with `where`.
 ClassifierConfig read_classifier_config(const Json& object, const std::string& where);
 Json write_classifier_config(const ClassifierConfig& config);
-/// Whether a configuration calls itself a classifier's.
+/// Returns whether a configuration belongs to a classifier, that is, whether "model" is "classifier".
 bool names_classifier(const Json& config);
 
-/// Error(invalid) where the fields contradict each other; ranges alone are checked when they are read.
+/// Throws Error(invalid) if fields contradict each other. The range of each single field is checked by the
+/// reader.
 void check_config(const ClassifierConfig& config, const std::string& where);
 
-/// One evaluation of one picture: the parts "stem", "stages.0", ..., "head".
+/// Cost of one forward pass for one image, with the parts "stem", "stages.0", ..., "head".
 std::vector<PartCost> cost_of(const ClassifierConfig& config);
 
 }  // namespace diffit

@@ -24,7 +24,7 @@ Classifier started(const ClassifierConfig& config) {
   return network;
 }
 
-TEST(Classifier, FeaturesAreTheMeanOfTheLastMapAndLogitsAreTheirProduct) {
+TEST(Classifier, FeaturesAreMeanOfLastMapAndLogitsAreLinear) {
   const Classifier network = started(small());
   const at::Tensor x = at::randn({5, 8, 8, 1});
   const Classified y = network(x);
@@ -33,24 +33,24 @@ TEST(Classifier, FeaturesAreTheMeanOfTheLastMapAndLogitsAreTheirProduct) {
   const Parameter& fc = network.parameters().items().back();
   EXPECT_EQ(fc.name, "fc.weight");
   testing::expect_close(y.logits, y.features.matmul(fc.tensor.t()), 1e-5, "logits");
-  // SiLU is never below -0.2785, and neither is a mean of it.
+  // SiLU is never below -0.2785, and neither is the mean of its outputs.
   EXPECT_GT(y.features.min().item<double>(), -0.2785);
 }
 
-TEST(Classifier, CostCountsWhatThereIs) {
+TEST(Classifier, CostMatchesParametersAndMacs) {
   for (const std::int64_t blocks : {0, 1, 2}) {
     ClassifierConfig config = small();
     config.blocks = blocks;
     const PartCost all = total(cost_of(config));
     EXPECT_EQ(all.parameters, Classifier(config).parameters().count());
-    // stem, down, then blocks at 4 x 4 and 2 x 2.
+    // The stem, the downsampling convolution, then blocks at 4 x 4 and 2 x 2.
     const double macs = 9 * 8 * 16 + 9 * 8 * 16 * 4 + 16 * 3 +
                         static_cast<double>(blocks) * 2 * (9 * 8 * 8 * 16 + 9 * 16 * 16 * 4);
     EXPECT_DOUBLE_EQ(all.layer_macs, macs);
   }
 }
 
-TEST(Classifier, EveryParameterHasAGradientThatDifferencesConfirm) {
+TEST(Classifier, GradientsMatchFiniteDifferences) {
   const Classifier network = started(small());
   const at::Tensor x = at::randn({4, 8, 8, 1}).to(at::kDouble);
   for (const Parameter& p : network.parameters()) {
@@ -71,12 +71,13 @@ TEST(Classifier, EveryParameterHasAGradientThatDifferencesConfirm) {
     p.tensor.add_(direction, -2 * step);
     const double below = loss().item<double>();
     p.tensor.add_(direction, step);
-    // Differences are off by the third derivative times the step squared, and by roundings of the loss.
+    // The error of the difference is the third derivative times the squared step, plus the rounding of the
+    // loss.
     EXPECT_NEAR((above - below) / (2 * step), slope, 1e-5 * std::abs(slope) + 1e-15 / step) << p.name;
   }
 }
 
-TEST(ClassifierConfig, RefusesFieldsThatContradictEachOther) {
+TEST(ClassifierConfig, RejectsContradictoryFields) {
   const auto refused = [](const Json& change, const std::string& reason) {
     Json object = write_classifier_config(small());
     object.update(change);
@@ -92,7 +93,7 @@ TEST(ClassifierConfig, RefusesFieldsThatContradictEachOther) {
   refused({{"model", "vae"}}, "classifier");
 }
 
-TEST(Classifier, RefusesPicturesOfAnotherShape) {
+TEST(Classifier, RejectsImagesOfWrongShape) {
   const Classifier network = started(small());
   testing::expect_rejected([&] { network(at::zeros({1, 8, 8, 3})); }, {"FashionNet", "[1, 8, 8, 3]"});
 }

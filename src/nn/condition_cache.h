@@ -1,4 +1,4 @@
-// What the layers of a network add for a timestep or a label, computed many at a time and kept.
+// Cache of what a timestep or a label contributes to each layer, computed for many keys at a time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,20 +10,23 @@
 
 namespace diffit {
 
-/// Rows that are functions of a key. At most `limit` bytes are kept; where more are asked for, all that is
-/// kept is dropped first, so that a batch always finds its own rows. For one thread.
+/// Caches rows that depend on an integer key alone. Holds at most `limit` bytes unless one request alone
+/// needs more. If a request does not fit, the whole cache is cleared first, so that a batch always finds its
+/// own rows. Not thread-safe.
 class ConditionCache {
  public:
-  /// keys [K] -> their rows [K, ...], all of one size.
+  /// Maps keys [K] to their rows [K, ...], all of the same shape.
   using Compute = std::function<at::Tensor(std::span<const std::int64_t> keys)>;
 
   ConditionCache() = default;
+  /// `bytes_a_row`: size of one row in bytes; `limit`: capacity in bytes.
   ConditionCache(std::int64_t bytes_a_row, std::int64_t limit, Compute compute);
 
-  /// The rows of these keys, [K, ...]; those that are missing are computed in one call.
+  /// Returns the rows of these keys, [K, ...]. Missing rows are computed in one call.
   at::Tensor rows(std::span<const std::int64_t> keys);
+  /// Number of rows in the cache.
   std::int64_t size() const { return static_cast<std::int64_t>(kept_.size()); }
-  /// Rows that are kept at most.
+  /// Maximum number of rows in the cache.
   std::int64_t most() const { return most_; }
 
  private:

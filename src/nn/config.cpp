@@ -64,7 +64,7 @@ Json write_model_config(const ModelConfig& config) {
 
 namespace {
 
-/// The U-Net that TMSA is put into: nothing of DiffiT's stages applies.
+/// Checks the fields that apply to DDPM++, which has none of DiffiT's stages.
 void check_ddpmpp(const ImageConfig& c, const std::string& where) {
   DIFFIT_CHECK(c.encoder == c.decoder,
                "{}: encoder '{}' with decoder '{}': 'ddpmpp' is both or neither, its skips go block by block",

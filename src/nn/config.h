@@ -1,4 +1,4 @@
-// Configurations of the networks: what a model file says of itself under the metadata key "diffit.config".
+// Configurations of the diffusion networks, as stored in a model file under the metadata key "diffit.config".
 #pragma once
 
 #include <cstdint>
@@ -11,21 +11,23 @@
 
 namespace diffit {
 
-/// The image-space model (DiffiT section 3.2): a U-shape of DiffiT ResBlocks, used under EDM preconditioning.
+/// Image-space model (DiffiT section 3.2): U-shaped network of DiffiT ResBlocks, used with EDM
+/// preconditioning.
 struct ImageConfig {
-  std::int64_t resolution = 32;                       // R, side of the picture in pixels
-  std::vector<std::int64_t> channels{128, 256, 256};  // of each stage; stage i works at R / 2^i
-  std::vector<std::int64_t> depth{2, 2, 2};           // ResBlocks of each stage, on either side
-  std::int64_t window = 4;  // of attention, in pixels; the last stage attends to all
+  std::int64_t resolution = 32;                       // R, side of the image in pixels
+  std::vector<std::int64_t> channels{128, 256, 256};  // width of each stage; stage i has side R / 2^i
+  std::vector<std::int64_t> depth{2, 2, 2};           // ResBlocks of each encoder and decoder stage
+  std::int64_t window = 4;  // side of an attention window in pixels; the last stage attends to its whole map
   std::int64_t head_dim = 32;
   double mlp_ratio = 4.0;
   std::int64_t classes = 0;  // 0: unconditional
   std::int64_t in_channels = 3;
-  std::int64_t augment_labels = 0;                // width of the augmentation label, 0 or 9
-  double sigma_data = 0.5;                        // of EDM's preconditioning
-  std::vector<std::int64_t> attention_sides{16};  // DDPM++: maps with attention, beside the bottom's
-  double dropout = 0;                             // probability, within each block, while training
-  // What the paper compares (nn/variant.h). A file names them only where they are not these.
+  std::int64_t augment_labels = 0;  // width of the augmentation label: 0 or 9
+  double sigma_data = 0.5;          // standard deviation of the data, for EDM preconditioning
+  // DDPM++: sides of the maps with attention; the lowest resolution always has it.
+  std::vector<std::int64_t> attention_sides{16};
+  double dropout = 0;  // dropout probability in each block during training
+  // Variants compared in the paper (nn/variant.h). A file names them only if they differ from these defaults.
   std::string time = "tmsa", time_embedding = "positional";
   std::string encoder = "diffit", decoder = "diffit", sampling = "convolution", precondition = "edm";
 
@@ -36,15 +38,15 @@ struct ImageConfig {
     return channels[static_cast<std::size_t>(stage)] / head_dim;
   }
   bool is_ddpmpp() const { return encoder == "ddpmpp"; }
-  /// Whether DDPM++ attends on the map of this stage.
+  /// Whether DDPM++ has attention in this stage.
   bool attends(std::int64_t stage) const;
-  /// Blocks of a ViT encoder, which has those of all stages.
+  /// Number of blocks of a ViT encoder: the sum over all stages.
   std::int64_t vit_depth() const;
-  /// Width of the time token: 4 x channels[0].
+  /// Width of the time token: 4 * channels[0].
   std::int64_t time_width() const { return 4 * channels.front(); }
 };
 
-/// The latent model (DiffiT section 3.3, released code): predicts noise and a variance range.
+/// Latent model (DiffiT section 3.3, released code): predicts noise and a variance range.
 struct LatentConfig {
   std::int64_t input_size = 32;  // side of the latent
   std::int64_t patch = 2;
@@ -100,11 +102,13 @@ void visit_fields(V& v, LatentConfig& c) {
   v("in_channels", c.in_channels, "channels of the latent", 1, 64);
 }
 
-/// Reads and checks a configuration: {"model": "image" | "latent", ...}. Error(invalid) begins with `where`.
+/// Reads and checks a configuration of the form {"model": "image" | "latent", ...}. Throws Error(invalid)
+/// with a message that begins with `where`.
 ModelConfig read_model_config(const Json& object, const std::string& where);
 Json write_model_config(const ModelConfig& config);
 
-/// Error(invalid) where the fields contradict each other; ranges alone are checked when they are read.
+/// Throws Error(invalid) if fields contradict each other. The range of each single field is checked by the
+/// reader.
 void check_config(const ImageConfig& config, const std::string& where);
 void check_config(const LatentConfig& config, const std::string& where);
 

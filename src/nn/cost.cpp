@@ -21,7 +21,7 @@ struct Counter : LayerCounter {
     linear(inner, width, tokens);
     cost.parameters += table;
     attention(width, tokens, keys);
-    // Two layer norms, attention's output, gelu's output.
+    // Two LayerNorms, the output of attention and the output of GELU.
     cost.activations += static_cast<double>(3 * width + inner) * tokens;
     switch (path) {
       case TimePath::tmsa:
@@ -58,7 +58,7 @@ struct Counter : LayerCounter {
         break;
     }
   }
-  /// A block with its convolution.
+  /// A transformer block with its convolution.
   void res_block(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
                  double mlp_ratio, double pixels, TimePath path) {
     const std::int64_t more = path == TimePath::concat ? width / 4 : 0;
@@ -91,7 +91,7 @@ struct Counter : LayerCounter {
   }
 
  private:
-  /// Kept only where the fused kernel, which computes them again, is not used.
+  /// Attention probabilities are kept only without the fused kernel, which recomputes them.
   void probabilities(std::int64_t heads, double queries, double keys) {
     cost.activations += static_cast<double>(heads) * queries * keys;
   }

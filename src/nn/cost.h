@@ -1,4 +1,4 @@
-// What a network costs: parameters and multiply-adds, part by part, from the configuration alone.
+// Cost of a network, derived from its configuration alone: parameters and multiply-adds of each part.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +9,18 @@
 
 namespace diffit {
 
+/// Cost of one part of a network. Multiply-adds and activations are for one image.
 struct PartCost {
   std::string part;             // "encoder.0", "blocks", ...
-  std::int64_t parameters = 0;  // the fixed position table included
-  double layer_macs = 0;        // of linear layers and convolutions, a picture: what the paper counts
-  double attention_macs = 0;    // of q k^T and p v, which the paper's count leaves out
-  double activations = 0;       // numbers kept for the backward pass, a picture
+  std::int64_t parameters = 0;  // includes the fixed position table
+  double layer_macs = 0;        // multiply-adds of linear and convolution layers, as counted in the paper
+  double attention_macs = 0;    // multiply-adds of q k^T and p v, which the paper does not count
+  double activations = 0;       // numbers kept for the backward pass
 };
 
-/// One evaluation of one picture, part by part.
+/// Cost of one forward pass for one image, part by part.
 std::vector<PartCost> cost_of(const ModelConfig& config);
-/// The sum, as part "total".
+/// Returns the sum over all parts, as a part called "total".
 PartCost total(const std::vector<PartCost>& parts);
 
 }  // namespace diffit

@@ -15,12 +15,12 @@ GroupNorm unet_norm(std::int64_t width) {
   return {width, groups_of(width), 1e-6};
 }
 
-/// [B, H, W, C] -> [B, H / 2, W / 2, C], means of 2 x 2 pixels.
+/// Averages 2 x 2 pixels: [B, H, W, C] -> [B, H / 2, W / 2, C].
 at::Tensor halved(const at::Tensor& x) {
   return at::avg_pool2d(x.permute({0, 3, 1, 2}), {2, 2}).permute({0, 2, 3, 1}).contiguous();
 }
 
-/// Of two terms of unit variance: their sum of unit variance.
+/// Returns (a + b) / sqrt(2), which has unit variance if a and b are independent and have unit variance.
 at::Tensor sum_of(const at::Tensor& a, const at::Tensor& b) {
   return (a + b) * M_SQRT1_2;
 }
@@ -140,7 +140,8 @@ std::vector<UnetPart> ddpmpp_parts(const ImageConfig& c) {
            .resample = Resample::twice,
            .decoder = true});
     }
-    // One more than in the encoder, for the skip of the tokenizer or of the halving; the last one attends.
+    // One block more than in the encoder, for the skip of the tokenizer or of the downsampling block. The
+    // last block has attention.
     for (std::int64_t k = 0; k <= depth; ++k) {
       add({.name = fmt::format("{}.blocks.{}", name, k),
            .stage = i,

@@ -1,11 +1,11 @@
-// What DDPM++ costs, for cost.cpp.
+// Cost of DDPM++; used by cost.cpp.
 #pragma once
 
 #include "nn/cost.h"
 
 namespace diffit {
 
-/// Stage by stage, without tokenizer, time token and head.
+/// Cost of each stage. The tokenizer, the embedders and the head are not included.
 std::vector<PartCost> ddpmpp_cost(const ImageConfig& config);
 
 }  // namespace diffit

@@ -11,7 +11,7 @@ namespace diffit {
 namespace {
 
 constexpr std::uint64_t kPlaces = 4096;
-constexpr double kLevels = 65536;  // two numbers of 16 random bits each
+constexpr double kLevels = 65536;  // each 32-bit draw gives two numbers of 16 bits
 
 void fill_kept(bool* kept, std::int64_t count, std::uint32_t zeros, Random random) {
   for (std::int64_t i = 0; i < count; i += 2) {

@@ -1,4 +1,4 @@
-// Dropout (Srivastava et al. 2014) whose masks are functions of seed, image and place.
+// Dropout (Srivastava et al. 2014) with masks that depend only on seed, image and place in the network.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,17 +7,17 @@
 
 namespace diffit {
 
-/// Of one place in a network, for training images first_image .. first_image + B - 1.
+/// Parameters of one dropout layer for the training images first_image .. first_image + B - 1.
 struct Dropout {
-  double rate = 0;  // probability of a zero; 0 where nothing is trained
+  double rate = 0;  // probability of a zero; 0 outside training
   std::uint64_t seed = 0;
   std::int64_t first_image = 0;
-  std::int64_t place = 0;  // 0..4095
+  std::int64_t place = 0;  // index of the layer in the network, 0..4095
 };
 
-/// x [B, ...] on any device, each number zero with probability `rate` and divided by 1 - rate otherwise; the
-/// rate is rounded to 1 / 65536. An image's mask is the same whatever batch it is in, on every device, and
-/// when it is asked for again. x itself where the rate is 0.
+/// Sets each element of x [B, ...] to zero with probability `rate` and divides the others by 1 - rate. The
+/// rate is rounded to a multiple of 1 / 65536. The mask of an image does not depend on the batch or the
+/// device, and is the same when it is computed again. Returns x itself if the rate is 0.
 at::Tensor dropped(const at::Tensor& x, const Dropout& dropout);
 
 }  // namespace diffit

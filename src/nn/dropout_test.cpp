@@ -16,7 +16,7 @@ at::Tensor mask(const Dropout& dropout, at::IntArrayRef shape) {
   return dropped(at::ones(shape), dropout);
 }
 
-TEST(Dropout, ZeroesItsShareAndKeepsTheMean) {
+TEST(Dropout, ZeroesExpectedShareAndKeepsMean) {
   const std::int64_t n = 4 * 32 * 32 * 25;
   const at::Tensor y = mask({kRate, 1, 0, 0}, {4, 32, 32, 25});
   const double rate = std::round(kRate * 65536) / 65536;
@@ -27,13 +27,13 @@ TEST(Dropout, ZeroesItsShareAndKeepsTheMean) {
   EXPECT_EQ(y.ne(0).sum().item<double>() + zeros, n);
 }
 
-TEST(Dropout, AnImageHasTheSameMaskInWhateverBatch) {
+TEST(Dropout, MaskDoesNotDependOnBatch) {
   const at::Tensor whole = mask({kRate, 1, 10, 2}, {6, 3, 3, 5});
   EXPECT_TRUE(at::equal(whole.narrow(0, 0, 2), mask({kRate, 1, 10, 2}, {2, 3, 3, 5})));
   EXPECT_TRUE(at::equal(whole.narrow(0, 2, 4), mask({kRate, 1, 12, 2}, {4, 3, 3, 5})));
 }
 
-TEST(Dropout, ImagesPlacesAndSeedsHaveMasksOfTheirOwn) {
+TEST(Dropout, ImagesPlacesAndSeedsHaveIndependentMasks) {
   const std::vector<std::int64_t> shape = {1, 4096};
   const double rate = kRate;
   const at::Tensor first = mask({rate, 1, 0, 0}, shape).eq(0);
@@ -45,12 +45,12 @@ TEST(Dropout, ImagesPlacesAndSeedsHaveMasksOfTheirOwn) {
   }
 }
 
-TEST(Dropout, WithoutARateNothingIsTouched) {
+TEST(Dropout, ReturnsInputForZeroRate) {
   const at::Tensor x = at::ones({2, 3});
   EXPECT_TRUE(dropped(x, {}).is_same(x));
 }
 
-TEST(Dropout, GradientsPassWhereNumbersDo) {
+TEST(Dropout, GradientsUseForwardMask) {
   at::Tensor x = at::full({2, 50}, 3.0F);
   x.requires_grad_(true);
   const at::Tensor y = dropped(x, {0.5, 1, 0, 0});

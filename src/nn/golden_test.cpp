@@ -1,8 +1,8 @@
-// The networks against states of the plain PyTorch reference: outputs and every gradient.
+// Compares the networks with golden states of the plain PyTorch reference: outputs and every gradient.
 //
-// Tolerance: the reference's own rounding. Both float32 results are compared with the same network in
-// float64; ours may be at most kFactor times as far from it as the reference is (worst element over the
-// tensor's own scale).
+// Tolerance: the rounding error of the reference itself. Both float32 results are compared with the same
+// network in float64; the error of ours may be at most kFactor times the error of the reference (worst
+// element relative to the tensor's scale).
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -28,13 +28,14 @@ void require_gradients(const ParameterList& parameters) {
   for (const Parameter& p : parameters.trained()) p.tensor.requires_grad_();
 }
 
-/// Our float32 `got` against the file's `want`, both measured from the float64 `exact`.
+/// Checks our float32 `got` against `want` from the file; both errors are measured from the float64 result
+/// `exact`.
 void expect_as_exact(const at::Tensor& got, const at::Tensor& want, const at::Tensor& exact,
                      const std::string& name) {
   ASSERT_EQ(got.sizes(), want.sizes()) << name;
   const auto truth = exact.detach().to(at::kDouble);
   const double scale = truth.abs().max().item<double>();
-  // A float32 sum of one term is still off by half an ulp of the largest element.
+  // Even a float32 sum of a single term is off by half an ulp of the largest element.
   const double theirs = (want.to(at::kDouble) - truth).abs().max().item<double>() + scale * 6e-8;
   const at::Tensor error = (got.detach().to(at::kDouble) - truth).abs();
   const std::int64_t worst = error.argmax().item<std::int64_t>();
@@ -71,7 +72,7 @@ void compare(const SafetensorsFile& file, const Model& model, const Model& exact
   }
 }
 
-TEST_P(Golden, ImageModelAgreesToEveryGradient) {
+TEST_P(Golden, ImageModelMatchesReferenceWithGradients) {
   const SafetensorsFile file = open("image.safetensors");
   const auto config = std::get<ImageConfig>(config_of(file));
   for (const bool checkpointing : {false, true}) {
@@ -82,13 +83,13 @@ TEST_P(Golden, ImageModelAgreesToEveryGradient) {
     const at::Tensor sigma = input(file, "in.sigma");
     compare(file, model, exact, [&](const ImageDiffiT& m, at::ScalarType type) {
       const at::Tensor x = input(file, "in.x").to(type).permute({0, 2, 3, 1}).contiguous();
-      // c_noise is float32 in the reference too.
+      // c_noise is float32 in the reference, too.
       return m(x, sigma.log() / 4, condition).permute({0, 3, 1, 2});
     });
   }
 }
 
-TEST_P(Golden, LatentModelAgreesToEveryGradient) {
+TEST_P(Golden, LatentModelMatchesReferenceWithGradients) {
   const SafetensorsFile file = open("latent.safetensors");
   const auto config = std::get<LatentConfig>(config_of(file));
   const LatentDiffiT model(config), exact(config);
@@ -97,7 +98,7 @@ TEST_P(Golden, LatentModelAgreesToEveryGradient) {
   });
 }
 
-TEST_P(Golden, LatentConfigurationIsInferredFromNamesAndShapes) {
+TEST_P(Golden, InfersLatentConfigFromNamesAndShapes) {
   const SafetensorsFile file = open("latent.safetensors");
   std::vector<TensorView> weights;
   for (TensorView view : file.tensors()) {
@@ -108,8 +109,8 @@ TEST_P(Golden, LatentConfigurationIsInferredFromNamesAndShapes) {
   EXPECT_EQ(write_model_config(infer_config(weights, "golden")), write_model_config(config_of(file)));
 }
 
-// Its own attention, and TMSA in that place, against tests/golden/make_ddpmpp.py.
-TEST(GoldenDdpmpp, AgreesToEveryGradient) {
+// DDPM++ with its own attention and with TMSA in its place, compared with tests/golden/make_ddpmpp.py.
+TEST(GoldenDdpmpp, MatchesReferenceWithGradients) {
   for (const char* name : {"own", "tmsa"}) {
     SCOPED_TRACE(name);
     const SafetensorsFile file(fs::path(DIFFIT_SOURCE_DIR) / "tests/golden/ddpmpp" /

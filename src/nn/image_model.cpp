@@ -136,7 +136,7 @@ std::vector<at::Tensor> ImageDiffiT::encode(const at::Tensor& x, const at::Tenso
     at::Tensor map = patches_(x);
     for (std::size_t k = 0; k < count; ++k) {
       map = run(encoder_.front(), k, map, time, dropout);
-      // Levels at equal distances, the last after the last block.
+      // The levels are equally spaced; the last one follows the last block.
       if (k + 1 == (levels.size() + 1) * count / wanted) levels.push_back(map);
     }
     return levels;

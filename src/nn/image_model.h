@@ -1,4 +1,4 @@
-// The image-space DiffiT (DiffiT section 3.2, figure 4): F(x, c_noise, y) of EDM's preconditioning.
+// Image-space DiffiT (DiffiT section 3.2, figure 4): the network F(x, c_noise, y) of EDM preconditioning.
 #pragma once
 
 #include <optional>
@@ -12,9 +12,9 @@
 
 namespace diffit {
 
-/// What conditions the network beside the noise level. Undefined tensors: none.
+/// Conditioning of the network besides the noise level. Undefined tensors mean no condition.
 struct Condition {
-  at::Tensor labels = {};  // [B] int64, 0..classes (the null label); undefined for unconditional models
+  at::Tensor labels = {};          // [B] int64 in 0..classes (null label); undefined for unconditional models
   at::Tensor augment_labels = {};  // [B, augment_labels] float32; undefined means all zero
   Dropout dropout = {};            // of the training images
 };
@@ -24,18 +24,19 @@ class ImageDiffiT {
   explicit ImageDiffiT(const ImageConfig& config);
 
   const ImageConfig& config() const { return config_; }
-  /// In the reference's order and with its names. The tensors are shared with the model.
+  /// Parameters in the order and with the names of the reference. The tensors share storage with the model.
   const ParameterList& parameters() const { return parameters_; }
 
-  /// x [B, R, R, in_channels], c_noise [B] float32 -> [B, R, R, in_channels] of the compute dtype.
+  /// x [B, R, R, in_channels], c_noise [B] float32 -> [B, R, R, in_channels] in the compute dtype.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& c_noise, const Condition& condition) const;
 
-  /// Called, while it is set, for each layer of attention in the order of evaluation; {} takes it away.
+  /// Sets a callback that is run for every attention layer during forward, in order of evaluation. Pass {} to
+  /// remove it.
   void observe(AttentionObserver observer) { observer_ = std::move(observer); }
-  /// The time token of c_noise [B] and a condition: [B, time_width].
+  /// Returns the time token for c_noise [B] and a condition: [B, time_width]. All zero for TimePath::none.
   at::Tensor time_token(const at::Tensor& c_noise, const Condition& condition) const;
 
-  /// Recompute each ResBlock's activations in the backward pass instead of keeping them.
+  /// If on, each ResBlock's activations are recomputed in the backward pass instead of being kept.
   void set_checkpointing(bool on) { checkpointing_ = on; }
 
  private:
@@ -45,7 +46,7 @@ class ImageDiffiT {
   at::Tensor run(const Stage& stage, at::Tensor map, const at::Tensor& time, const Dropout& dropout) const;
   at::Tensor run(const Stage& stage, std::size_t block, const at::Tensor& x, const at::Tensor& time,
                  const Dropout& dropout) const;
-  /// Maps of each level for the decoder, from full resolution down.
+  /// Returns one feature map per level for the decoder, from full resolution down.
   std::vector<at::Tensor> encode(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const;
   at::Tensor decode(const std::vector<at::Tensor>& levels, const at::Tensor& time,
                     const Dropout& dropout) const;
@@ -56,15 +57,15 @@ class ImageDiffiT {
   Encoder encoder_kind_;
   Decoder decoder_kind_;
   Conv2d tokenizer_;
-  PatchEmbedding patches_;  // ViT's instead of the tokenizer
+  PatchEmbedding patches_;  // replaces the tokenizer in a ViT encoder
   TimeEmbedder t_embedder_;
   LabelEmbedder y_embedder_;
   Linear augment_embedder_;
-  std::vector<Stage> encoder_, decoder_;  // decoder_[i] works at encoder_[i]'s size
+  std::vector<Stage> encoder_, decoder_;  // decoder_[i] has the resolution of encoder_[i]
   MlaDecoder mla_;
   GroupNorm head_norm_;
   Conv2d head_conv_;
-  std::optional<DdpmPlusPlus> ddpmpp_;  // instead of all but the embedders
+  std::optional<DdpmPlusPlus> ddpmpp_;  // replaces everything except the embedders
   bool checkpointing_ = false;
   AttentionObserver observer_;
   ParameterList parameters_;

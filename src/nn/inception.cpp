@@ -19,9 +19,9 @@ using Pool = InceptionPool;
 
 constexpr double kNormEps = 1e-3;
 
-// ---- what the network is
+// ---- architecture
 
-/// Convolutions of a block named `prefix`, each on what the one before gives.
+/// Builds a chain of convolutions of the block named `prefix`; each one takes the output of the previous one.
 class Chain {
  public:
   Chain(std::string prefix, std::int64_t in, std::int64_t side)
@@ -38,7 +38,7 @@ class Chain {
     in_ = out;
     return *this;
   }
-  /// The convolutions 1 x 3 and 3 x 1 on what the chain gives.
+  /// Returns two parallel convolutions, 1 x 3 and 3 x 1, on the output of the chain.
   std::vector<Convolution> fork(const std::string& a, const std::string& b, std::int64_t out) const {
     return {{prefix_ + a, in_, out, 1, 3, 1, true, side_}, {prefix_ + b, in_, out, 3, 1, 1, true, side_}};
   }
@@ -61,7 +61,7 @@ std::vector<Convolution> stem_before_second_pool() {
   return Chain("Conv2d_", 64, 73).add("3b_1x1", 80, 1, 1).add("4a_3x3", 192, 3, 3, 1, false);
 }
 
-/// 35 x 35.
+/// Resolution 35 x 35.
 Block block_a(const std::string& name, std::int64_t in, std::int64_t pool_width) {
   const Chain from(name + ".branch", in, 35);
   return {{{Pool::none, Chain(from).add("1x1", 64, 1, 1)},
@@ -71,7 +71,7 @@ Block block_a(const std::string& name, std::int64_t in, std::int64_t pool_width)
            {Pool::average, Chain(from).add("_pool", pool_width, 1, 1)}}};
 }
 
-/// 35 x 35 to 17 x 17.
+/// Reduces 35 x 35 to 17 x 17.
 Block block_b(const std::string& name, std::int64_t in) {
   const Chain from(name + ".branch", in, 35);
   return {{{Pool::none, Chain(from).add("3x3", 384, 3, 3, 2)},
@@ -80,7 +80,7 @@ Block block_b(const std::string& name, std::int64_t in) {
            {Pool::maximum_halving, {}}}};
 }
 
-/// 17 x 17, 7 x 7 convolutions of width `c7` as pairs of 1 x 7 and 7 x 1.
+/// Resolution 17 x 17; 7 x 7 convolutions of width `c7`, factored into 1 x 7 and 7 x 1.
 Block block_c(const std::string& name, std::int64_t in, std::int64_t c7) {
   const Chain from(name + ".branch", in, 17);
   return {{{Pool::none, Chain(from).add("1x1", 192, 1, 1)},
@@ -94,7 +94,7 @@ Block block_c(const std::string& name, std::int64_t in, std::int64_t c7) {
            {Pool::average, Chain(from).add("_pool", 192, 1, 1)}}};
 }
 
-/// 17 x 17 to 8 x 8.
+/// Reduces 17 x 17 to 8 x 8.
 Block block_d(const std::string& name, std::int64_t in) {
   const Chain from(name + ".branch", in, 17);
   return {{{Pool::none, Chain(from).add("3x3_1", 192, 1, 1).add("3x3_2", 320, 3, 3, 2)},
@@ -106,7 +106,7 @@ Block block_d(const std::string& name, std::int64_t in) {
            {Pool::maximum_halving, {}}}};
 }
 
-/// 8 x 8.
+/// Resolution 8 x 8.
 Block block_e(const std::string& name, std::int64_t in, Pool pool) {
   const Chain from(name + ".branch", in, 8);
   const Chain single = Chain(from).add("3x3_1", 384, 1, 1);
@@ -131,9 +131,9 @@ std::vector<Block> make_blocks() {
           block_e("Mixed_7c", 2048, Pool::maximum)};
 }
 
-/// TensorFlow's mixed_6/conv, of which sFID takes the first channels.
+/// TensorFlow's mixed_6/conv; sFID uses its first channels.
 constexpr std::size_t kSpatialBlock = 6;
-constexpr std::size_t kFirstPoolAfter = 3;  // convolutions of the stem
+constexpr std::size_t kFirstPoolAfter = 3;  // counted in convolutions of the stem
 
 template <class Visit>
 void for_each_convolution(std::vector<Convolution>& stem, std::vector<Block>& blocks, const Visit& visit) {
@@ -146,9 +146,9 @@ void for_each_convolution(std::vector<Convolution>& stem, std::vector<Block>& bl
   }
 }
 
-// ---- how it is read
+// ---- reading weights
 
-/// What a file holds of one convolution.
+/// Tensors of one convolution as stored in the file.
 struct Weights {
   Tensor weight, norm_weight, norm_bias, mean, variance;
 
@@ -168,7 +168,7 @@ struct Weights {
   }
 };
 
-/// norm(conv(x)) = conv(x) s + (bias - mean s), s = weight / sqrt(variance + eps), folded in float64.
+/// norm(conv(x)) = conv(x) s + (bias - mean s) with s = weight / sqrt(variance + eps), folded in float64.
 PackedConvolution fold(const Convolution& c, const Weights& w, at::Device device, at::ScalarType dtype,
                        const std::string& where) {
   DIFFIT_CHECK((w.variance >= 0).all().item<bool>(),
@@ -185,12 +185,12 @@ PackedConvolution fold(const Convolution& c, const Weights& w, at::Device device
           {kUsualBatch, c.in, c.side, c.side}};
 }
 
-/// What files of torchvision's kind hold beside the network.
+/// Whether a tensor of torchvision's file format is not part of this network.
 bool is_beside_the_network(const std::string& name) {
   return name.ends_with(".num_batches_tracked") || name.starts_with("AuxLogits.");
 }
 
-// ---- how it is computed
+// ---- computation
 
 Tensor maximum(const Tensor& x, std::int64_t stride, std::int64_t padding) {
   return at::max_pool2d(x.permute({0, 3, 1, 2}), {3, 3}, {stride, stride}, {padding, padding})
@@ -213,7 +213,7 @@ Tensor pooled(const Tensor& x, Pool pool) {
   fail("no such pool");
 }
 
-/// The results of a block, which the next one takes side by side.
+/// Returns the outputs of the branches; the next block takes them concatenated.
 std::vector<Tensor> results(const Block& block, const Tensor& x) {
   std::vector<Tensor> parts;
   for (const Branch& branch : block.branches) {
@@ -251,7 +251,7 @@ Inception::Inception(std::span<const TensorView> tensors, const std::string& whe
   auto next = weights.begin();
   for_each_convolution(stem_, blocks_, [&](Convolution& c) {
     c.convolution = fold(c, *next, device, dtype, where);
-    *next++ = Weights({});  // not beside its packed form
+    *next++ = Weights({});  // frees the unpacked weights
   });
 }
 

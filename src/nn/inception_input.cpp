@@ -12,7 +12,8 @@
 namespace diffit {
 namespace {
 
-/// Where one pixel of the result lies along an axis: between two pixels, `weight` of the way.
+/// Source position of one output pixel along an axis: a fraction `weight` of the way from pixel `low` to
+/// `high`.
 struct Place {
   std::int64_t low, high;
   float weight;
@@ -29,7 +30,7 @@ std::vector<Place> places(std::int64_t in, std::int64_t out) {
   return places;
 }
 
-/// `row` [W, C] of a picture along the columns of the result: [299, 3].
+/// Resizes one row [W, C] of an image to the output columns: [299, 3].
 void resize_row(const std::uint8_t* row, std::int64_t channels, const std::vector<Place>& columns,
                 float* out) {
   for (const Place& x : columns) {
@@ -41,7 +42,7 @@ void resize_row(const std::uint8_t* row, std::int64_t channels, const std::vecto
   }
 }
 
-/// One picture. Each row of it is resized once: the rows of the result come in order.
+/// Resizes one image. Each input row is resized only once, because the output rows are visited in order.
 void resize(const std::uint8_t* picture, std::int64_t width, std::int64_t channels,
             const std::vector<Place>& rows, const std::vector<Place>& columns, float* out) {
   constexpr std::int64_t kRow = kInceptionSide * 3;

@@ -1,4 +1,4 @@
-// What the graph of Inception-v3 (2015-12-05) does to a picture before its first convolution.
+// Preprocessing of images in the graph of Inception-v3 (2015-12-05), up to the first convolution.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,10 +9,11 @@ namespace diffit {
 
 inline constexpr std::int64_t kInceptionSide = 299;
 
-/// pictures [B, H, W, C] uint8 on the CPU, C 1 (repeated) or 3 -> [B, 299, 299, 3] float32,
-/// (x - 128) / 128 of the picture resized as TensorFlow 1 does by ResizeBilinear with align_corners=false:
-/// pixel i of the result lies at i * in / out of the picture (no half-pixel centre), between floor and
-/// min(floor + 1, in - 1), without antialiasing; in float32, in TensorFlow's order.
+/// Maps images [B, H, W, C] uint8 on the CPU, with C = 1 (repeated) or 3, to [B, 299, 299, 3] float32: (x -
+/// 128) / 128 of the image resized like TensorFlow 1's ResizeBilinear with align_corners=false. Output pixel
+/// i is at i * in / out of the input (no half-pixel centers), between floor and min(floor + 1, in - 1),
+/// without antialiasing, computed in float32 in TensorFlow's order. Throws Error(invalid) for any other shape
+/// or dtype.
 at::Tensor inception_input(const at::Tensor& pictures);
 
 }  // namespace diffit

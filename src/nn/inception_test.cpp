@@ -18,8 +18,8 @@ using at::Tensor;
 using testing::expect_close;
 using testing::expect_rejected;
 
-/// Names and shapes of pytorch-fid's file, written down without the network's own table: the widths of each
-/// block as Szegedy et al. draw them.
+/// Names and shapes of pytorch-fid's file, written down independently of the network's own table, with the
+/// block widths of Szegedy et al.
 class Names {
  public:
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> all;
@@ -93,7 +93,7 @@ class Names {
   }
 };
 
-/// The formula of tests/golden/make_inception.py.
+/// Same formula as in tests/golden/make_inception.py.
 Tensor by_formula(const std::string& name, const std::vector<std::int64_t>& shape) {
   std::uint64_t seed = 0xcbf29ce484222325;
   for (const unsigned char byte : name) seed = (seed ^ byte) * 0x100000001b3;
@@ -151,7 +151,7 @@ class InceptionGolden : public ::testing::TestWithParam<std::string> {
   InceptionGolden() : file_(fs::path(DIFFIT_SOURCE_DIR) / "tests/golden/inception.safetensors") {}
   Tensor read(const std::string& name) const { return to_tensor(file_.at(GetParam() + "." + name)); }
 
-  /// docs/numerics.md, "Networks against golden states".
+  /// Tolerance: see docs/numerics.md, "Networks against golden states".
   void expect_as_reference(const Tensor& got, const std::string& name) const {
     const Tensor exact = read("exact." + name);
     const double theirs = (read("reference." + name) - exact).abs().max().item<double>();
@@ -161,7 +161,7 @@ class InceptionGolden : public ::testing::TestWithParam<std::string> {
   SafetensorsFile file_;
 };
 
-TEST_P(InceptionGolden, AgreesWithTorchFidelityAndPytorchFid) {
+TEST_P(InceptionGolden, MatchesTorchFidelityAndPytorchFid) {
   const Tensor pictures = read("pictures");
   const InceptionFeatures features = network()(pictures);
   using at::indexing::None, at::indexing::Slice;
@@ -170,7 +170,7 @@ TEST_P(InceptionGolden, AgreesWithTorchFidelityAndPytorchFid) {
   expect_as_reference(features.pooled, "pooled");
   expect_as_reference(features.spatial, "spatial");
   expect_as_reference(features.probabilities, "probabilities");
-  // Two roundings away from each other.
+  // Both results have their own rounding error.
   const Tensor exact = read("exact.pooled"), other = read("pytorch_fid.pooled");
   const double theirs = (other - exact).abs().max().item<double>() + exact.abs().max().item<double>() * 6e-8;
   expect_close(features.pooled, other.to(at::kDouble), 9 * theirs, "pytorch-fid");
@@ -179,30 +179,30 @@ TEST_P(InceptionGolden, AgreesWithTorchFidelityAndPytorchFid) {
 INSTANTIATE_TEST_SUITE_P(Cases, InceptionGolden, ::testing::Values("square", "oblong"),
                          [](const auto& test) { return test.param; });
 
-TEST(Inception, IsTheSameByLibTorchsOwnConvolutions) {
+TEST(Inception, FastKernelsMatchLibTorchConvolutions) {
   const Tensor pictures = at::randint(0, 256, {2, 40, 48, 3}, at::kByte);
   const InceptionFeatures fast = network()(pictures);
   use_fast_kernels(false);
   const InceptionFeatures plain = Inception(formula_file().views, "formula", at::kCPU, at::kFloat)(pictures);
   use_fast_kernels(true);
-  // Ninety-four convolutions, each a sum that is off by lambda sqrt(n) u at most, n = 3456 at most.
+  // 94 convolutions, each a sum of n <= 3456 terms with an error of at most lambda sqrt(n) u.
   const double bound = 4 * std::sqrt(94.0 * 3456) * testing::epsilon(at::kFloat);
   expect_close(fast.pooled, plain.pooled, bound * plain.pooled.abs().max().item<double>(), "pooled");
   expect_close(fast.spatial, plain.spatial, bound * plain.spatial.abs().max().item<double>(), "spatial");
 }
 
-TEST(Inception, InBfloat16StaysWithinItsRoundings) {
+TEST(Inception, Bfloat16ErrorIsWithinRounding) {
   const Tensor pictures = at::randint(0, 256, {2, 32, 32, 3}, at::kByte);
   const Tensor exact = network()(pictures).pooled;
   const Tensor rounded = Inception(formula_file().views, "formula", at::kCPU, at::kBFloat16)(pictures).pooled;
-  // About twenty convolutions lie on a path, and three roundings in each (input, weight, result): a random
-  // walk, four deviations of the size of the largest feature.
+  // About twenty convolutions on each path, with three roundings each (input, weight, result), add up as a
+  // random walk; the bound is four standard deviations, relative to the largest feature.
   const double bound = 4 * std::sqrt(60.0) * testing::epsilon(at::kBFloat16);
   expect_close(rounded, exact, bound * exact.abs().max().item<double>(), "bfloat16");
   EXPECT_FALSE(at::equal(rounded, exact));
 }
 
-TEST(Inception, APicturesFeaturesAreItsOwn) {
+TEST(Inception, FeaturesDoNotDependOnBatch) {
   const Tensor pictures = at::randint(0, 256, {3, 24, 24, 3}, at::kByte);
   const InceptionFeatures together = network()(pictures);
   for (std::int64_t b = 0; b < 3; ++b) {
@@ -213,12 +213,12 @@ TEST(Inception, APicturesFeaturesAreItsOwn) {
   }
 }
 
-TEST(Inception, RepeatsGreyPictures) {
+TEST(Inception, RepeatsGrayChannel) {
   const Tensor grey = at::randint(0, 256, {1, 28, 28, 1}, at::kByte);
   EXPECT_TRUE(at::equal(inception_input(grey), inception_input(grey.expand({1, 28, 28, 3}).contiguous())));
 }
 
-/// The definition, in float64: value at (y, x) is the tent-weighted sum of the four pixels around.
+/// The definition in float64: the value at (y, x) is the tent-weighted sum of the four surrounding pixels.
 Tensor resized_by_formula(const Tensor& pictures) {
   const auto weights = [](std::int64_t in) {
     Tensor w = at::zeros({kInceptionSide, in}, at::kDouble);
@@ -236,13 +236,14 @@ Tensor resized_by_formula(const Tensor& pictures) {
   return (resized.permute({0, 2, 3, 1}) - 128) / 128;
 }
 
-TEST(InceptionInput, IsTheBilinearResizeOfTensorFlow1) {
+TEST(InceptionInput, MatchesBilinearResizeOfTensorFlow1) {
   at::manual_seed(5);
   for (const auto& [height, width] : std::vector<std::pair<std::int64_t, std::int64_t>>{
            {32, 32}, {1, 1}, {2, 300}, {256, 256}, {299, 299}, {598, 26}, {64, 48}, {1024, 700}}) {
     const Tensor pictures = at::randint(0, 256, {2, height, width, 3}, at::kByte);
-    // A place is off by u times itself where it was rounded and once where it was scaled, which moves the
-    // value by at most 255 a pixel in either direction; five roundings of values up to 255 beside.
+    // The position of a pixel is rounded once as a quotient and once as a product, each with an error of u
+    // times the position, which changes the value by at most 255 per pixel along each axis; five further
+    // roundings of values up to 255 are added.
     const double u = testing::epsilon(at::kFloat);
     const double bound = 255 * u * (2 * static_cast<double>(height + width) + 5) / 128;
     expect_close(inception_input(pictures), resized_by_formula(pictures), bound,
@@ -250,12 +251,12 @@ TEST(InceptionInput, IsTheBilinearResizeOfTensorFlow1) {
   }
 }
 
-TEST(InceptionInput, LeavesPicturesOfItsOwnSizeAsTheyAre) {
+TEST(InceptionInput, KeepsImagesOfNativeSize) {
   const Tensor pictures = at::randint(0, 256, {1, kInceptionSide, kInceptionSide, 3}, at::kByte);
   EXPECT_TRUE(at::equal(inception_input(pictures), (pictures.to(at::kFloat) - 128) / 128));
 }
 
-TEST(InceptionInput, RefusesWhatIsNoPicture) {
+TEST(InceptionInput, RejectsInvalidImages) {
   expect_rejected([] { inception_input(at::zeros({1, 8, 8, 4}, at::kByte)); }, {"[1, 8, 8, 4]"});
   expect_rejected([] { inception_input(at::zeros({1, 8, 8, 3})); }, {"bytes", "Float"});
   expect_rejected([] { inception_input(at::zeros({8, 8, 3}, at::kByte)); }, {"[8, 8, 3]"});
@@ -263,14 +264,14 @@ TEST(InceptionInput, RefusesWhatIsNoPicture) {
 
 // ---- files
 
-TEST(InceptionFile, TakesWhatTorchvisionsKindHoldsBeside) {
+TEST(InceptionFile, IgnoresExtraTensorsOfTorchvision) {
   File file = formula_file();
   file.add("Mixed_5b.branch1x1.bn.num_batches_tracked", at::zeros({}, at::kLong));
   file.add("AuxLogits.fc.weight", at::zeros({1000, 768}));
   EXPECT_EQ(Inception(file.views, "file", at::kCPU, at::kFloat).identity(), network().identity());
 }
 
-TEST(InceptionFile, NamesEveryTensorThatDoesNotFit) {
+TEST(InceptionFile, ListsEveryMismatchedTensor) {
   File file = formula_file();
   std::erase_if(file.views, [](const TensorView& v) { return v.name == "Mixed_6c.branch7x7_2.bn.bias"; });
   file.at("fc.weight").shape = {1000, 2048};
@@ -281,7 +282,7 @@ TEST(InceptionFile, NamesEveryTensorThatDoesNotFit) {
                    "unexpected Mixed_5b.branch9x9.conv.weight"});
 }
 
-TEST(InceptionFile, RefusesVariancesBelowZero) {
+TEST(InceptionFile, RejectsNegativeVariances) {
   File file = formula_file();
   const Tensor variance = at::ones({64});
   variance[3] = -0.5;
@@ -290,12 +291,12 @@ TEST(InceptionFile, RefusesVariancesBelowZero) {
   expect_rejected([&] { Inception(file.views, "a.pth", at::kCPU, at::kFloat); }, {"a.pth", name});
 }
 
-TEST(InceptionFile, IsKnownByItsNames) {
+TEST(InceptionFile, IsRecognizedByTensorNames) {
   EXPECT_TRUE(Inception::is_named_so(formula_file().views));
   EXPECT_FALSE(Inception::is_named_so({}));
 }
 
-TEST(InceptionFile, EqualWeightsHaveOneIdentity) {
+TEST(InceptionFile, IdentityDependsOnValuesOnly) {
   File file = formula_file();
   std::reverse(file.views.begin(), file.views.end());
   const Tensor wide = file.tensors.back().to(at::kDouble);

@@ -10,7 +10,7 @@ namespace diffit {
 
 namespace {
 
-/// A time as a key: the bits of the float32 that the network sees.
+/// Key of a time: the bits of the float32 that the network receives.
 std::int64_t key_of_time(double t) {
   return std::bit_cast<std::int32_t>(static_cast<float>(t));
 }
@@ -25,7 +25,7 @@ std::vector<std::int64_t> numbers_of(const at::Tensor& labels) {
 
 struct LatentEvaluator::Layer {
   PackedLinear qkv_temb, qkv, proj, fc1, fc2;
-  at::Tensor qkv_temb_bias;  // [3C] f32, added once to the time's part
+  at::Tensor qkv_temb_bias;  // [3C] f32, added once to the contribution of time
   at::Tensor table;          // [(2w-1)^2, heads] f32
 };
 
@@ -37,7 +37,7 @@ struct LatentEvaluator::Weights {
   at::Tensor final, final_bias;  // [p * p * 2C, hidden], [p * p * 2C]
   std::vector<Layer> layers;
 
-  /// The names and shapes of LatentDiffiT, each with where its values go.
+  /// Names and shapes of LatentDiffiT, each with the destination of its values.
   ParameterList wanted(const LatentConfig& c, at::ScalarType dtype, at::Device device) {
     ParameterList list;
     const auto keep = [&](const std::string& name, at::IntArrayRef shape, at::Tensor& to) {
@@ -50,7 +50,7 @@ struct LatentEvaluator::Weights {
       keep(name + ".weight", {out, in}, weight);
       keep(name + ".bias", {out}, bias);
     };
-    // The bias comes first, so that the weight can be packed when it comes.
+    // The bias is read first, so that the weight can be packed as soon as it is read.
     const auto pack = [&](const std::string& name, std::int64_t in, std::int64_t out, std::int64_t rows,
                           PackedLinear& to, at::Tensor* apart) {
       const auto bias = std::make_shared<at::Tensor>();
@@ -88,9 +88,9 @@ struct LatentEvaluator::Weights {
     return list;
   }
 
-  /// embedding [K, C] -> what each layer's qkv_temb makes of it, [K, depth, 3C]; its bias where `with_bias`.
-  /// Products are always of so many rows, filled up with zeros: a row does not depend, to the last bit, on
-  /// those that it was asked for with, so that a run that goes on after a stop finds the same.
+  /// embedding [K, C] -> projection by each layer's qkv_temb, [K, depth, 3C], with its bias if `with_bias`.
+  /// The number of rows of each product is a multiple of kRows, padded with zeros. Each row is therefore
+  /// bitwise independent of the rest of the batch, and a resumed run reproduces the same values.
   at::Tensor project(const at::Tensor& embedding, at::ScalarType dtype, bool with_bias) const {
     constexpr std::int64_t kRows = 8;
     const std::int64_t count = embedding.size(0), depth = static_cast<std::int64_t>(layers.size());
@@ -162,7 +162,7 @@ at::Tensor LatentEvaluator::evaluate(const at::Tensor& x, std::span<const std::i
                      out = config_.out_channels();
   const at::Tensor qkv_t = projections(times, labels);
 
-  // A patch is a row of p * p * C numbers, so that the embedding is one matrix product.
+  // A patch is a row of p * p * C numbers, so that the patch embedding is one matrix product.
   const at::Tensor patches = x.to(at::TensorOptions(device_).dtype(at::kFloat))
                                  .reshape({batch, config_.in_channels, grid, p, grid, p})
                                  .permute({0, 2, 4, 1, 3, 5})
@@ -170,7 +170,7 @@ at::Tensor LatentEvaluator::evaluate(const at::Tensor& x, std::span<const std::i
   at::Tensor stream = (linear(patches, w.patch, w.patch_bias) + w.position).reshape({batch, grid, grid, -1});
   const bool narrow = dtype_ != at::kFloat;
   at::Tensor normal = layer_norm(stream, kLayerNormEps).to(dtype_);
-  /// stream += layer(from), then its norm for the next one.
+  /// stream += layer(from), followed by the LayerNorm for the next layer.
   const auto add = [&](const PackedLinear& layer, const at::Tensor& from) {
     if (narrow) {
       normal = add_layer_norm(stream, layer(from), kLayerNormEps);

@@ -12,12 +12,12 @@
 namespace diffit {
 namespace {
 
-// Grids of 8 (windows that the small kernel takes) and of 16 (that the large one takes).
+// A grid of 8, with windows for the small attention kernel, and a grid of 16, for the large one.
 const LatentConfig configs[] = {
     {.input_size = 16, .patch = 2, .hidden = 48, .depth = 2, .heads = 4, .mlp_ratio = 2, .classes = 5},
     {.input_size = 16, .patch = 1, .hidden = 72, .depth = 3, .heads = 2, .classes = 7, .in_channels = 3}};
 
-/// A network whose every parameter counts, with its state as a file would hold it.
+/// A network in which every parameter affects the result, with its state as stored in a file.
 struct Network {
   LatentDiffiT model;
   std::vector<std::pair<std::string, at::Tensor>> tensors;
@@ -62,8 +62,9 @@ double error_of(const at::Tensor& got, const at::Tensor& exact) {
   return ((got.to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
 }
 
-// As for the golden states: another order of summation is another draw of the same rounding.
-TEST(LatentEvaluator, IsAsNearToTheNetworkInFloat64AsTheNetworkItself) {
+// Same tolerance as for the golden states: another order of summation gives an error of the same
+// distribution.
+TEST(LatentEvaluator, Float32ErrorIsComparableToNetwork) {
   const at::NoGradGuard no_grad;
   for (const LatentConfig& config : configs) {
     const Network network(config);
@@ -77,9 +78,9 @@ TEST(LatentEvaluator, IsAsNearToTheNetworkInFloat64AsTheNetworkItself) {
   }
 }
 
-// Six products a block and four roundings of what attention multiplies, each a rounding of 2^-8 at most that
-// adds up as a random walk; four of its deviations. The stream itself is float32.
-TEST(LatentEvaluator, InBfloat16StaysWithinItsRounding) {
+// Six products per block and four roundings of the factors of attention, each at most 2^-8, add up as a
+// random walk; the bound is four standard deviations. The residual stream itself is float32.
+TEST(LatentEvaluator, Bfloat16ErrorIsWithinRounding) {
   for (const LatentConfig& config : configs) {
     const Network network(config);
     const Inputs in = make_inputs(config, 3);
@@ -92,7 +93,7 @@ TEST(LatentEvaluator, InBfloat16StaysWithinItsRounding) {
   }
 }
 
-TEST(LatentEvaluator, TakesOneTimeForAllAndDependsOnTimeAndLabel) {
+TEST(LatentEvaluator, AcceptsSharedTimeAndDependsOnTimeAndLabel) {
   for (const LatentConfig& config : configs) {
     const Network network(config);
     Inputs in = make_inputs(config, 4);
@@ -106,7 +107,7 @@ TEST(LatentEvaluator, TakesOneTimeForAllAndDependsOnTimeAndLabel) {
   }
 }
 
-TEST(LatentEvaluator, GivesARowTheSameAloneAsInABatch) {
+TEST(LatentEvaluator, RowsDoNotDependOnBatch) {
   for (const LatentConfig& config : configs) {
     const Inputs in = make_inputs(config, 5);
     LatentEvaluator evaluator = Network(config).evaluator(at::kFloat);
@@ -120,7 +121,7 @@ TEST(LatentEvaluator, GivesARowTheSameAloneAsInABatch) {
   }
 }
 
-TEST(LatentEvaluator, RefersToNothingOfTheFile) {
+TEST(LatentEvaluator, KeepsNoReferenceToFile) {
   const Inputs in = make_inputs(configs[0], 2);
   Network network(configs[0]);
   LatentEvaluator evaluator = network.evaluator(at::kFloat);
@@ -130,7 +131,7 @@ TEST(LatentEvaluator, RefersToNothingOfTheFile) {
   EXPECT_TRUE(at::equal(LatentEvaluator(std::move(evaluator))(in.x, in.t, in.labels), before));
 }
 
-TEST(LatentEvaluator, ListsAllThatDoesNotFitInOneError) {
+TEST(LatentEvaluator, ListsAllMismatchesInOneError) {
   Network network(configs[0]);
   const at::NoGradGuard no_grad;
   for (auto& [name, tensor] : network.tensors) {
@@ -151,7 +152,7 @@ TEST(LatentEvaluator, ListsAllThatDoesNotFitInOneError) {
   }
 }
 
-TEST(ConditionCache, ComputesOnceWhatItKeepsAndKeepsNoMoreThanItMay) {
+TEST(ConditionCache, ComputesEachRowOnceWithinCapacity) {
   std::vector<std::int64_t> computed;
   ConditionCache cache(8, 8 * 4, [&](std::span<const std::int64_t> keys) {
     computed.insert(computed.end(), keys.begin(), keys.end());

@@ -60,7 +60,7 @@ at::Tensor LatentDiffiT::time_token(const at::Tensor& t, const at::Tensor& y) co
 at::Tensor LatentDiffiT::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const {
   const std::int64_t batch = x.size(0), grid = config_.grid(), p = config_.patch,
                      out = config_.out_channels();
-  // A patch is a row of p * p * C numbers, so that the embedding is one matrix product.
+  // A patch is a row of p * p * C numbers, so that the patch embedding is one matrix product.
   const at::Tensor patches = x.reshape({batch, config_.in_channels, grid, p, grid, p})
                                  .permute({0, 2, 4, 1, 3, 5})
                                  .reshape({batch, grid, grid, -1});

@@ -1,4 +1,5 @@
-// The latent DiffiT (DiffiT section 3.3), as released: eps and a variance range out of a noisy latent.
+// Latent DiffiT (DiffiT section 3.3) as in the released code: predicts eps and a variance range from a noisy
+// latent.
 #pragma once
 
 #include <vector>
@@ -14,19 +15,21 @@ class LatentDiffiT {
   explicit LatentDiffiT(const LatentConfig& config);
 
   const LatentConfig& config() const { return config_; }
-  /// In the order and with the names of the released checkpoints. The tensors are shared with the model.
+  /// Parameters in the order and with the names of the released checkpoints. The tensors share storage with
+  /// the model.
   const ParameterList& parameters() const { return parameters_; }
 
-  /// x [B, C, S, S], t [B] float32 in 0..999, y [B] int64 in 0..classes (classes: the null label)
-  /// -> [B, 2C, S, S]: eps, then the variance's position in its range.
+  /// x [B, C, S, S], t [B] float32 in 0..999, y [B] int64 in 0..classes (classes is the null label) -> [B,
+  /// 2C, S, S]: eps, then the position of the variance in its range.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& y) const;
 
-  /// t_embedder(t) + y_embedder(y): what enters each layer as its time token, [B, hidden].
+  /// Returns t_embedder(t) + y_embedder(y), the time token of every layer: [B, hidden].
   at::Tensor time_token(const at::Tensor& t, const at::Tensor& y) const;
-  /// Called, while it is set, for each layer of attention in the order of evaluation; {} takes it away.
+  /// Sets a callback that is run for every attention layer during forward, in order of evaluation. Pass {} to
+  /// remove it.
   void observe(AttentionObserver observer) { observer_ = std::move(observer); }
 
-  /// Recompute each block's activations in the backward pass instead of keeping them.
+  /// If on, each block's activations are recomputed in the backward pass instead of being kept.
   void set_checkpointing(bool on) { checkpointing_ = on; }
 
  private:
@@ -44,9 +47,9 @@ class LatentDiffiT {
   ParameterList parameters_;
 };
 
-/// The fixed two-dimensional sin-cos table [grid * grid, width]: the first half of the width encodes the
-/// column, the second the row; in each, sines then cosines of position / 10000^(i / (width / 4)). Float32
-/// from float64.
+/// Returns the fixed two-dimensional sin-cos position table [grid * grid, width] in float32, computed in
+/// float64. The first half of the width encodes the column, the second half the row; each half holds sines,
+/// then cosines, of position / 10000^(i / (width / 4)).
 at::Tensor sincos_position(std::int64_t width, std::int64_t grid);
 
 }  // namespace diffit

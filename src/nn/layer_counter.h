@@ -1,11 +1,11 @@
-// Counting the layers of a network, for cost.cpp and vae_cost.cpp.
+// Counts the cost of single layers; used by cost.cpp and vae_cost.cpp.
 #pragma once
 
 #include "nn/cost.h"
 
 namespace diffit {
 
-/// Adds layers to a part; `tokens` is how often a layer's weight is used for one picture.
+/// Adds layers to a part. `tokens` is the number of times that a layer's weight is used for one image.
 struct LayerCounter {
   PartCost cost;
 
@@ -23,7 +23,7 @@ struct LayerCounter {
     cost.parameters += 2 * width;
     cost.activations += static_cast<double>(width) * pixels;
   }
-  /// A weight that is added to, or multiplied with, every number of a map.
+  /// A weight that is added to or multiplied with every number of a map.
   void elementwise(std::int64_t width, double tokens) {
     cost.activations += static_cast<double>(width) * tokens;
   }

@@ -23,7 +23,7 @@ ImageConfig small() {
   return c;
 }
 
-TEST(Initialise, IsAFunctionOfTheSeedAlone) {
+TEST(Initialise, DependsOnSeedOnly) {
   const ImageDiffiT a(small()), b(small()), c(small());
   initialise(a.parameters(), 1);
   initialise(b.parameters(), 1);
@@ -38,7 +38,7 @@ TEST(Initialise, IsAFunctionOfTheSeedAlone) {
   EXPECT_TRUE(differs);
 }
 
-TEST(Cost, CountsTheParametersThatTheModelsHave) {
+TEST(Cost, ParameterCountMatchesModels) {
   ImageConfig three = small();
   three.channels = {16, 24, 32};
   three.depth = {1, 2, 3};
@@ -51,15 +51,15 @@ TEST(Cost, CountsTheParametersThatTheModelsHave) {
   EXPECT_EQ(total(cost_of(latent)).parameters, LatentDiffiT(latent).parameters().count());
 }
 
-// The paper: 561 M parameters and 114 G multiply-adds a forward at 256 x 256.
-TEST(Cost, OfTheReleasedModelIsThePublishedOne) {
+// The paper reports 561 M parameters and 114 G multiply-adds for one forward pass at 256 x 256.
+TEST(Cost, ReleasedModelMatchesPublishedNumbers) {
   LatentConfig xl;
   const PartCost cost = total(cost_of(xl));
   EXPECT_NEAR(static_cast<double>(cost.parameters), 561.3e6, 0.05e6);
   EXPECT_NEAR(cost.layer_macs, 114e9, 0.5e9);
 }
 
-TEST(ImageModel, AddsNothingForAbsentConditions) {
+TEST(ImageModel, AbsentConditionsAddNothing) {
   const at::NoGradGuard no_grad;
   ImageConfig config = small();
   config.augment_labels = 9;
@@ -72,9 +72,9 @@ TEST(ImageModel, AddsNothingForAbsentConditions) {
   EXPECT_FALSE(at::equal(model(x, noise, {labels, {}}), model(x, noise, {labels, at::ones({2, 9})})));
 }
 
-// bf16 keeps 8 bits: a unit roundoff of 2^-9 in each of the products on the path, about thirty of them,
-// adding up as a random walk; four of its deviations.
-TEST(ImageModel, InBfloat16StaysWithinItsRounding) {
+// bfloat16 keeps 8 bits, a unit roundoff of 2^-9, in each of about thirty products on the path. The errors
+// add up as a random walk; the bound is four standard deviations.
+TEST(ImageModel, Bfloat16ErrorIsWithinRounding) {
   const at::NoGradGuard no_grad;
   const ImageDiffiT model(small());
   initialise(model.parameters(), 5);
@@ -91,7 +91,7 @@ TEST(ImageModel, InBfloat16StaysWithinItsRounding) {
   EXPECT_LT(relative, 4 * std::sqrt(30.0) * 0x1p-9);
 }
 
-TEST(Config, ContradictionsAreRefusedByName) {
+TEST(Config, RejectsContradictoryFieldsByName) {
   const auto message = [](auto&& change) {
     ImageConfig c = small();
     change(c);

@@ -1,4 +1,4 @@
-// Looking into a network while it is evaluated.
+// Inspection of a network during evaluation.
 #pragma once
 
 #include <functional>
@@ -8,12 +8,12 @@
 
 namespace diffit {
 
-/// One layer's attention, before it runs.
+/// Attention of one layer, reported before it is evaluated.
 struct ObservedAttention {
   std::string layer;        // "encoder.0.blocks.1", "blocks.5"
-  std::int64_t window = 1;  // side of an attention window, in pixels of the layer's map
-  at::Tensor time;          // the token that the layer is given, [B, time_width]
-  /// What attention is computed from were it given another token with the same input.
+  std::int64_t window = 1;  // side of an attention window in pixels of the layer's map
+  at::Tensor time;          // time token of the layer, [B, time_width]
+  /// Returns the inputs of attention for the same input map and another time token [B, time_width].
   std::function<AttentionParts(const at::Tensor& time)> parts;
 };
 

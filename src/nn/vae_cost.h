@@ -1,4 +1,4 @@
-// What the autoencoder costs: parameters and multiply-adds, part by part, from the configuration alone.
+// Cost of the autoencoder, derived from its configuration alone: parameters and multiply-adds of each part.
 #pragma once
 
 #include "nn/cost.h"
@@ -6,8 +6,8 @@
 
 namespace diffit {
 
-/// Encoding and decoding one picture of side `resolution`, a multiple of the factor: the parts "encoder" and
-/// "decoder" (each with its 1x1 convolution of the moments or the latent).
+/// Cost of encoding and decoding one image of side `resolution`, a multiple of the factor. The parts are
+/// "encoder" and "decoder", each with its 1x1 convolution of the moments or the latent.
 std::vector<PartCost> cost_of(const VaeConfig& config, std::int64_t resolution);
 
 }  // namespace diffit

@@ -5,7 +5,7 @@
 namespace diffit {
 namespace {
 
-TEST(VaeCost, ParametersAreThoseOfTheNetwork) {
+TEST(VaeCost, ParameterCountMatchesNetwork) {
   for (const VaeConfig& config :
        {VaeConfig{},
         VaeConfig{.in_channels = 1, .latent_channels = 3, .channels = {8}, .blocks = 1, .norm_groups = 4},
@@ -15,7 +15,7 @@ TEST(VaeCost, ParametersAreThoseOfTheNetwork) {
   }
 }
 
-TEST(VaeCost, WorkGrowsWithThePixels) {
+TEST(VaeCost, CostScalesWithPixels) {
   const PartCost small = total(cost_of(VaeConfig{}, 256)), large = total(cost_of(VaeConfig{}, 512));
   EXPECT_DOUBLE_EQ(large.layer_macs, 4 * small.layer_macs);
   EXPECT_DOUBLE_EQ(large.attention_macs, 16 * small.attention_macs);

@@ -62,8 +62,8 @@ void VaeMidBlock::add_to(ParameterList& list, const std::string& prefix) const {
 }
 
 at::Tensor halved(const Conv2d& conv, const at::Tensor& x) {
-  // conv pads by one on every side; with one more zero all around, row k of its result covers rows 2k - 2 to
-  // 2k of x. Without the first that is what is wanted.
+  // conv pads by one on every side. With one more row of zeros on every side, row k of its result covers rows
+  // 2k - 2 to 2k of x; dropping the first row and column gives the wanted result.
   const at::Tensor y = conv(at::constant_pad_nd(x, {0, 0, 1, 1, 1, 1}));
   return y.narrow(1, 1, x.size(1) / 2).narrow(2, 1, x.size(2) / 2).contiguous();
 }

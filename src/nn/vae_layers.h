@@ -1,4 +1,4 @@
-// What the autoencoder is built of, on maps [B, H, W, C]. Rombach et al. 2022, appendix F; names as in
+// Building blocks of the autoencoder on maps [B, H, W, C]. Rombach et al. 2022, appendix F; names as in
 // diffusers.
 #pragma once
 
@@ -8,8 +8,8 @@ namespace diffit {
 
 inline constexpr double kVaeNormEps = 1e-6;
 
-/// shortcut(x) + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))); the shortcut is a 1x1 convolution where the width
-/// changes, else x itself.
+/// shortcut(x) + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))). The shortcut is a 1x1 convolution if the width
+/// changes, otherwise x itself.
 struct VaeResBlock {
   GroupNorm norm1, norm2;
   Conv2d conv1, conv2, conv_shortcut;
@@ -21,8 +21,8 @@ struct VaeResBlock {
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// x + to_out(softmax(q k^T / sqrt(C)) v) of q, k, v = to_q, to_k, to_v(norm(x)): one head over all H W
-/// tokens. Takes O(H W C) memory where LibTorch has fused attention (the CPU has).
+/// x + to_out(softmax(q k^T / sqrt(C)) v) with q, k, v = to_q, to_k, to_v(norm(x)): one head over all H W
+/// tokens. Takes O(H W C) memory if LibTorch has fused attention for the device, as it has for the CPU.
 struct VaeAttention {
   GroupNorm group_norm;
   Linear to_q, to_k, to_v, to_out;
@@ -33,7 +33,7 @@ struct VaeAttention {
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// Residual block, attention, residual block, at the lowest resolution.
+/// Residual block, attention and residual block at the lowest resolution.
 struct VaeMidBlock {
   VaeResBlock first, second;
   VaeAttention attention;
@@ -44,10 +44,10 @@ struct VaeMidBlock {
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
-/// Halves a map of even sides: 3x3 convolution of stride 2, padded by one on the right and at the bottom
-/// alone.
+/// Downsamples a map with even sides by a 3x3 convolution of stride 2, padded by one row at the bottom and
+/// one column on the right only: [B, H, W, in] -> [B, H / 2, W / 2, out].
 at::Tensor halved(const Conv2d& conv, const at::Tensor& x);
-/// Doubles a map: nearest neighbour, then a 3x3 convolution.
+/// Upsamples a map by nearest neighbor, then applies a 3x3 convolution: [B, H, W, in] -> [B, 2H, 2W, out].
 at::Tensor doubled(const Conv2d& conv, const at::Tensor& x);
 
 }  // namespace diffit

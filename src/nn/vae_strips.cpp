@@ -1,7 +1,7 @@
-// The decoder in strips of rows. A convolution needs one more row on either side of a strip, GroupNorm the
-// moments of the whole map: each layer is a pass over the strips of a map that is held whole, and gathers the
-// moments of what it writes for the norm that follows. A strip of a channels-last map is contiguous: it is a
-// view.
+// Decoder in strips of rows. A convolution needs one more row on each side of a strip, and GroupNorm needs
+// the moments of the whole map. Each layer is therefore a pass over the strips of a map that is held in full,
+// and collects the moments of its output for the following norm. A strip of a channels-last map is
+// contiguous, so it is a view.
 #include <algorithm>
 
 #include "base/error.h"
@@ -14,7 +14,8 @@ namespace {
 
 using at::Tensor;
 
-/// Moments of each channel over strips of a map, in float64 (Chan et al. 1979), and the norm that they make.
+/// Moments of each channel, accumulated over strips in float64 (Chan et al. 1979), and the GroupNorm that
+/// uses them.
 class Moments {
  public:
   void add(const Tensor& strip) {
@@ -25,7 +26,7 @@ class Moments {
     merge(count, mean.to(at::kDouble), squares);
   }
 
-  /// SiLU(GroupNorm(strip)) of a strip of the map whose moments these are.
+  /// Returns SiLU(GroupNorm(strip)). All strips of the map must have been added before.
   Tensor normalised(const GroupNorm& norm, const Tensor& strip) {
     if (!shift_.defined()) finish(norm);
     const Tensor x = strip.scalar_type() == at::kBFloat16 ? strip.to(at::kFloat) : strip;
@@ -45,7 +46,7 @@ class Moments {
     count_ += count;
   }
 
-  /// The channels' moments become their groups'.
+  /// Combines the moments of channels into moments of groups, and computes shift and scale.
   void finish(const GroupNorm& norm) {
     const Tensor means = mean_.reshape({norm.groups, -1}), mean = means.mean(1, true);
     const Tensor variance =
@@ -61,7 +62,8 @@ class Moments {
   Tensor shift_, scale_;   // [C]
 };
 
-/// A map [1, H, W, C] that gives rows first to last - 1, held whole or made when asked.
+/// Row access to a map [1, H, W, C] that is either held in full or computed on demand. `take` returns rows
+/// first to last - 1.
 struct Rows {
   std::int64_t height;
   std::function<Tensor(std::int64_t first, std::int64_t last)> take;
@@ -72,15 +74,15 @@ Rows rows_of(const Tensor& map) {
           [map](std::int64_t first, std::int64_t last) { return map.narrow(1, first, last - first); }};
 }
 
-/// Rows first to last - 1 of conv(change(map)), zeros beyond the map's edges.
+/// Returns rows first to last - 1 of conv(change(map)), with zeros beyond the edges of the map.
 Tensor convolved(const Conv2d& conv, const Rows& map, const std::function<Tensor(const Tensor&)>& change,
                  std::int64_t first, std::int64_t last) {
   const std::int64_t above = std::max<std::int64_t>(first - 1, 0), below = std::min(last + 1, map.height);
   return conv(change(map.take(above, below))).narrow(1, first - above, last - first);
 }
 
-/// The rows of doubled(conv, map), made when asked: row y takes rows y - 1 to y + 1 of the map with its rows
-/// twice, which are rows (y - 1) / 2 to (y + 1) / 2 of `map`.
+/// Rows of doubled(conv, map), computed on demand. Row y needs rows y - 1 to y + 1 of the upsampled map,
+/// which are rows (y - 1) / 2 to (y + 1) / 2 of `map`.
 Rows doubled_rows(const Conv2d& conv, const Tensor& map) {
   return {
       2 * map.size(1), [&conv, map](std::int64_t first, std::int64_t last) {
@@ -95,7 +97,7 @@ void for_strips(std::int64_t height, std::int64_t rows,
   for (std::int64_t first = 0; first < height; first += rows) visit(first, std::min(first + rows, height));
 }
 
-/// Writes rows from `first` on into `map`, which is made with the first of them.
+/// Writes rows to `map`, starting at row `first`. Allocates the map on the first call.
 void store(Tensor& map, std::int64_t height, std::int64_t first, const Tensor& rows) {
   if (!map.defined()) map = at::empty({1, height, rows.size(2), rows.size(3)}, rows.options());
   map.narrow(1, first, rows.size(1)).copy_(rows);
@@ -109,7 +111,8 @@ Tensor held_whole(const Rows& rows, std::int64_t strip) {
   return map;
 }
 
-/// block(x) into a map of its own, or into that of x where it is `held` whole and the shortcut is x itself.
+/// Computes block(x). Writes in place to `held` if x is held in full and the shortcut is the identity,
+/// otherwise to a new map.
 Tensor residual_block(const VaeResBlock& block, const Rows& x, const Tensor& held, std::int64_t strip) {
   const bool narrows = block.conv_shortcut.weight.defined();
   Tensor out = narrows ? Tensor() : held, inner;
@@ -151,8 +154,8 @@ at::Tensor Vae::decode_in_strips(const at::Tensor& z, std::int64_t latent_rows) 
       if (i > 0) {
         strip *= 2;
         rows = doubled_rows(up_[i - 1].resample, map);
-        // The largest map, which only the first block of the last stage reads, is rather made twice than
-        // held.
+        // The largest map is read only by the first block of the last stage: computing it twice saves the
+        // memory to hold it.
         held = i + 1 < up_.size() ? held_whole(rows, strip) : Tensor();
         if (held.defined()) rows = rows_of(held);
       }

@@ -1,4 +1,5 @@
-// The autoencoder against diffusers, its gradients against differences, its strips against the whole.
+// Compares the autoencoder with diffusers, its gradients with finite differences, and decoding in strips with
+// decoding in full.
 #include "nn/vae.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +31,7 @@ void make_double(const Vae& vae) {
     const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
 }
 
-/// Random weights, biases and norms included, of a size that keeps activations alive.
+/// Random weights, including biases and norms, with a magnitude that keeps the activations alive.
 void randomise(const Vae& vae, std::uint64_t seed) {
   const at::NoGradGuard no_grad;
   initialise(vae.parameters(), seed);
@@ -55,8 +56,8 @@ VaeConfig tiny() {
   return c;
 }
 
-// As src/nn/golden_test.cpp: both float32 results are measured from the same network in float64, and ours may
-// be at most eight times as far from it as diffusers' is.
+// As in src/nn/golden_test.cpp: both float32 results are compared with the same network in float64, and the
+// error of ours may be at most eight times the error of diffusers.
 void expect_as_exact(const at::Tensor& got, const at::Tensor& want, const at::Tensor& exact,
                      const std::string& name) {
   const double scale = exact.abs().max().item<double>();
@@ -65,7 +66,7 @@ void expect_as_exact(const at::Tensor& got, const at::Tensor& want, const at::Te
   EXPECT_LT(theirs, 1e-5 * scale) << name << ": float64 is far from diffusers, the formula is another";
 }
 
-TEST(Vae, AgreesWithDiffusers) {
+TEST(Vae, MatchesDiffusers) {
   const at::NoGradGuard no_grad;
   const SafetensorsFile file = golden();
   const Vae vae(config_of(file)), exact(config_of(file));
@@ -77,7 +78,7 @@ TEST(Vae, AgreesWithDiffusers) {
   expect_as_exact(vae.decode(z), tensor(file, "out.decoded"), exact.decode(z.to(at::kDouble)), "decoded");
 }
 
-TEST(Vae, IsTheSameByTheDefinitionsOfItsOperations) {
+TEST(Vae, FastKernelsMatchDefinitions) {
   const at::NoGradGuard no_grad;
   const Vae vae(tiny());
   randomise(vae, 3);
@@ -86,15 +87,17 @@ TEST(Vae, IsTheSameByTheDefinitionsOfItsOperations) {
   use_fast_kernels(false);
   const at::Tensor defined = vae.decode(z);
   use_fast_kernels(true);
-  // About 30 layers, each of which rounds sums of up to 54 terms; four deviations of a random walk.
+  // About 30 layers, each with the rounding of sums of up to 54 terms; four standard deviations of a random
+  // walk.
   const double scale = defined.abs().max().item<double>();
   testing::expect_close(fast, defined, 4 * std::sqrt(30.0 * 54) * testing::epsilon(at::kFloat) * scale,
                         "decoded");
 }
 
-// Central differences in float64, step h: their error is h^2 f'''/6 + eps |f| / h, least at h = eps^(1/3),
-// 6e-6, where it is eps^(2/3) = 4e-11 of the scales of f and f'''; a thousand of it are allowed.
-TEST(Vae, GradientsAreThoseOfDifferences) {
+// Central differences in float64 with step h have an error of h^2 f'''/6 + eps |f| / h. It is smallest at h =
+// eps^(1/3) = 6e-6, where it is eps^(2/3) = 4e-11 of the scales of f and f'''. The bound is a thousand times
+// that.
+TEST(Vae, GradientsMatchFiniteDifferences) {
   const Vae vae(tiny());
   randomise(vae, 1);
   make_double(vae);
@@ -113,7 +116,7 @@ TEST(Vae, GradientsAreThoseOfDifferences) {
   const at::NoGradGuard no_grad;
   const double h = 6e-6;
   for (const Parameter& p : leaves) {
-    // Along one random direction a tensor.
+    // Along one random direction for each tensor.
     at::Tensor direction = normal(p.tensor.sizes(), 7).to(at::kDouble);
     direction /= direction.norm();
     p.tensor.add_(direction, h);
@@ -125,13 +128,13 @@ TEST(Vae, GradientsAreThoseOfDifferences) {
     const double got = (p.tensor.grad() * direction).sum().item<double>(), want = (above - below) / (2 * h);
     const double scale = p.tensor.grad().norm().item<double>() + std::abs(above);
     EXPECT_NEAR(got, want, 4e-8 * scale) << p.name;
-    if (!p.name.ends_with("to_k.bias")) {  // softmax does not see what all keys share
+    if (!p.name.ends_with("to_k.bias")) {  // softmax is invariant to what all keys share
       EXPECT_GT(p.tensor.grad().abs().max().item<double>(), 0) << p.name;
     }
   }
 }
 
-TEST(Vae, HalvesWithPaddingOnTheRightAndAtTheBottomAlone) {
+TEST(Vae, DownsamplingPadsRightAndBottomOnly) {
   const at::NoGradGuard no_grad;
   const Conv2d conv(2, 3, 3, 2);
   conv.weight.copy_(normal(conv.weight.sizes(), 1));
@@ -144,7 +147,7 @@ TEST(Vae, HalvesWithPaddingOnTheRightAndAtTheBottomAlone) {
                         "halved");
 }
 
-TEST(Vae, LogVarianceIsCut) {
+TEST(Vae, ClampsLogVariance) {
   const at::NoGradGuard no_grad;
   const Vae vae(tiny());
   randomise(vae, 3);
@@ -156,7 +159,7 @@ TEST(Vae, LogVarianceIsCut) {
   EXPECT_TRUE(moments.narrow(1, 3, 1).eq(-30).all().item<bool>());
 }
 
-TEST(Vae, APictureDoesNotDependOnItsBatch) {
+TEST(Vae, ImagesDoNotDependOnBatch) {
   const at::NoGradGuard no_grad;
   const Vae vae(tiny());
   randomise(vae, 5);
@@ -166,10 +169,10 @@ TEST(Vae, APictureDoesNotDependOnItsBatch) {
                                        normal({3, 2, 4, 6}, 2), "decode");
 }
 
-// The strips compute the same sums but for the norms' moments, whose rounding is theirs: u a moment, which
-// some dozen norms hand on. 256 u of the largest element is allowed, as for another order of summation
-// anywhere.
-TEST(VaeStrips, DifferFromTheWholeByRoundingAlone) {
+// Decoding in strips computes the same sums except for the moments of the norms, whose rounding of u each is
+// passed on by some dozen norms. The bound of 256 u of the largest element allows for another order of
+// summation anywhere.
+TEST(VaeStrips, MatchFullDecodingUpToRounding) {
   const at::NoGradGuard no_grad;
   const SafetensorsFile file = golden();
   const Vae vae(config_of(file));
@@ -182,10 +185,10 @@ TEST(VaeStrips, DifferFromTheWholeByRoundingAlone) {
   }
 }
 
-TEST(VaeStrips, AreExactInFloat64) {
+TEST(VaeStrips, MatchFullDecodingInFloat64) {
   const at::NoGradGuard no_grad;
   VaeConfig same_width = tiny();
-  same_width.channels = {4, 4, 4};  // no block narrows
+  same_width.channels = {4, 4, 4};  // no block changes the width
   same_width.blocks = 2;
   for (const VaeConfig& c : {tiny(), same_width}) {
     const Vae vae(c);
@@ -200,7 +203,7 @@ TEST(VaeStrips, AreExactInFloat64) {
   }
 }
 
-TEST(VaeStrips, InBfloat16StayWithinItsRounding) {
+TEST(VaeStrips, Bfloat16ErrorIsWithinRounding) {
   const at::NoGradGuard no_grad;
   const SafetensorsFile file = golden();
   const Vae vae(config_of(file));
@@ -211,12 +214,12 @@ TEST(VaeStrips, InBfloat16StayWithinItsRounding) {
     EXPECT_EQ(rounded.scalar_type(), at::kFloat);
     const double relative = ((rounded - exact).norm() / exact.norm()).item<double>();
     EXPECT_GT(relative, 0) << "autocast did nothing";
-    // About fifty roundings of 2^-9 in a row, as a random walk; four of its deviations.
+    // About fifty roundings of 2^-9 in sequence, as a random walk; four standard deviations.
     EXPECT_LT(relative, 4 * std::sqrt(50.0) * 0x1p-9);
   }
 }
 
-TEST(VaeConfig, CountsTheParametersThatTheModelHas) {
+TEST(VaeConfig, ParameterCountMatchesModel) {
   VaeConfig wide = tiny();
   wide.channels = {4, 8, 8, 2};
   wide.blocks = 3;
@@ -225,11 +228,11 @@ TEST(VaeConfig, CountsTheParametersThatTheModelHas) {
   for (const VaeConfig& c : {tiny(), wide, one}) {
     EXPECT_EQ(parameter_count(c), Vae(c).parameters().count());
   }
-  EXPECT_EQ(parameter_count(VaeConfig{}), 83'653'863);  // Stable Diffusion's, as published
+  EXPECT_EQ(parameter_count(VaeConfig{}), 83'653'863);  // Stable Diffusion's count, as published
   EXPECT_EQ(VaeConfig{}.factor(), 8);
 }
 
-TEST(VaeConfig, ContradictionsAreRefusedByName) {
+TEST(VaeConfig, RejectsContradictoryFieldsByName) {
   using testing::expect_rejected;
   const auto read = [](const char* text) { return read_vae_config(parse_json(text, "file"), "file"); };
   EXPECT_EQ(write_vae_config(read(R"({"model": "vae"})")), write_vae_config(VaeConfig{}));

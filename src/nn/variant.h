@@ -1,4 +1,5 @@
-// What the paper compares (DiffiT section 5, tables 4 to 6), as values of the image-space model's fields.
+// Variants compared in the paper (DiffiT section 5, tables 4 to 6), as values of the image-space model's
+// fields.
 #pragma once
 
 #include <cstdint>
@@ -7,24 +8,26 @@
 
 namespace diffit {
 
-/// Where the time token x_t [B, T] enters a block; field `time`. What is not said stays as in a block without
-/// time: q, k, v = LN(x) W, then softmax(q k^T / sqrt(d) + B) v, B = table; W_... are linear layers of x_t.
+/// Where the time token x_t [B, T] enters a block; field `time`. Everything not mentioned is as in a block
+/// without time: q, k, v = LN(x) W, then softmax(q k^T / sqrt(d) + B) v with B = table. W_... are linear
+/// layers applied to x_t.
 enum class TimePath {
-  tmsa,             // H: q = x W_q + x_t W_qt, k and v alike (eq. 3 to 5)
-  position_bias,    // F: B(x_t) = table + x_t W_b, one number per head and offset; q, k, v know no time
-  mlp,              // G: fc2(gelu(fc1(x) + x_t W_m)); attention knows no time
-  tokens,           // one more key and value in each window, x_t W_k and x_t W_v, of position bias 0
-  adaln,            // LN(x) (1 + s) + b before attention and MLP, (s, b) = SiLU(x_t) W (DiT, "adaLN")
-  adaln_zero,       // the same with each branch times a gate, all starting at 0 (DiT, "adaLN-Zero")
-  scale_shift,      // Conv3x3(SiLU(GN(x) (1 + s) + b)), (s, b) = x_t W (ADM)
-  concat,           // Conv3x3 of [SiLU(GN(x)), x_t W at each pixel], C / 4 channels more
-  add,              // Conv3x3(SiLU(GN(x))) + x_t W at each pixel (DDPM)
-  cross_attention,  // after attention, x += CA(LN(x)): queries of x, keys and values kTimeTokens tokens of
-                    // x_t
-  none,             // nowhere: the network is not told the noise level
+  tmsa,           // H: q = x W_q + x_t W_qt, likewise k and v (eq. 3 to 5)
+  position_bias,  // F: B(x_t) = table + x_t W_b, one number per head and offset; q, k, v do not depend on
+                  // time
+  mlp,            // G: fc2(gelu(fc1(x) + x_t W_m)); attention does not depend on time
+  tokens,         // one additional key and value in each window, x_t W_k and x_t W_v, with position bias 0
+  adaln,          // LN(x) (1 + s) + b before attention and MLP, (s, b) = SiLU(x_t) W (DiT, "adaLN")
+  adaln_zero,     // like adaln, with each branch multiplied by a gate, all starting at 0 (DiT, "adaLN-Zero")
+  scale_shift,    // Conv3x3(SiLU(GN(x) (1 + s) + b)), (s, b) = x_t W (ADM)
+  concat,         // Conv3x3 of [SiLU(GN(x)), x_t W at each pixel], C / 4 additional channels
+  add,            // Conv3x3(SiLU(GN(x))) + x_t W at each pixel (DDPM)
+  cross_attention,  // after attention, x += CA(LN(x)): queries from x, keys and values from kTimeTokens
+                    // tokens computed from x_t
+  none,             // time does not enter; the network does not know the noise level
 };
 
-/// One token would take all the attention whatever the query.
+/// Number of tokens of cross_attention. A single token would receive all the attention, whatever the query.
 inline constexpr std::int64_t kTimeTokens = 4;
 
 /// Whether the attention map, or q, k and v for a given input, depend on time.
@@ -33,41 +36,43 @@ constexpr bool time_enters_attention(TimePath path) {
          path == TimePath::adaln || path == TimePath::adaln_zero;
 }
 
-/// Of the features that the time token is made of; field `time_embedding`.
+/// Features from which the time token is computed; field `time_embedding`.
 enum class TimeFeatures {
   positional,  // cos and sin of t 10000^(-i / 128)
-  fourier,     // cos and sin of 2 pi f t, f ~ N(0, 16^2) drawn once (Song et al. 2021; EDM's for VE)
+  fourier,     // cos and sin of 2 pi f t, f ~ N(0, 16^2) drawn once (Song et al. 2021; used by EDM for VE)
 };
 
-/// Fields `encoder` and `decoder` (configurations A to E). Blocks that are not DiffiT's are plain transformer
-/// blocks without the convolution, and take time as a token of each window, as ViT takes its class.
+/// Fields `encoder` and `decoder` (configurations A to E). Blocks other than DiffiT's are plain transformer
+/// blocks without the convolution, and take time as an additional token in each window, like the class token
+/// of a ViT.
 enum class Encoder {
-  vit,               // A: patches of the last stage's size, one width, attention to all
-  multi_resolution,  // B, C: the stages of the U, plain blocks
-  diffit,            // D, E: the stages of the U, DiffiT ResBlocks
-  ddpmpp,  // DDPM++ (nn/ddpmpp.h), encoder and decoder; time is `add` with its own attention, or `tmsa`
+  vit,               // A: patches, at the resolution of the last stage, one width, global attention
+  multi_resolution,  // B, C: stages of the U-Net with plain blocks
+  diffit,            // D, E: stages of the U-Net with DiffiT ResBlocks
+  ddpmpp,  // encoder and decoder of DDPM++ (nn/ddpmpp.h); time is `add` with its own attention, or `tmsa`
 };
 enum class Decoder {
   setr_mla,          // A, B: multi-level aggregation (Zheng et al. 2021, SETR-MLA)
-  multi_resolution,  // C, D: the stages of the U with skips, plain blocks
+  multi_resolution,  // C, D: stages of the U-Net with skips and plain blocks
   diffit,            // E: DiffiT ResBlocks
   ddpmpp,            // DDPM++
 };
 
-/// Field `sampling`: how a map is halved and doubled.
+/// Field `sampling`: how feature maps are downsampled and upsampled.
 enum class Sampling {
-  convolution,  // 3x3 of stride 2; 3x3 after doubling
-  patch,        // Swin's: merging, Linear(LN(2 x 2 pixels)); expanding, Linear to 2 x 2 pixels
+  convolution,  // 3x3 of stride 2; 3x3 after upsampling
+  patch,  // as in Swin: patch merging, Linear(LN(2 x 2 pixels)); patch expanding, Linear to 2 x 2 pixels
 };
 
-/// Field `precondition`: what D(x; sigma) is made of F by, and the noise levels of training
+/// Field `precondition`: how D(x; sigma) is computed from F, and the noise levels of training
 /// (diffusion/edm.h).
 enum class Precondition { edm, vp, ve };
 
-/// The value of that name. Error(invalid), "where: field: wanted one of ...", names the nearest.
+/// Returns the value with that name. Throws Error(invalid) with the message "where: field: wanted one of
+/// ...", which suggests the nearest name.
 template <class E>
 E variant_named(const std::string& name, const std::string& where);
-/// The names, in the order of the enum.
+/// Returns the names in the order of the enum.
 template <class E>
 std::span<const std::string> variant_names();
 

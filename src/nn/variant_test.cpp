@@ -1,5 +1,5 @@
-// Every variant: what it computes has a shape, gradients agree with finite differences, each parameter takes
-// part, and it is what its name says.
+// Tests of every variant: output shape, gradients against finite differences, contribution of every
+// parameter, and the properties that define the variant.
 #include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
@@ -79,7 +79,7 @@ std::vector<Variant> variants() {
   return all;
 }
 
-/// Weights that are all away from zero, so that nothing is hidden behind a gate or head that starts there.
+/// Sets all weights away from zero, so that no gate or head that starts at zero hides a part of the network.
 void randomise(const ParameterList& parameters) {
   std::uint64_t position = 0;
   for (const Parameter& p : parameters.trained()) {
@@ -116,14 +116,14 @@ class Variants : public ::testing::TestWithParam<Variant> {
   at::Tensor x = numbers({2, 8, 8, 2}, 1), c_noise = at::tensor({-1.0F, 0.7F});
 };
 
-TEST_P(Variants, KeepsTheShapeOfThePicture) {
+TEST_P(Variants, KeepsImageShape) {
   const at::NoGradGuard no_grad;
   const at::Tensor out = (*this)(x, c_noise);
   EXPECT_EQ(out.sizes(), x.sizes());
   EXPECT_TRUE(at::isfinite(out).all().item<bool>());
 }
 
-TEST_P(Variants, StartsAtZeroAndEveryParameterGetsAGradient) {
+TEST_P(Variants, OutputStartsAtZeroAndEveryParameterHasGradient) {
   for (const Parameter& p : model.parameters().trained()) p.tensor.requires_grad_();
   (*this)(x, c_noise).mul(numbers(x.sizes(), 2)).sum().backward();
   for (const Parameter& p : model.parameters().trained()) {
@@ -135,9 +135,10 @@ TEST_P(Variants, StartsAtZeroAndEveryParameterGetsAGradient) {
   EXPECT_EQ((*this)(x, c_noise).abs().max().item<float>(), 0);
 }
 
-// Central differences along a random direction of each parameter, in float64. Truncation is of the order
-// h^2 |f'''|, rounding u |f| / h: with h = 1e-5 both stay below 1e-8 of a derivative of order one.
-TEST_P(Variants, GradientsAgreeWithFiniteDifferences) {
+// Central differences along a random direction of each parameter in float64. The truncation error is of order
+// h^2 |f'''| and the rounding error u |f| / h: with h = 1e-5 both stay below 1e-8 for a derivative of order
+// one.
+TEST_P(Variants, GradientsMatchFiniteDifferences) {
   make_double(model.parameters());
   const at::Tensor input = x.to(at::kDouble), weight = numbers(x.sizes(), 2).to(at::kDouble);
   const auto value = [&] { return (*this)(input, c_noise).mul(weight).sum(); };
@@ -160,10 +161,10 @@ TEST_P(Variants, GradientsAgreeWithFiniteDifferences) {
   }
 }
 
-// Training on a CPU of today: products in bfloat16. Each rounds by 2^-9 at most, one after the other some 40
-// times, in directions that have nothing to do with each other; weights of this size magnify what they are
-// given up to fourfold on the way.
-TEST_P(Variants, Bfloat16StaysNearFloat32WithItsGradients) {
+// Training on a current CPU computes products in bfloat16. Each one rounds by at most 2^-9, some 40 times in
+// sequence and in independent directions; weights of this size amplify the errors of their inputs up to
+// fourfold.
+TEST_P(Variants, Bfloat16OutputAndGradientsAreNearFloat32) {
   const auto results = [&](at::ScalarType dtype) {
     for (const Parameter& p : model.parameters().trained()) {
       p.tensor.requires_grad_();
@@ -188,7 +189,7 @@ TEST_P(Variants, Bfloat16StaysNearFloat32WithItsGradients) {
   }
 }
 
-TEST_P(Variants, CheckpointingGivesTheSameGradients) {
+TEST_P(Variants, CheckpointingKeepsGradients) {
   const auto gradients = [&](bool on) {
     model.set_checkpointing(on);
     for (const Parameter& p : model.parameters().trained()) {
@@ -203,14 +204,15 @@ TEST_P(Variants, CheckpointingGivesTheSameGradients) {
   const std::vector<at::Tensor> kept = gradients(false), again = gradients(true);
   const auto list = model.parameters().trained();
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    // The same operations on the same numbers; the time token's gradient is summed in another order, and it
-    // alone flows on into the embedders.
+    // The same operations on the same numbers, except that the gradient of the time token is summed in
+    // another order; it affects only the embedders.
     const double bound = 1e-5 * kept[i].abs().max().item<double>();
     testing::expect_close(again[i], kept[i], bound, list[i].name);
   }
 }
 
-/// Multiply-adds of matrix products and convolutions that LibTorch is asked for, by its own account.
+/// Multiply-adds of the matrix products and convolutions that LibTorch executes, as reported by
+/// RecordFunction.
 class MacCounter {
  public:
   MacCounter() {
@@ -243,7 +245,7 @@ class MacCounter {
   at::CallbackHandle handle_{};
 };
 
-TEST_P(Variants, CostsWhatItsMatrixProductsAre) {
+TEST_P(Variants, CostMatchesExecutedMatrixProducts) {
   const at::NoGradGuard no_grad;
   const bool fast = fast_kernels();
   use_fast_kernels(false);
@@ -255,22 +257,22 @@ TEST_P(Variants, CostsWhatItsMatrixProductsAre) {
   }
   use_fast_kernels(fast);
   const PartCost cost = total(cost_of(GetParam().config));
-  EXPECT_EQ(counted, 2 * (cost.layer_macs + cost.attention_macs));  // of two pictures
+  EXPECT_EQ(counted, 2 * (cost.layer_macs + cost.attention_macs));  // two images
   EXPECT_EQ(cost.parameters, model.parameters().count());
 }
 
-/// For one input, as far as the time token goes: |q(t) - q(t')| / |q(t)|, k and v alike, and the largest
-/// difference of attention's probabilities on the pixels, over all blocks.
+/// Change with the time token for one input: |q(t) - q(t')| / |q(t)|, likewise k and v, and the largest
+/// difference of attention probabilities on the pixels, over all blocks.
 struct Movement {
   double q = 0, k = 0, v = 0, attention = 0;
 };
 
-TEST_P(Variants, TimeEntersAttentionWhereItSaysSo) {
+TEST_P(Variants, TimeEntersAttentionAsDeclared) {
   const at::NoGradGuard no_grad;
   const at::Tensor other = model.time_token(at::tensor({0.9F, -0.4F}), condition());
   std::map<std::string, Movement> moved;
   model.observe([&](const ObservedAttention& layer) {
-    // The same input at both times: convolutions with time are another matter.
+    // The input is the same at both times, so that convolutions that depend on time have no effect here.
     const AttentionParts now = layer.parts(layer.time), then = layer.parts(other);
     const auto pixels = [](const at::Tensor& of_keys, const AttentionParts& p, std::int64_t axis) {
       return of_keys.narrow(axis, 0, p.q.size(-2));
@@ -311,13 +313,13 @@ TEST_P(Variants, TimeEntersAttentionWhereItSaysSo) {
   }
 }
 
-TEST_P(Variants, TimeChangesTheResultUnlessThereIsNone) {
+TEST_P(Variants, TimeChangesResultUnlessNone) {
   const at::NoGradGuard no_grad;
   const at::Tensor then = (*this)(x, c_noise), now = (*this)(x, c_noise + 0.5);
   EXPECT_EQ(at::equal(then, now), model.config().time == "none");
 }
 
-TEST_P(Variants, ConfigurationSurvivesItsFileAndStaysSilentOfDefaults) {
+TEST_P(Variants, ConfigRoundTripsAndOmitsDefaults) {
   const Json written = write_model_config(GetParam().config);
   const auto read = std::get<ImageConfig>(read_model_config(written, "test"));
   EXPECT_EQ(write_model_config(read), written);
@@ -332,8 +334,8 @@ TEST_P(Variants, ConfigurationSurvivesItsFileAndStaysSilentOfDefaults) {
 INSTANTIATE_TEST_SUITE_P(All, Variants, ::testing::ValuesIn(variants()),
                          [](const auto& variant) { return variant.param.name; });
 
-// The parts in the open are the kernel's, so that what is measured on them is what runs.
-TEST(Windows, TogetherAreTheFusedAttention) {
+// The explicit steps must equal the fused kernel, so that what is measured on them is what runs.
+TEST(Windows, ExplicitStepsMatchFusedAttention) {
   const at::NoGradGuard no_grad;
   const Tmsa attention(16, 24, 4, 4);
   ParameterList list;
@@ -347,7 +349,7 @@ TEST(Windows, TogetherAreTheFusedAttention) {
   testing::expect_close(open, attention(map, time), 1e-13 * open.abs().max().item<double>(), "attention");
 }
 
-TEST(UnetAttention, MovesWithTimeWhereItIsTmsa) {
+TEST(UnetAttention, DependsOnTimeWithTmsaOnly) {
   const at::NoGradGuard no_grad;
   const at::Tensor map = numbers({2, 4, 4, 8}, 1), now = numbers({2, 12}, 2), then = numbers({2, 12}, 3);
   for (const TimePath path : {TimePath::add, TimePath::tmsa}) {
@@ -359,9 +361,9 @@ TEST(UnetAttention, MovesWithTimeWhereItIsTmsa) {
   }
 }
 
-TEST(Ddpmpp, HasTheSizeOfTheCifar10Network) {
+TEST(Ddpmpp, HasSizeOfCifar10Network) {
   // Song et al. 2021 (appendix H) and EDM: 128 channels times 1, 2, 2, 2, four blocks, attention at 16. Their
-  // time embedding has 128 features to our 256, and attention is one head of all channels.
+  // time embedding has 128 features (ours has 256), and their attention has one head over all channels.
   ImageConfig c;
   c.channels = {128, 256, 256, 256};
   c.depth = {4, 4, 4, 4};
@@ -371,14 +373,14 @@ TEST(Ddpmpp, HasTheSizeOfTheCifar10Network) {
   EXPECT_NEAR(static_cast<double>(total(cost_of(c)).parameters), 61.8e6, 0.3e6);
 }
 
-TEST(Sampling, PatchesComeBackAsTheyWere) {
+TEST(Sampling, DepthToSpaceInvertsSpaceToDepth) {
   const at::Tensor x = numbers({2, 8, 4, 3}, 1);
   EXPECT_TRUE(at::equal(depth_to_space(space_to_depth(x, 2), 2), x));
   EXPECT_TRUE(
       at::equal(space_to_depth(x, 2).select(1, 1).select(1, 0).slice(1, 3, 6), x.select(1, 2).select(1, 1)));
 }
 
-TEST(Config, ContradictoryVariantsAreRefusedByName) {
+TEST(Config, RejectsContradictoryVariantsByName) {
   const auto message = [](auto&& change) {
     ImageConfig c = tiny();
     change(c);
