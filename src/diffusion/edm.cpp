@@ -6,7 +6,7 @@ namespace diffit {
 
 namespace {
 
-/// [B] -> [B, 1, ..., 1], to multiply pictures by.
+/// Reshapes a coefficient [B] to [B, 1, ..., 1], so that it multiplies whole images.
 at::Tensor per_picture(const at::Tensor& coefficient, const at::Tensor& pictures) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(pictures.dim()), 1);
   shape[0] = -1;

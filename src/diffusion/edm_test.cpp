@@ -11,12 +11,12 @@ at::Tensor noise_levels() {
   return at::logspace(-3, 2, 11, 10.0, at::kDouble);
 }
 
-// EDM appendix B.6: inputs and targets of F have unit variance, and c_out is as small as can be.
-TEST(Preconditioning, GivesUnitVarianceInputsAndTargets) {
+// EDM appendix B.6: inputs and targets of F have unit variance, and c_out is as small as possible.
+TEST(Preconditioning, InputsAndTargetsHaveUnitVariance) {
   const Preconditioning p{0.5};
   const at::Tensor sigma = noise_levels(), total = sigma.square() + 0.25;
   EXPECT_TRUE(at::allclose(p.c_in(sigma).square() * total, at::ones_like(sigma), 1e-12));
-  // Var of the target (y - c_skip (y + n)) / c_out for y of deviation sigma_data.
+  // Variance of the target (y - c_skip (y + n)) / c_out for y with standard deviation sigma_data.
   const at::Tensor skip = p.c_skip(sigma);
   const at::Tensor target =
       ((1 - skip).square() * 0.25 + skip.square() * sigma.square()) / p.c_out(sigma).square();
@@ -24,9 +24,9 @@ TEST(Preconditioning, GivesUnitVarianceInputsAndTargets) {
   EXPECT_TRUE(at::allclose(p.c_noise(sigma) * 4, sigma.log(), 1e-12));
 }
 
-// EDM table 1: D is x - sigma eps of x / sqrt(1 + sigma^2) at timestep 999 t for VP, x + sigma^2 score for
-// VE.
-TEST(Preconditioning, OfVpAndVeIsThatOfTheirProcesses) {
+// EDM table 1: for VP, D is x - sigma eps, with eps evaluated at x / sqrt(1 + sigma^2) and timestep 999 t;
+// for VE, D is x + sigma^2 score.
+TEST(Preconditioning, VpAndVeMatchTheirProcesses) {
   const at::Tensor sigma = at::logspace(-2, 2, 9, 10.0, at::kDouble);
   const Preconditioning vp{0.5, Precondition::vp}, ve{0.5, Precondition::ve};
   for (std::int64_t i = 0; i < sigma.size(0); ++i) {
@@ -44,8 +44,9 @@ TEST(Preconditioning, OfVpAndVeIsThatOfTheirProcesses) {
   EXPECT_TRUE(at::equal(ve.c_in(sigma), at::ones_like(sigma)));
 }
 
-// Quantiles of the noise levels: a tenth of draws is below each tenth. 20000 draws scatter by 0.003.
-TEST(NoiseDistribution, OfVpIsUniformInTimeAndOfVeInLogSigma) {
+// Each tenth of the range contains a tenth of the draws. With 20000 draws the standard deviation is about
+// 0.003.
+TEST(NoiseDistribution, VpIsUniformInTimeAndVeInLogSigma) {
   for (const Precondition kind : {Precondition::vp, Precondition::ve}) {
     Random random(3, stream_of(Purpose::test));
     constexpr int kDraws = 20000;
@@ -64,8 +65,9 @@ TEST(NoiseDistribution, OfVpIsUniformInTimeAndOfVeInLogSigma) {
   }
 }
 
-// With F = 0 the loss is E lambda |c_skip (y + n) - y|^2 = E |target|^2 = 1 for data of deviation sigma_data.
-TEST(EdmLoss, IsOneForAnUntrainedNetwork) {
+// With F = 0 the loss is E lambda |c_skip (y + n) - y|^2 = E |target|^2 = 1 for data with standard deviation
+// sigma_data.
+TEST(EdmLoss, IsOneForUntrainedNetwork) {
   const Preconditioning p{0.5};
   Random random(1, stream_of(Purpose::test));
   constexpr std::int64_t kBatch = 4096, kNumbers = 16;
@@ -73,7 +75,7 @@ TEST(EdmLoss, IsOneForAnUntrainedNetwork) {
   for (std::int64_t i = 0; i < kBatch; ++i) sigma[i] = NoiseDistribution{}.sigma(random);
   const at::Tensor n = at::randn({kBatch, kNumbers}) * sigma.unsqueeze(1);
   const RawNetwork zero = [](const at::Tensor& x, const at::Tensor&) { return at::zeros_like(x); };
-  // Var of a squared normal is 2; five standard errors of the mean.
+  // The variance of a squared normal is 2; five standard errors of the mean.
   EXPECT_NEAR(edm_loss(zero, p, y, n, sigma).item<double>(), 1, 5 * std::sqrt(2.0 / (kBatch * kNumbers)));
 }
 

@@ -10,7 +10,7 @@
 namespace diffit {
 namespace {
 
-TEST(Guidance, ScheduleOfTheReleasedCode) {
+TEST(Guidance, ScheduleMatchesReleasedCode) {
   const Guidance g{.scale = 4.4, .power_cosine = true};
   EXPECT_DOUBLE_EQ(g.scale_at(0, 1000), 4.4);
   EXPECT_DOUBLE_EQ(g.scale_at(1000, 1000), 1);
@@ -18,8 +18,8 @@ TEST(Guidance, ScheduleOfTheReleasedCode) {
   EXPECT_DOUBLE_EQ((Guidance{.scale = 1.49}).scale_at(700, 1000), 1.49);
 }
 
-// The released sampling code in float32: half of the channels guided, the rest as it comes.
-TEST(Guidance, ArithmeticOfTheReleasedCode) {
+// The released sampling code in float32: the first three channels are guided, the others are unchanged.
+TEST(Guidance, ArithmeticMatchesReleasedCode) {
   at::Generator generator = at::detail::createCPUGenerator(1);
   const at::Tensor main = at::randn({3, 4, 2, 2}, generator, at::TensorOptions(at::kFloat));
   const at::Tensor weak = at::randn({3, 4, 2, 2}, generator, at::TensorOptions(at::kFloat));
@@ -33,14 +33,14 @@ TEST(Guidance, ArithmeticOfTheReleasedCode) {
               1);
   at::Tensor scale = at::empty({3}, at::kDouble);
   for (std::int64_t b = 0; b < 3; ++b) scale[b] = g.scale_at(t[b].item<double>(), 1000);
-  // Roundings of numbers up to 4.4 (|main| + |weak|) in the reference, and of its cosine near 1: 8 u.
+  // Rounding of numbers up to 4.4 (|main| + |weak|) in the reference, and of its cosine near 1: 8 u.
   const double bound =
       8 * testing::epsilon(at::kFloat) * 5 * (main.abs().max() + weak.abs().max()).item<double>();
   testing::expect_close(guided(g, main.to(at::kDouble), weak.to(at::kDouble), scale), released, bound,
                         "guided");
 }
 
-TEST(Guidance, HoldsInsideItsIntervalOnly) {
+TEST(Guidance, IsActiveInsideIntervalOnly) {
   const auto scales = [](Guidance::Axis axis, double low, double high, std::vector<double> at) {
     const Guidance g{.scale = 2, .axis = axis, .low = low, .high = high};
     std::vector<double> found;
@@ -53,7 +53,7 @@ TEST(Guidance, HoldsInsideItsIntervalOnly) {
   EXPECT_EQ(scales(Guidance::Axis::step, 0.25, 0.5, {0, 0.25, 0.4, 0.5, 0.9}), (Scales{1, 2, 2, 1, 1}));
 }
 
-TEST(Guidance, CountsBeyondItsTolerance) {
+TEST(Guidance, CountsBeyondTolerance) {
   const Guidance g{.scale = 2, .tolerance = 1e-3};
   EXPECT_FALSE(g.counts(1));
   EXPECT_FALSE(g.counts(1.0009));

@@ -1,4 +1,4 @@
-// Samples as 8-bit pictures and back.
+// Conversion of samples to 8-bit images.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,17 +10,18 @@
 
 namespace diffit {
 
-/// How a sample x in [-1, 1] becomes a byte; both are cut to 0..255.
+/// Conversion of a sample x in [-1, 1] to a byte; the result is clamped to 0..255.
 enum class Rounding {
-  nearest,   // floor(127.5 x + 128): EDM, DiT; x = p / 127.5 - 1 comes back as p
-  truncate,  // floor(127.5 (x + 1)): DiffiT's released code; half a level darker
+  nearest,   // floor(127.5 x + 128): EDM, DiT; x = p / 127.5 - 1 maps back to p
+  truncate,  // floor(127.5 (x + 1)): released code of DiffiT; half a level darker
 };
-/// "nearest" or "truncate"; Error(invalid) otherwise, naming `option`.
+/// Parses "nearest" or "truncate". Throws Error(invalid) that names `option` for any other string.
 Rounding rounding_named(const std::string& name, const std::string& option);
 
-/// samples [N, C, H, W] float32 in [-1, 1], C 1 or 3 -> [N, H, W, C] uint8.
+/// samples [N, C, H, W] float32 in [-1, 1], C = 1 or 3 -> [N, H, W, C] uint8 on the same device. Throws
+/// Error(failed) for other C.
 at::Tensor to_pixels(const at::Tensor& samples, Rounding rounding = Rounding::nearest);
-/// The same on the CPU as N pictures.
+/// The same conversion to N images in CPU memory.
 std::vector<Picture> to_pictures(const at::Tensor& samples, Rounding rounding = Rounding::nearest);
 
 }  // namespace diffit

@@ -35,7 +35,7 @@ std::int64_t Churn::noisy_steps(const std::vector<double>& sigmas) const {
 
 namespace {
 
-/// Algorithm 2 of EDM; without `correct` it is Euler's method.
+/// EDM algorithm 2; without `correct`, Euler's method.
 at::Tensor edm_sampler(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& t,
                        const Churn& churn, const StepNoise& step_noise, const StepProgress& progress,
                        bool correct) {

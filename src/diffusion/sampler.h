@@ -1,4 +1,4 @@
-// Samplers of EDM (Karras 2022): from noise to pictures, one screen each.
+// Samplers of EDM (Karras et al. 2022).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,38 +9,40 @@
 
 namespace diffit {
 
-/// D(x; sigma): x [B, ...] float64, sigma > 0 -> [B, ...] float64 (computed in the network's own precision).
+/// D(x; sigma): x [B, ...] float64, sigma > 0 -> [B, ...] float64 (computed in the precision of the network).
 using Denoiser = std::function<at::Tensor(const at::Tensor& x, double sigma)>;
 
-/// Unit noise of x's shape, for the k-th step that adds noise (k = 0, 1, ...).
+/// Returns unit noise of x's shape for the k-th step that adds noise (k = 0, 1, ...).
 using StepNoise = std::function<at::Tensor(std::int64_t k)>;
 
-/// Called after each step: done steps, all steps. May throw to stop.
+/// Called after each step with the number of steps done and the total. May throw to cancel.
 using StepProgress = std::function<void(std::int64_t done, std::int64_t steps)>;
 
-/// sigma_i = (sigma_max^(1/rho) + i/(N-1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho, i < N, then 0 (EDM
-/// eq. 5).
+/// Returns sigma_i = (sigma_max^(1/rho) + i/(N-1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho for i < N,
+/// followed by 0 (EDM eq. 5): steps + 1 values. Throws Error(invalid) unless steps >= 1, 0 < sigma_min <
+/// sigma_max and rho > 0.
 std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min = 0.002, double sigma_max = 80,
                                   double rho = 7);
 
-/// EDM's stochasticity, algorithm 2: noise is put back while s_min <= sigma <= s_max.
+/// Stochasticity of EDM algorithm 2: noise is added while s_min <= sigma <= s_max.
 struct Churn {
   double s_churn = 0, s_min = 0, s_max = 1e300, s_noise = 1;
-  /// The noise level nearest to a raised one that the network knows; undefined: it knows all.
+  /// Maps an increased noise level to the nearest one that the network supports; unset: all are supported.
   std::function<double(double sigma)> round_sigma = {};
 
-  /// gamma_i at `sigma` with N steps.
+  /// Returns gamma_i for noise level `sigma` and N steps.
   double gamma(double sigma, std::int64_t steps) const;
-  /// Steps that add noise on the grid `sigmas`, which ends with 0.
+  /// Number of steps that add noise on the grid `sigmas`, which ends with 0.
   std::int64_t noisy_steps(const std::vector<double>& sigmas) const;
 };
 
-/// Heun's second-order method (EDM algorithm 2; without churn algorithm 1). `sigmas` ends with 0.
-/// `unit_noise` [B, ...] is scaled by sigmas[0]; the state is float64. 2N - 1 evaluations for N steps.
+/// Heun's second-order method (EDM algorithm 2; without churn, algorithm 1). `sigmas` ends with 0.
+/// `unit_noise` [B, ...] is scaled by sigmas[0]; the state is float64. Makes 2N - 1 evaluations for N steps.
+/// Returns x_0 in float64.
 at::Tensor heun(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
                 const Churn& churn, const StepNoise& step_noise, const StepProgress& progress = {});
 
-/// Euler's method on the same grid: algorithm 2 without the correction. N evaluations.
+/// Euler's method on the same grid: algorithm 2 without the correction. Makes N evaluations.
 at::Tensor euler(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
                  const Churn& churn, const StepNoise& step_noise, const StepProgress& progress = {});
 

@@ -9,7 +9,7 @@
 namespace diffit {
 namespace {
 
-/// The exact denoiser of a Gaussian of deviation s: D(x; sigma) = s^2 / (s^2 + sigma^2) x. Its
+/// Exact denoiser for a Gaussian with standard deviation s: D(x; sigma) = s^2 / (s^2 + sigma^2) x. Its
 /// probability-flow trajectories are x(sigma) = x(sigma_0) sqrt((s^2 + sigma^2) / (s^2 + sigma_0^2)).
 constexpr double kDeviation = 0.5;
 at::Tensor gaussian(const at::Tensor& x, double sigma) {
@@ -26,7 +26,7 @@ double error_of(std::int64_t steps, bool second_order) {
   return std::abs(x.item<double>() - exact);
 }
 
-TEST(KarrasSigmas, RunFromLargestToSmallestThenZero) {
+TEST(KarrasSigmas, DecreaseFromLargestToZero) {
   const std::vector<double> sigmas = karras_sigmas(18);
   ASSERT_EQ(sigmas.size(), 19u);
   EXPECT_DOUBLE_EQ(sigmas[0], 80);
@@ -38,14 +38,14 @@ TEST(KarrasSigmas, RunFromLargestToSmallestThenZero) {
   EXPECT_THROW(karras_sigmas(8, 80, 0.002), Error);
 }
 
-// Twice the steps: half the error for Euler, a quarter for Heun.
-TEST(Samplers, ConvergeAtTheirOrder) {
+// Doubling the number of steps halves the error of Euler and quarters that of Heun.
+TEST(Samplers, ConvergeWithExpectedOrder) {
   EXPECT_NEAR(error_of(64, false) / error_of(128, false), 2, 0.2);
   EXPECT_NEAR(error_of(64, true) / error_of(128, true), 4, 0.8);
   EXPECT_LT(error_of(128, true), 1e-3);
 }
 
-TEST(Churn, KeepsTheDistribution) {
+TEST(Churn, KeepsDistribution) {
   constexpr std::int64_t kCount = 20000;
   at::Generator generator = at::detail::createCPUGenerator(3);
   const auto normals = [&](std::int64_t) {
@@ -60,11 +60,11 @@ TEST(Churn, KeepsTheDistribution) {
            },
            {});
   EXPECT_GT(noisy, 30);
-  // Five standard errors, and one percent for the steps' own error.
+  // Five standard errors, plus one percent for the discretization error.
   EXPECT_NEAR(x.std().item<double>(), kDeviation, kDeviation * (5 / std::sqrt(2.0 * kCount) + 0.01));
 }
 
-TEST(Churn, GammaIsBoundedAndOnlyInsideItsRange) {
+TEST(Churn, GammaIsBoundedAndZeroOutsideItsRange) {
   const Churn churn{.s_churn = 40, .s_min = 0.05, .s_max = 50};
   EXPECT_EQ(churn.gamma(60, 256), 0);
   EXPECT_EQ(churn.gamma(0.01, 256), 0);
@@ -72,7 +72,7 @@ TEST(Churn, GammaIsBoundedAndOnlyInsideItsRange) {
   EXPECT_DOUBLE_EQ(churn.gamma(1, 18), std::sqrt(2.0) - 1);
 }
 
-TEST(Samplers, EvaluateAsOftenAsThePaperSays) {
+TEST(Samplers, EvaluationCountMatchesPaper) {
   for (const bool second_order : {false, true}) {
     int evaluations = 0;
     const Denoiser count = [&](const at::Tensor& x, double sigma) {

@@ -1,4 +1,5 @@
-// The whole method on a problem whose answer is known: a mixture of two-dimensional Gaussians.
+// End-to-end test of training and sampling on a problem with a known answer: a mixture of two-dimensional
+// Gaussians.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,14 +14,14 @@ namespace {
 constexpr std::int64_t kModes = 4;
 constexpr double kSpread = 0.1;
 
-/// Centres [4, 2] on a circle such that a coordinate's deviation is 0.5, EDM's sigma_data.
+/// Centers [4, 2] on a circle. The standard deviation of each coordinate is 0.5, EDM's sigma_data.
 at::Tensor centres() {
   const double radius = std::sqrt(2 * (0.25 - kSpread * kSpread));
   const at::Tensor angle = at::arange(kModes, at::kDouble) * (2 * M_PI / kModes);
   return at::stack({angle.cos(), angle.sin()}, 1) * radius;
 }
 
-/// E[y | y + n = x] of the mixture: the denoiser that training should find.
+/// E[y | y + n = x] for the mixture: the denoiser that training should converge to.
 at::Tensor exact_denoiser(const at::Tensor& x, double sigma) {
   const double variance = kSpread * kSpread + sigma * sigma;
   const at::Tensor mu = centres().to(x.scalar_type());
@@ -37,7 +38,7 @@ at::Tensor draw(std::int64_t count, at::Generator& g) {
       .to(at::kFloat);
 }
 
-/// Sliced Wasserstein-1 distance: mean over 64 directions of the distance of the sorted projections.
+/// Sliced Wasserstein-1 distance: the mean over 64 directions of the distance between sorted projections.
 double sliced_distance(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor angle = at::arange(64, at::kDouble) * (M_PI / 64);
   const at::Tensor direction = at::stack({angle.cos(), angle.sin()});
@@ -47,7 +48,7 @@ double sliced_distance(const at::Tensor& a, const at::Tensor& b) {
   return (project(a) - project(b)).abs().mean().item<double>();
 }
 
-/// A small F(x, c_noise): Fourier features, two hidden layers of 128.
+/// A small network F(x, c_noise): Fourier features and two hidden layers of width 128.
 struct ToyNetwork {
   Linear in{2 + 16 + 16, 128}, middle{128, 128}, out{128, 2};
   ParameterList parameters;
@@ -73,16 +74,16 @@ at::Tensor sample(const Denoiser& denoiser, at::Generator& g) {
   return heun(denoiser, noise, karras_sigmas(18), {}, {}, {});
 }
 
-// Two independent draws of 4096 from the truth are 0.01 apart by this distance, samples of the exact denoiser
-// the same; a model that does nothing (a Gaussian of the same deviation) is 0.09 away.
-TEST(Toy, TheExactScoreSamplesTheMixture) {
+// Two independent draws of 4096 points from the mixture are at a distance of 0.01, and so are samples of the
+// exact denoiser; a Gaussian with the same standard deviation is at 0.09.
+TEST(Toy, ExactDenoiserSamplesMixture) {
   at::Generator g = at::detail::createCPUGenerator(1);
   const at::Tensor truth = draw(kSamples, g);
   EXPECT_LT(sliced_distance(sample(exact_denoiser, g), truth), 0.03);
   EXPECT_GT(sliced_distance(0.5 * at::randn({kSamples, 2}, g, at::TensorOptions(at::kDouble)), truth), 0.06);
 }
 
-TEST(Toy, TrainingFindsTheMixture) {
+TEST(Toy, TrainingLearnsMixture) {
   at::Generator g = at::detail::createCPUGenerator(2);
   const ToyNetwork network;
   const Preconditioning p;
@@ -116,7 +117,7 @@ TEST(Toy, TrainingFindsTheMixture) {
     return denoised(raw, p, x.to(at::kFloat), at::full({x.size(0)}, sigma)).to(at::kDouble);
   };
   EXPECT_LT(sliced_distance(sample(trained, g), draw(kSamples, g)), 0.04);
-  // Where the loss looks most, the denoiser is the exact one.
+  // Near the noise level with the largest weight, the trained denoiser matches the exact one.
   const at::Tensor x = draw(kSamples, g) + 0.3 * at::randn({kSamples, 2}, g, at::TensorOptions(at::kFloat));
   const double error =
       (trained(x, 0.3) - exact_denoiser(x.to(at::kDouble), 0.3)).square().mean().sqrt().item<double>();

@@ -6,7 +6,7 @@ namespace diffit {
 
 namespace {
 
-/// The step from lambda_0 to lambda_0 + h: x' = ratio x - alpha phi_1 m_0 - alpha B (what its order adds).
+/// Step from lambda_0 to lambda_0 + h: x' = ratio x - alpha phi_1 m_0 - alpha B (higher-order terms).
 struct Step {
   double ratio, alpha, phi_1;  // sigma'/sigma of the VP view, alpha', and phi_1 = B(h) = expm1(-h) (bh2)
   double r_1;                  // (lambda_{-1} - lambda_0) / h
@@ -28,13 +28,13 @@ struct Step {
     return ratio * x - alpha * phi_1 * m_0;
   }
 
-  /// UniP: rho_1 = 1/2 where the order is 2.
+  /// UniP: rho_1 = 1/2 for order 2.
   at::Tensor predict(const at::Tensor& x, const at::Tensor& m_0, const at::Tensor& m_1) const {
     if (order == 1) return base(x, m_0);
     return base(x, m_0) - alpha * phi_1 * 0.5 * ((m_1 - m_0) / r_1);
   }
 
-  /// UniC: R rho = b with R = (1, 1; r_1, 1); rho = 1/2 where the order is 1. m: x_0 at the predicted point.
+  /// UniC: R rho = b with R = (1, 1; r_1, 1); rho = 1/2 for order 1. m: x_0 at the predicted point.
   at::Tensor correct(const at::Tensor& x, const at::Tensor& m_0, const at::Tensor& m_1,
                      const at::Tensor& m) const {
     if (order == 1) return base(x, m_0) - alpha * phi_1 * 0.5 * (m - m_0);
@@ -48,8 +48,8 @@ struct Step {
 at::Tensor unipc(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                  const std::vector<std::int64_t>& grid, const StepProgress& progress) {
   const auto steps = static_cast<std::int64_t>(grid.size());
-  at::Tensor x = noise.to(at::kDouble), x_before, m_0, m_1;  // x_0 at this point and at the one before
-  std::optional<Step> step;                                  // the one that led here
+  at::Tensor x = noise.to(at::kDouble), x_before, m_0, m_1;  // x_0 at this point and at the previous one
+  std::optional<Step> step;                                  // the step that led to this point
   double h = 0;
   for (std::int64_t i = 0; i < steps; ++i) {
     const std::int64_t t = grid[static_cast<std::size_t>(i)];

@@ -6,11 +6,11 @@
 
 namespace diffit {
 
-/// UniPC of order 2 in x_0, B(h) = e^h - 1 ("bh2"), over the timesteps of `grid`, noisiest first, and then
-/// sigma = 0. Each point that was predicted is corrected with the network's answer at it, which costs no
-/// evaluation; the first step and the last are of first order.
-///   noise [B, C, ...]: the start, unit variance
-/// grid.size() evaluations. -> x_0, float64.
+/// UniPC of order 2 in x_0 with B(h) = e^h - 1 ("bh2"), over the timesteps of `grid`, noisiest first,
+/// followed by sigma = 0. Each predicted point is corrected with the network's evaluation at that point,
+/// which costs no further evaluation. The first and the last step are first-order.
+/// `noise` [B, C, ...]: initial state with unit variance.
+/// Makes grid.size() evaluations. Returns x_0 in float64.
 at::Tensor unipc(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                  const std::vector<std::int64_t>& grid, const StepProgress& progress = {});
 

@@ -8,7 +8,7 @@ namespace diffit {
 
 namespace {
 
-/// The schedule of these betas.
+/// Computes the schedule for given betas.
 VpSchedule schedule_of(std::vector<std::int64_t> timesteps, std::vector<double> betas) {
   VpSchedule s;
   s.timesteps = std::move(timesteps);
@@ -50,7 +50,7 @@ VpSchedule VpSchedule::respaced(std::int64_t steps) const {
   std::vector<std::int64_t> indices;
   double place = 0;
   for (std::int64_t i = 0; i < steps; ++i, place += stride) {
-    indices.push_back(static_cast<std::int64_t>(std::nearbyint(place)));  // half to even
+    indices.push_back(static_cast<std::int64_t>(std::nearbyint(place)));  // ties round to even
   }
   return kept(indices);
 }

@@ -1,6 +1,6 @@
-// The variance-preserving process on discrete steps (Ho, Jain, Abbeel 2020, "Denoising diffusion
-// probabilistic models"; Nichol and Dhariwal 2021, "Improved DDPM"): q(x_t | x_0) = N(sqrt(abar_t) x_0,
-// (1 - abar_t) I). Everything here is float64; the symbols are the papers'.
+// Variance-preserving process with discrete steps (Ho, Jain, Abbeel 2020, "Denoising diffusion probabilistic
+// models"; Nichol and Dhariwal 2021, "Improved DDPM"): q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I).
+// All coefficients are float64; the symbols are those of the papers.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,45 +10,49 @@
 
 namespace diffit {
 
-/// A schedule of `size()` steps, index i = 0 the least noisy. The original one has timesteps[i] = i; a
-/// respaced one keeps some of them, with betas that give the same abar there.
+/// Schedule of `size()` steps; index i = 0 is the least noisy. In the original schedule, timesteps[i] = i; a
+/// respaced one keeps a subset, with betas that give the same abar at the timesteps it keeps.
 struct VpSchedule {
-  std::vector<std::int64_t> timesteps;         // t in the original process: what the network is told
+  std::vector<std::int64_t> timesteps;         // t in the original process, which the network receives
   std::vector<double> beta;                    // beta_i = 1 - abar_i / abar_{i-1}
-  std::vector<double> alpha_bar;               // abar_i, falling in (0, 1)
+  std::vector<double> alpha_bar;               // abar_i, decreasing, in (0, 1)
   std::vector<double> posterior_variance;      // beta~_i = beta_i (1 - abar_{i-1}) / (1 - abar_i); 0 at i = 0
-  std::vector<double> posterior_log_variance;  // its logarithm; at i = 0 that of i = 1
-  std::vector<double> posterior_x0;            // q(x_{i-1} | x_i, x_0) has the mean posterior_x0 x_0
+  std::vector<double> posterior_log_variance;  // its logarithm; at i = 0 the value of i = 1
+  std::vector<double> posterior_x0;            // q(x_{i-1} | x_i, x_0) has mean posterior_x0 x_0
   std::vector<double> posterior_xt;            //   + posterior_xt x_i (DDPM eq. 7)
 
-  /// Betas from 1e-4 to 0.02 in equal steps (DDPM section 4), both times 1000 / steps. 2 <= steps.
+  /// Betas from 1e-4 to 0.02 in equal steps (DDPM section 4), scaled by 1000 / steps. Throws Error(invalid)
+  /// if steps < 2.
   static VpSchedule linear(std::int64_t steps = 1000);
 
-  /// `steps` of this schedule's timesteps, first and last among them, at equal distances rounded half to even
-  /// (guided-diffusion's rule for one section; numbers are accumulated as there). 2 <= steps <= size().
+  /// Keeps `steps` of the timesteps, including the first and the last, at equal distances rounded half to
+  /// even. Follows the rule of guided-diffusion for one section, with the same order of accumulation. Throws
+  /// Error(invalid) unless 2 <= steps <= size().
   VpSchedule respaced(std::int64_t steps) const;
 
-  /// The timesteps of this schedule at these indices, which rise.
+  /// Keeps the timesteps at these indices, which must be increasing.
   VpSchedule kept(const std::vector<std::int64_t>& indices) const;
 
   std::int64_t size() const { return static_cast<std::int64_t>(beta.size()); }
+  /// Returns abar_{i-1}, or 1 for i = 0.
   double alpha_bar_before(std::int64_t i) const {
     return i == 0 ? 1 : alpha_bar[static_cast<std::size_t>(i) - 1];
   }
-  /// sqrt((1 - abar) / abar): the noise level once x is divided by sqrt(abar) (the VE view).
+  /// Returns sqrt((1 - abar_i) / abar_i), the noise level after dividing x by sqrt(abar_i) (the VE
+  /// parameterization).
   double sigma(std::int64_t i) const;
 
-  /// The learned variance range (Improved DDPM eq. 15): f log beta_i + (1 - f) log beta~_i, f = (v + 1) / 2,
-  /// of network channels v of any shape; its type is kept.
+  /// Learned variance range (Improved DDPM eq. 15): f log beta_i + (1 - f) log beta~_i with f = (v + 1) / 2,
+  /// for network channels v of any shape; the dtype is kept.
   at::Tensor log_variance(const at::Tensor& v, std::int64_t i) const;
 };
 
-/// x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise: x0, noise [B, ...] of one type, t [B] int64 in 0..size()-1
-/// (indices of the schedule) -> [B, ...].
+/// x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise: x0, noise [B, ...] of the same dtype, t [B] int64 in
+/// 0..size() - 1 (indices of the schedule) -> [B, ...].
 at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Tensor& noise,
                   const at::Tensor& t);
 
-/// values[t[b]] as [B, 1, ..., 1], of the type, device and rank of `like`.
+/// Returns values[t[b]] as [B, 1, ..., 1] with the dtype, device and rank of `like`.
 at::Tensor at_steps(const std::vector<double>& values, const at::Tensor& t, const at::Tensor& like);
 
 }  // namespace diffit

@@ -6,7 +6,7 @@
 namespace diffit {
 
 std::int64_t nearest_step(const VpSchedule& schedule, double sigma) {
-  std::int64_t below = 0, above = schedule.size() - 1;  // sigma rises with the index
+  std::int64_t below = 0, above = schedule.size() - 1;  // sigma increases with the index
   while (above - below > 1) {
     const std::int64_t middle = (below + above) / 2;
     (schedule.sigma(middle) <= sigma ? below : above) = middle;

@@ -1,6 +1,6 @@
-// Every sampler of the VP process against states made apart from this program
-// (tests/golden/make_samplers.py): diffusers for DDIM, DPM-Solver++ and UniPC, the papers' formulas in numpy
-// for the others.
+// Compares every sampler of the VP process with golden states computed independently
+// (tests/golden/make_samplers.py): diffusers for DDIM, DPM-Solver++ and UniPC, the formulas of the papers in
+// numpy for the others.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -21,7 +21,7 @@ const VpSchedule& schedule() {
   return linear;
 }
 
-/// The network of the script: exact for a Gaussian, and a little that is not linear. x [2, 4].
+/// The network of the script: the exact prediction for a Gaussian plus a small nonlinear term. x [2, 4].
 NoisePrediction toy(const at::Tensor& x, std::int64_t t) {
   const double a = schedule().alpha_bar[static_cast<std::size_t>(t)];
   const double alpha = std::sqrt(a), s = std::sqrt(1 - a);
@@ -40,14 +40,14 @@ class VpGolden : public ::testing::Test {
   std::vector<std::int64_t> steps() const {
     return parse_json(file.metadata().at("steps"), "steps").get<std::vector<std::int64_t>>();
   }
-  /// The grid from the noisiest on, as this program makes it; compared with the file's.
+  /// Returns our timestep grid, noisiest first, after comparing it with the one in the file.
   std::vector<std::int64_t> grid(const std::string& name, Spacing spacing, std::int64_t n) const {
     const std::vector<std::int64_t> ours = timestep_grid(spacing, n);
     EXPECT_EQ(ours, grids.at(fmt::format("{}.{}", name, n)).get<std::vector<std::int64_t>>()) << name << n;
     return ours;
   }
-  /// Both in float64, by other orders of summation: at most a thousand roundings (50 steps of some twenty
-  /// operations) of numbers up to 160, sigma's largest, through maps that contract.
+  /// Both results are float64 with different orders of summation: at most a thousand roundings (50 steps of
+  /// some twenty operations) of numbers up to 160, the largest sigma, through contracting maps.
   void expect(const at::Tensor& got, const std::string& name) const {
     testing::expect_close(got, to_tensor(file.at(name)), 1000 * 160 * testing::epsilon(at::kDouble), name);
   }

@@ -11,7 +11,7 @@ at::Tensor mean_of_sample(const at::Tensor& x) {
   return x.flatten(1).mean(1);
 }
 
-/// The normal distribution function, approximately.
+/// Approximation of the normal cumulative distribution function.
 at::Tensor normal_cdf(const at::Tensor& x) {
   return 0.5 * (1 + at::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x.pow(3))));
 }
@@ -40,7 +40,7 @@ HybridLoss hybrid_loss(const VpSchedule& schedule, const at::Tensor& output, con
   const std::vector<at::Tensor> halves = output.chunk(2, 1);
   const at::Tensor &eps = halves[0], &v = halves[1];
 
-  // The true posterior and the model's differ in x_0 alone: x_0 - x0_theta = sigma (eps_theta - noise).
+  // The true posterior and the model's differ only in x_0: x_0 - x0_theta = sigma (eps_theta - noise).
   std::vector<double> sigma, error_of_mean, log_beta;
   for (std::int64_t i = 0; i < schedule.size(); ++i) {
     const auto at = static_cast<std::size_t>(i);

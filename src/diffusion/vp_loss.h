@@ -1,34 +1,34 @@
-// The loss that latent DiffiT is trained with: L_hybrid of Nichol and Dhariwal 2021 ("Improved DDPM", section
-// 3.1), as ADM and DiT compute it.
+// Training loss of latent DiffiT: L_hybrid of Nichol and Dhariwal 2021 ("Improved DDPM", section 3.1), as
+// implemented by ADM and DiT.
 #pragma once
 
 #include "diffusion/vp.h"
 
 namespace diffit {
 
-/// Per sample, all [B], of the type of x0; `mean` is their scalar mean, what is to be minimised.
+/// Loss terms per sample, each [B] with the dtype of x0. `mean` is the scalar to be minimized.
 struct HybridLoss {
-  at::Tensor mse;         // |eps_theta - noise|^2, mean over the numbers of a sample
-  at::Tensor vlb;         // the step's term of the variational bound in bits a number, before any weight
+  at::Tensor mse;         // |eps_theta - noise|^2, mean over the elements of a sample
+  at::Tensor vlb;         // term of the variational bound in bits per element, before weighting
   at::Tensor per_sample;  // mse + weight * vlb
   at::Tensor mean;
 };
 
-/// L_simple + weight * L_vlb, where L_vlb trains the variance alone: the mean in it is detached.
-///   output [B, 2C, ...]: eps_theta, then the variance's position v in its range (float32 or float64)
-///   x0, noise [B, C, ...]: of output's type; x_t = noised(schedule, x0, noise, t) was the network's input
-///   t [B] int64: indices of the schedule, on the device of the others
-///   vlb_weight: 1 as in DiT and in ADM's runs with 1000 steps; ADM's "rescaled" loss is size() / 1000
+/// Returns L_simple + weight * L_vlb. The mean is detached in L_vlb, so that L_vlb trains only the variance.
+/// output [B, 2C, ...]: eps_theta, then the position v of the variance in its range (float32 or float64)
+/// x0, noise [B, C, ...]: same dtype as output; x_t = noised(schedule, x0, noise, t) was the network's input
+/// t [B] int64: indices of the schedule, on the same device
+/// vlb_weight: 1 as in DiT and in ADM's runs with 1000 steps; ADM's "rescaled" loss uses size() / 1000
 HybridLoss hybrid_loss(const VpSchedule& schedule, const at::Tensor& output, const at::Tensor& x0,
                        const at::Tensor& noise, const at::Tensor& t, double vlb_weight = 1);
 
-/// KL(N(mean_1, exp(log_variance_1)) || N(mean_2, exp(log_variance_2))) in nats, number by number.
+/// Elementwise KL(N(mean_1, exp(log_variance_1)) || N(mean_2, exp(log_variance_2))) in nats.
 at::Tensor gaussian_kl(const at::Tensor& mean_1, const at::Tensor& log_variance_1, const at::Tensor& mean_2,
                        const at::Tensor& log_variance_2);
 
-/// log of the probability, in nats, that N(mean, deviation^2) gives to the 1/127.5-wide bin around x, the
-/// first and last bins open (DDPM eq. 13; the normal distribution function by its tanh approximation, and no
-/// probability below 1e-12, as ADM). `centred` = x - mean; x in [-1, 1].
+/// Log probability in nats that N(mean, deviation^2) assigns to the bin of width 1/127.5 around x; the first
+/// and last bins are open (DDPM eq. 13). As in ADM, the normal distribution function is its tanh
+/// approximation and probabilities are at least 1e-12. `centred` = x - mean; x in [-1, 1]. Elementwise.
 at::Tensor discretised_log_likelihood(const at::Tensor& x, const at::Tensor& centred,
                                       const at::Tensor& log_deviation);
 

@@ -16,8 +16,8 @@ at::Tensor number(double x) {
   return at::full({}, x, at::kDouble);
 }
 
-// KL(p || q) = integral of p log(p / q), by the trapezoid rule over +-12 deviations of p.
-TEST(GaussianKl, IsTheIntegral) {
+// KL(p || q) = integral of p log(p / q), by the trapezoidal rule over +-12 standard deviations of p.
+TEST(GaussianKl, MatchesIntegral) {
   for (const auto& [mean_1, log_1, mean_2, log_2] : {std::array{0.0, 0.0, 0.0, 0.0},
                                                      {0.3, -2.0, -0.1, -1.0},
                                                      {1.0, 0.5, -1.0, 0.1},
@@ -36,13 +36,13 @@ TEST(GaussianKl, IsTheIntegral) {
   }
 }
 
-TEST(DiscretisedLikelihood, SharesOneAmongTheBins) {
+TEST(DiscretisedLikelihood, ProbabilitiesOfBinsSumToOne) {
   const at::Tensor x = at::arange(256, at::kDouble) / 127.5 - 1;
   for (const double deviation : {0.01, 0.1, 1.0}) {
     for (const double mean : {-1.0, 0.2, 0.9}) {
       const at::Tensor p = discretised_log_likelihood(x, x - mean, number(std::log(deviation))).exp();
       EXPECT_NEAR(value(p.sum()), 1, 256 * 1e-12 + 1e-9);
-      // The tanh approximation of the distribution function is nowhere off by more than 4e-4.
+      // The tanh approximation of the distribution function is off by at most 4e-4.
       const at::Tensor upper = 0.5 * (1 + at::erf((x - mean + 1.0 / 255) / (deviation * std::sqrt(2.0))));
       const at::Tensor lower = 0.5 * (1 + at::erf((x - mean - 1.0 / 255) / (deviation * std::sqrt(2.0))));
       at::Tensor exact = upper - lower;
@@ -74,7 +74,7 @@ struct Example {
   HybridLoss loss(double weight = 1) const { return hybrid_loss(schedule, output, x0, noise, t, weight); }
 };
 
-/// The bound of one number the long way round: x_t, then x_0 out of eps, then both posteriors.
+/// The bound for one element, step by step: x_t, then x_0 from eps, then both posteriors.
 double bound_of(const VpSchedule& s, std::size_t t, double x0, double noise, double eps, double v) {
   const double a = s.alpha_bar[t], before = t == 0 ? 1 : s.alpha_bar[t - 1], beta = s.beta[t];
   const double x = std::sqrt(a) * x0 + std::sqrt(1 - a) * noise;
@@ -101,7 +101,7 @@ double bound_of(const VpSchedule& s, std::size_t t, double x0, double noise, dou
   return -std::log(std::max(upper - lower, 1e-12));
 }
 
-TEST(HybridLoss, IsTheMeanSquareAndTheBound) {
+TEST(HybridLoss, IsSumOfMeanSquareAndBound) {
   const Example e;
   const HybridLoss loss = e.loss();
   at::Tensor mse = at::zeros({5}, at::kDouble), vlb = at::zeros({5}, at::kDouble);
@@ -124,8 +124,8 @@ TEST(HybridLoss, IsTheMeanSquareAndTheBound) {
   testing::expect_close(e.loss(0.25).per_sample, mse + 0.25 * vlb, 1e-9 * vlb.abs() + 1e-10, "weighted");
 }
 
-// Improved DDPM, section 3.1: the bound teaches the variance, not the mean.
-TEST(HybridLoss, DetachesTheMeanFromTheBound) {
+// Improved DDPM, section 3.1: the bound trains the variance, not the mean.
+TEST(HybridLoss, DetachesMeanFromBound) {
   Example e;
   e.output.requires_grad_();
   e.loss().mean.backward();
@@ -134,25 +134,25 @@ TEST(HybridLoss, DetachesTheMeanFromTheBound) {
   EXPECT_GT(value(e.output.grad().narrow(1, 3, 3).abs().min()), 0);
 }
 
-// The model's KL is least where its variance is the posterior's plus the error of its mean.
-TEST(HybridLoss, FindsTheVariance) {
+// For the true mean and the smallest variance, the KL divergence is zero.
+TEST(HybridLoss, IsZeroForTruePosterior) {
   Example e;
   const at::Tensor before = e.loss().vlb;
-  e.output = at::cat({e.noise, at::full_like(e.noise, -1)}, 1);  // the true mean, the smallest variance
+  e.output = at::cat({e.noise, at::full_like(e.noise, -1)}, 1);  // the true mean and the smallest variance
   const at::Tensor exact = e.loss().vlb;
   testing::expect_close(exact.narrow(0, 1, 4), at::zeros({4}, at::kDouble), 1e-12,
                         "KL of the true posterior");
   EXPECT_GT(value(before.narrow(0, 1, 4).min()), 1e-6);
 }
 
-TEST(HybridLoss, HoldsInFloat32) {
+TEST(HybridLoss, Float32ErrorIsWithinRounding) {
   Example e;
   const HybridLoss exact = e.loss();
   const HybridLoss loss =
       hybrid_loss(e.schedule, e.output.to(at::kFloat), e.x0.to(at::kFloat), e.noise.to(at::kFloat), e.t);
   EXPECT_EQ(loss.mean.scalar_type(), at::kFloat);
-  // A log variance of up to 10 is rounded, and exponentiated: 10 u, four times with the sums; at t = 0 a
-  // bin's probability is a difference of two numbers near one.
+  // A log variance of up to 10 is rounded and exponentiated: 10 u, or 80 u with the sums. At t = 0 the
+  // probability of a bin is the difference of two numbers near one.
   const double u = testing::epsilon(at::kFloat);
   testing::expect_close(loss.mse, exact.mse, 16 * u * exact.mse.abs() + 16 * u, "mse");
   testing::expect_close(loss.vlb.narrow(0, 1, 4), exact.vlb.narrow(0, 1, 4),

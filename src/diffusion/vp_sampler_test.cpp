@@ -20,7 +20,7 @@ const VpSchedule& schedule() {
 
 constexpr double kDeviation = 0.5;
 
-/// The exact eps of a Gaussian of that deviation about 0; its variance range is left at the posterior's.
+/// Exact eps for a zero-mean Gaussian with standard deviation kDeviation; v selects the posterior variance.
 NoisePrediction gaussian(const at::Tensor& x, std::int64_t t) {
   const double a = schedule().alpha_bar[static_cast<std::size_t>(t)];
   const at::Tensor eps = x * (std::sqrt(1 - a) / (a * kDeviation * kDeviation + 1 - a));
@@ -33,11 +33,11 @@ at::Tensor normals(at::IntArrayRef shape, at::Generator& g) {
   return at::randn(shape, g, at::TensorOptions(at::kDouble));
 }
 
-TEST(TimestepGrid, LiesAsNamed) {
+TEST(TimestepGrid, MatchesNamedSpacing) {
   using Grid = std::vector<std::int64_t>;
   EXPECT_EQ(timestep_grid(Spacing::leading, 4), (Grid{750, 500, 250, 0}));
   EXPECT_EQ(timestep_grid(Spacing::leading, 3), (Grid{666, 333, 0}));
-  EXPECT_EQ(timestep_grid(Spacing::linspace, 2), (Grid{999, 500}));  // 499.5, half to even
+  EXPECT_EQ(timestep_grid(Spacing::linspace, 2), (Grid{999, 500}));  // 499.5 rounds half to even
   EXPECT_EQ(timestep_grid(Spacing::linspace, 3), (Grid{999, 666, 333}));
   EXPECT_EQ(timestep_grid(Spacing::trailing, 4), (Grid{999, 749, 499, 249}));
   for (const Spacing spacing : {Spacing::leading, Spacing::linspace, Spacing::trailing}) {
@@ -54,7 +54,7 @@ TEST(TimestepGrid, LiesAsNamed) {
   EXPECT_THROW(spacing_named("even"), Error);
 }
 
-TEST(NearestStep, FindsTheTable) {
+TEST(NearestStep, FindsNearestIndex) {
   for (const std::int64_t i : {0, 1, 500, 998, 999}) {
     const double sigma = schedule().sigma(i);
     EXPECT_EQ(nearest_step(schedule(), sigma), i);
@@ -64,7 +64,7 @@ TEST(NearestStep, FindsTheTable) {
   EXPECT_EQ(nearest_step(schedule(), 1000), 999);
 }
 
-TEST(KarrasSigmasOf, AreClippedToTheTable) {
+TEST(KarrasSigmasOf, AreClippedToSchedule) {
   const std::vector<double> sigmas = karras_sigmas_of(schedule(), 18, 0.002, 500, 7);
   EXPECT_EQ(sigmas.front(), schedule().sigma(999));
   EXPECT_EQ(sigmas[17], schedule().sigma(0));
@@ -72,13 +72,14 @@ TEST(KarrasSigmasOf, AreClippedToTheTable) {
   EXPECT_NEAR(karras_sigmas_of(schedule(), 18, 0.002, 80, 7).front(), 80, 0.5);
 }
 
-/// How far a solver lands from the probability-flow ODE's own end at the last timestep of its grid. The grid
-/// runs over 800..200 in `steps` equal steps; the last step, to sigma 0, is undone.
+/// Distance between the result of a solver and the exact solution of the probability-flow ODE at the last
+/// timestep of its grid. The grid covers 800..200 in `steps` equal steps; the final step to sigma = 0 is not
+/// counted.
 template <class Solver>
 double error_of(const Solver& solver, std::int64_t steps) {
   std::vector<std::int64_t> grid;
   for (std::int64_t i = 0; i <= steps; ++i) grid.push_back(800 - 600 / steps * i);
-  at::Tensor last;  // where the network was asked last: x at t = 200
+  at::Tensor last;  // the last input of the network: x at t = 200
   const NoisePredictor network = [&](const at::Tensor& x, std::int64_t t) {
     last = x;
     return gaussian(x, t);
@@ -91,9 +92,9 @@ double error_of(const Solver& solver, std::int64_t steps) {
   return std::abs(last.item<double>() - deviation(200) / deviation(800));
 }
 
-// Twice the steps: half the error for DDIM, a quarter for DPM-Solver++(2M), less than that for UniPC, whose
-// corrector gains an order.
-TEST(VpSamplers, ConvergeAtTheirOrder) {
+// Doubling the number of steps halves the error of DDIM, quarters that of DPM-Solver++(2M), and reduces that
+// of UniPC even more, because its corrector gains an order.
+TEST(VpSamplers, ConvergeWithExpectedOrder) {
   const auto first = [](const auto& f, const at::Tensor& x, const auto& grid) {
     return ddim(f, x, schedule(), grid, 0, kNoNoise);
   };
@@ -110,7 +111,7 @@ TEST(VpSamplers, ConvergeAtTheirOrder) {
   EXPECT_LT(error_of(third, 120), error_of(second, 120));
 }
 
-TEST(VpSamplers, EvaluateOncePerStepAndAddNoiseWhereTheySay) {
+TEST(VpSamplers, EvaluateOncePerStepAndAddNoiseAsDocumented) {
   int evaluations = 0;
   std::int64_t noisy = 0;
   const NoisePredictor count = [&](const at::Tensor& x, std::int64_t t) {
@@ -135,7 +136,7 @@ TEST(VpSamplers, EvaluateOncePerStepAndAddNoiseWhereTheySay) {
   EXPECT_EQ(evaluations, 60);
 }
 
-TEST(VpSamplers, TellTheirProgress) {
+TEST(VpSamplers, ReportProgress) {
   std::vector<std::int64_t> seen;
   const StepProgress note = [&](std::int64_t done, std::int64_t steps) {
     EXPECT_EQ(steps, 3);
@@ -150,7 +151,7 @@ TEST(VpSamplers, TellTheirProgress) {
   EXPECT_EQ(seen, (std::vector<std::int64_t>{1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3}));
 }
 
-/// A mixture of two Gaussians on a line, at -0.6 and 0.6 with a deviation of 0.15, weights 0.3 and 0.7.
+/// Mixture of two Gaussians on a line, at -0.6 and 0.6 with standard deviation 0.15 and weights 0.3 and 0.7.
 constexpr double kCentre = 0.6, kSpread = 0.15, kRight = 0.7;
 NoisePrediction mixture(const at::Tensor& x, std::int64_t t) {
   const double a = schedule().alpha_bar[static_cast<std::size_t>(t)], alpha = std::sqrt(a);
@@ -160,10 +161,11 @@ NoisePrediction mixture(const at::Tensor& x, std::int64_t t) {
   return {(x - mean) * (std::sqrt(1 - a) / variance), at::full_like(x, -1)};
 }
 
-// The truth: each sampler with the exact network draws from the mixture. Wasserstein-1 distance of sorted
-// samples. The shares of the modes of two draws of 20,000 differ by sqrt(2 0.21 / 20000) = 0.0046, times the
-// 1.2 between them; five such deviations are 0.028. A Gaussian of the same mean and deviation is far off.
-TEST(VpSamplers, DrawFromTheMixture) {
+// Each sampler with the exact network draws from the mixture. The distance is Wasserstein-1 of sorted
+// samples. The fractions of the modes in two draws of 20,000 differ by sqrt(2 0.21 / 20000) = 0.0046, times
+// the 1.2 between the modes; five such standard deviations are 0.028. A Gaussian with the same mean and
+// standard deviation is much farther away.
+TEST(VpSamplers, DrawFromMixture) {
   constexpr std::int64_t kCount = 20000;
   at::Generator g = at::detail::createCPUGenerator(5);
   const at::Tensor side =

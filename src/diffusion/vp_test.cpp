@@ -10,7 +10,7 @@
 namespace diffit {
 namespace {
 
-TEST(VpSchedule, IsTheLinearOne) {
+TEST(VpSchedule, LinearScheduleMatchesDefinition) {
   const VpSchedule s = VpSchedule::linear();
   ASSERT_EQ(s.size(), 1000);
   EXPECT_EQ(s.beta[0], 1e-4);
@@ -22,19 +22,19 @@ TEST(VpSchedule, IsTheLinearOne) {
     ASSERT_NEAR(s.alpha_bar[i] / std::exp(log_product), 1, 1e-12) << i;
     EXPECT_EQ(s.timesteps[i], static_cast<std::int64_t>(i));
   }
-  // The range of sigma, computed apart: 0.0100005 to 157.407.
+  // Range of sigma, computed independently: 0.0100005 to 157.407.
   EXPECT_NEAR(s.sigma(0), std::sqrt(1e-4 / (1 - 1e-4)), 1e-12);
   EXPECT_NEAR(s.sigma(999), 157.407, 5e-4);
 }
 
-TEST(VpSchedule, KeepsTheProcessForOtherLengths) {
+TEST(VpSchedule, ScalesBetasForOtherLengths) {
   EXPECT_NEAR(VpSchedule::linear(500).beta[0], 2e-4, 1e-18);
   EXPECT_NEAR(VpSchedule::linear(500).beta[499], 0.04, 1e-16);
   EXPECT_THROW(VpSchedule::linear(1), Error);
 }
 
-// Bayes: the precisions of q(x_t | x_{t-1}) and q(x_{t-1} | x_0) add up.
-TEST(VpSchedule, PosteriorIsBayes) {
+// Bayes' rule: the precisions of q(x_t | x_{t-1}) and q(x_{t-1} | x_0) add up.
+TEST(VpSchedule, PosteriorFollowsBayesRule) {
   for (const std::int64_t steps : {1000, 250, 10}) {
     const VpSchedule s = VpSchedule::linear().respaced(steps);
     for (std::size_t i = 1; i < static_cast<std::size_t>(steps); ++i) {
@@ -52,9 +52,9 @@ TEST(VpSchedule, PosteriorIsBayes) {
   }
 }
 
-TEST(VpSchedule, RespacesWithHalvesToEven) {
+TEST(VpSchedule, RespacingRoundsHalfToEven) {
   const VpSchedule s = VpSchedule::linear();
-  // 999 / 6 = 166.5: halves occur, and go to the even neighbour.
+  // 999 / 6 = 166.5: ties occur and round to even.
   EXPECT_EQ(s.respaced(7).timesteps, (std::vector<std::int64_t>{0, 166, 333, 500, 666, 832, 999}));
   EXPECT_EQ(s.respaced(3).timesteps, (std::vector<std::int64_t>{0, 500, 999}));
   EXPECT_EQ(s.respaced(1000).timesteps, s.timesteps);
@@ -66,7 +66,7 @@ TEST(VpSchedule, RespacesWithHalvesToEven) {
   EXPECT_THROW(s.respaced(1001), Error);
 }
 
-TEST(VpSchedule, RespacedKeepsAlphaBar) {
+TEST(VpSchedule, RespacingKeepsAlphaBar) {
   const VpSchedule s = VpSchedule::linear();
   for (const std::int64_t steps : {2, 7, 250, 1000}) {
     const VpSchedule r = s.respaced(steps);
@@ -76,7 +76,7 @@ TEST(VpSchedule, RespacedKeepsAlphaBar) {
   }
 }
 
-TEST(VpSchedule, LearnedVarianceRunsBetweenItsEnds) {
+TEST(VpSchedule, LearnedVarianceInterpolatesBetweenBounds) {
   const VpSchedule s = VpSchedule::linear().respaced(250);
   for (const std::int64_t i : {0, 1, 100, 249}) {
     const auto at = static_cast<std::size_t>(i);
@@ -87,7 +87,7 @@ TEST(VpSchedule, LearnedVarianceRunsBetweenItsEnds) {
   }
 }
 
-TEST(Noised, HasUnitVarianceAndTheSignalsShare) {
+TEST(Noised, MatchesDefinition) {
   const VpSchedule s = VpSchedule::linear();
   const at::Tensor t = at::tensor({0, 400, 999}, at::kLong);
   const at::Tensor x0 = at::randn({3, 2, 2}, at::kDouble), noise = at::randn({3, 2, 2}, at::kDouble);
