@@ -1,4 +1,4 @@
-// Which weights of a file that holds more than one set of them.
+// Selection of the weights to read from a file that contains several sets of weights.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,9 @@
 namespace diffit {
 
 enum class Average : std::uint8_t {
-  preferred,  // the average over training where there is one, as samplers want it; else the only weights
-  wanted,     // the average; Error(invalid) where there is none
-  refused,    // what was trained; Error(invalid) where there is only an average
+  preferred,  // the averaged weights if there are any, as samplers want them; otherwise the only weights
+  wanted,     // the averaged weights; Error(invalid) if there are none
+  refused,    // the trained weights; Error(invalid) if there are only averaged ones
 };
 
 }  // namespace diffit

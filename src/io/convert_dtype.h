@@ -1,4 +1,4 @@
-// Element types of weights changed where they lie in files, without LibTorch.
+// Conversion of tensor dtypes without LibTorch, reading tensors in place.
 #pragma once
 
 #include <functional>
@@ -7,14 +7,14 @@
 
 namespace diffit {
 
-/// The elements of a floating-point tensor as `to` (f32, f16 or bf16), rounded to nearest even, handed to
-/// `sink` piece by piece, so that little memory is taken. Every other tensor is handed over as it is.
-/// Error(invalid) that begins with `where` and names the tensor, if it holds NaN or infinity, or a number
-/// beyond `to`'s largest (65504 for f16).
+/// Converts the elements of a floating-point tensor to `to` (f32, f16 or bf16), rounded to nearest even, and
+/// passes them to `sink` in pieces, so that little memory is needed. Other tensors are passed unchanged.
+/// Throws Error(invalid), with a message that begins with `where` and names the tensor, if it contains NaN,
+/// infinity, or a number larger than `to` can represent (65504 for f16).
 void convert_elements(const TensorView& tensor, Dtype to, const std::string& where,
                       const std::function<void(std::span<const std::byte>)>& sink);
 
-/// True for f64, f32, f16 and bf16.
+/// Whether the dtype is f64, f32, f16 or bf16.
 bool is_floating(Dtype dtype);
 
 }  // namespace diffit

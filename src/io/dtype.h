@@ -1,4 +1,4 @@
-// Element types of tensors in files.
+// Data types of tensors in files.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@ namespace diffit {
 
 enum class Dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u64, u32, u16, u8, boolean };
 
-/// Bytes of one element.
+/// Returns the size of one element in bytes.
 constexpr std::size_t element_size(Dtype dtype) {
   switch (dtype) {
     case Dtype::f64:

@@ -1,4 +1,4 @@
-// TensorBoard's event files, written without TensorBoard: TFRecords of protocol buffers.
+// Writer for TensorBoard event files that does not need TensorBoard: TFRecords of protocol buffers.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +12,17 @@
 
 namespace diffit {
 
-/// CRC-32C (Castagnoli), the checksum of TFRecords before it is masked.
+/// CRC-32C (Castagnoli), the checksum of TFRecords before masking.
 std::uint32_t crc32c(std::span<const std::byte> bytes);
 
-/// Appends to a new file events.out.tfevents.TIME.HOST.PID.N in `folder`, which must exist. Each event is
-/// written when it is given: TensorBoard sees it at once, and a killed process loses none. Not for several
-/// threads at once. Throws Error(failed) where it cannot be written; the events before stay readable.
+/// Writes to a new file events.out.tfevents.TIME.HOST.PID.N in `folder`, which must exist. Each event is
+/// written immediately, so that TensorBoard shows it at once and a killed process loses none. Not
+/// thread-safe. All functions throw Error(failed) if the file cannot be written; earlier events stay
+/// readable.
 class EventWriter {
  public:
-  /// first_step > 0 takes a run up again: TensorBoard forgets what earlier files of the folder hold at that
-  /// step and after it.
+  /// first_step > 0 resumes a run: TensorBoard then discards the events of earlier files in the folder at
+  /// that step and later.
   explicit EventWriter(const fs::path& folder, std::int64_t first_step = 0);
   ~EventWriter();
   EventWriter(const EventWriter&) = delete;
@@ -29,14 +30,14 @@ class EventWriter {
 
   const fs::path& path() const;
 
-  /// `tag` groups by its part before '/': "train/loss".
+  /// The part of `tag` before '/' is the group: "train/loss".
   void scalar(std::string_view tag, double value, std::int64_t step);
-  /// A whole PNG file; width, height and channels (1, 3 or 4) are those of the picture in it.
+  /// `png` is a complete PNG file; width, height and channels (1, 3 or 4) must be those of the image in it.
   void image(std::string_view tag, std::span<const std::byte> png, std::int64_t width, std::int64_t height,
              std::int64_t channels, std::int64_t step);
-  /// Shown as Markdown.
+  /// The text is shown as Markdown.
   void text(std::string_view tag, std::string_view markdown, std::int64_t step);
-  /// Everything so far is on disk.
+  /// Forces all events written so far to disk.
   void flush();
 
  private:

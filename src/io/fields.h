@@ -1,9 +1,9 @@
-// Configuration as data: a struct lists its fields once, and that list reads, checks, writes and documents
-// it.
+// Configuration as data: a struct lists its fields once, and that list is used for reading, checking, writing
+// and documentation.
 //
-// A struct S takes part by a function `template <class V> void visit_fields(V& v, S& s)` that calls
-// v(name, member, help) or v(name, member, help, smallest, largest) for each field. Members are bool,
-// std::int64_t, double, std::string, or vectors of these numbers.
+// A struct S provides a function `template <class V> void visit_fields(V& v, S& s)` that calls v(name,
+// member, help) or v(name, member, help, smallest, largest) for each field. Members are bool, std::int64_t,
+// double, std::string, or vectors of these numbers.
 #pragma once
 
 #include <limits>
@@ -19,7 +19,7 @@ namespace diffit {
 using Json = nlohmann::ordered_json;
 
 namespace detail {
-// Each checks kind and range; `where` is "file: table.key".
+// Each function checks type and range. `where` has the form "file: table.key". Throws Error(invalid).
 void read_field(const Json& value, bool& out, const std::string& where, double low, double high);
 void read_field(const Json& value, std::int64_t& out, const std::string& where, double low, double high);
 void read_field(const Json& value, double& out, const std::string& where, double low, double high);
@@ -30,7 +30,8 @@ void read_field(const Json& value, std::vector<double>& out, const std::string& 
                 double high);
 }  // namespace detail
 
-/// Reads the fields of a struct out of a JSON object; what the object lacks keeps its value.
+/// Reads the fields of a struct from a JSON object. Fields that the object does not contain keep their
+/// values.
 class FieldReader {
  public:
   FieldReader(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
@@ -47,7 +48,7 @@ class FieldReader {
     }
   }
 
-  /// Error(invalid) for a key that no field has, naming the nearest that there is.
+  /// Throws Error(invalid) for a key that is not a field, suggesting the nearest one.
   void refuse_unknown(std::span<const std::string> also_known = {}) const;
 
  private:
@@ -56,7 +57,7 @@ class FieldReader {
   std::vector<std::string> known_;
 };
 
-/// Writes the fields of a struct into a JSON object, in their order.
+/// Writes the fields of a struct to a JSON object, in their order.
 class FieldWriter {
  public:
   template <class T>
@@ -66,6 +67,8 @@ class FieldWriter {
   Json object = Json::object();
 };
 
+/// Reads the fields of `s` and rejects unknown keys except `also_known`. Throws Error(invalid); `where`
+/// begins each message.
 template <class S>
 void read_fields(S& s, const Json& object, const std::string& where,
                  std::span<const std::string> also_known = {}) {
@@ -74,6 +77,7 @@ void read_fields(S& s, const Json& object, const std::string& where,
   reader.refuse_unknown(also_known);
 }
 
+/// Returns the fields of `s` as a JSON object.
 template <class S>
 Json write_fields(S s) {
   FieldWriter writer;
@@ -81,17 +85,19 @@ Json write_fields(S s) {
   return writer.object;
 }
 
-/// Parses JSON with bounded depth; Error(invalid) names `where`, line and column.
+/// Parses JSON with bounded depth. Throws Error(invalid) with `where`, line and column.
 Json parse_json(std::string_view text, const std::string& where);
 
-/// Parses TOML into the same form; dates are refused. Error(invalid) names file, line and column.
+/// Parses TOML to the same representation; dates are rejected. Throws Error(invalid) with `where`, line and
+/// column.
 Json parse_toml(std::string_view text, const std::string& where);
 
-/// Tables and keys as TOML text, in order.
+/// Formats tables and keys as TOML text, in order.
 std::string format_toml(const Json& object);
 
-/// Sets `path` ("train.lr") to `value`, read as TOML (text without quotes is taken as a string).
-/// Error(invalid) where the text has no '='.
+/// Parses an assignment such as "train.lr=1e-4" and sets that path in `object`. The value is read as TOML;
+/// text without quotes is a string. Throws Error(invalid) if there is no '=' or if the path goes through a
+/// value that is not a table.
 void set_by_path(Json& object, std::string_view assignment);
 
 }  // namespace diffit

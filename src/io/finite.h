@@ -1,12 +1,12 @@
-// NaN and infinity in tensors as files hold them.
+// Detection of NaN and infinity in tensors as stored in files.
 #pragma once
 
 #include "io/tensor_table.h"
 
 namespace diffit {
 
-/// True where no element is NaN or infinite; whole numbers never are. Reads the bytes once and takes no
-/// memory.
+/// Returns whether no element is NaN or infinite; always true for integer types. Reads the bytes once and
+/// allocates no memory.
 bool all_finite(Dtype dtype, std::span<const std::byte> bytes);
 
 }  // namespace diffit

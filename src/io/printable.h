@@ -1,4 +1,4 @@
-// Names out of files, made fit for a message.
+// Strings from files, made safe for error messages.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace diffit {
 
-/// `text` on one line for a person: control characters and bytes that are not UTF-8 as \xNN, cut after
-/// about 200 bytes.
+/// Returns `text` as a single line: control characters and bytes that are not valid UTF-8 are escaped as
+/// \xNN, and the result is truncated after about 200 bytes.
 std::string printable(std::string_view text);
 
 }  // namespace diffit

@@ -13,7 +13,7 @@ namespace diffit {
 
 namespace {
 
-/// Between order statistics, as numpy's default has it.
+/// Interpolates linearly between order statistics, as numpy does by default.
 double quantile(const std::vector<double>& sorted, double q) {
   const double at = q * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(at);

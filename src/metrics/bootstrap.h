@@ -1,4 +1,4 @@
-// Intervals by resampling pictures (Efron 1979), of figures written as a value and each picture's influence.
+// Bootstrap confidence intervals (Efron 1979) for metrics given as a value and the influence of each image.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,18 +15,19 @@ struct BootstrapOptions {
 
 struct Interval {
   double low = 0, high = 0;
-  double deviation = 0;  // over replicates: the figure's standard error
+  double deviation = 0;  // standard deviation over replicates: the standard error of the metric
 };
 
-/// The percentile interval of value + mean of influence over pictures drawn with replacement. influence [N]:
-/// how a picture moves the figure to first order; it is centred here. For a figure that is a mean over
-/// pictures (precision, recall) this is the bootstrap itself. For others (Frechet distance, inception score,
-/// kernel distance) it is the bootstrap of the figure's linear part: what draws of another N pictures from
-/// the same source would scatter by. Recomputing the figure on pictures drawn with replacement would not do:
-/// copies of pictures raise a Frechet distance by its own bias once more, so that the interval would not even
-/// hold the figure, and its width would be that of a smaller set (docs/metrics.md has numbers).
+/// Returns the percentile interval of value + mean of influence over images resampled with replacement.
+/// influence [N]: first-order effect of each image on the metric; it is centered here. For a metric that is a
+/// mean over images (precision, recall), this is the ordinary bootstrap. For others (Frechet distance,
+/// inception score, kernel distance), it is the bootstrap of the linear part of the metric and estimates the
+/// variation over sets of N other images from the same source. Recomputing the metric on resampled images
+/// would be wrong: repeated images add the bias of a Frechet distance a second time, so that the interval
+/// might not contain the value and would have the width for a smaller set (docs/metrics.md has numbers).
 ///
-/// The numbers depend on the seed and N alone, not on the number of threads.
+/// The result depends only on the seed and N, not on the number of threads. Throws Error(failed) unless N >=
+/// 1 and replicates >= 2.
 Interval bootstrap_interval(double value, const at::Tensor& influence, const BootstrapOptions& options = {});
 
 }  // namespace diffit

@@ -12,7 +12,7 @@ namespace diffit {
 
 namespace {
 
-/// Moments of `count` different pictures; point k of the fit has its own.
+/// Moments of a subset of `count` distinct images. Each point of the fit uses its own subset.
 Gaussian moments_of_subset(const at::Tensor& samples, std::int64_t count, std::uint64_t seed,
                            std::uint64_t point) {
   constexpr std::int64_t kBlock = 2048;

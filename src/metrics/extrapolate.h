@@ -1,5 +1,5 @@
-// The Frechet distance of infinitely many samples (Chong and Forsyth 2020, "Effectively unbiased FID and
-// inception score and where to find them", section 3).
+// Frechet distance extrapolated to infinitely many samples (Chong and Forsyth 2020, "Effectively unbiased FID
+// and inception score and where to find them", section 3).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,22 +12,23 @@
 namespace diffit {
 
 struct ExtrapolationOptions {
-  std::int64_t points = 15;  // numbers of pictures, evenly spaced up to all of them
-  std::uint64_t seed = 0;    // of the subsets
+  std::int64_t points = 15;  // number of subset sizes, evenly spaced up to N; at least 3
+  std::uint64_t seed = 0;    // seed of the subsets
+  /// Called with the fraction of work done, 0..1.
   std::function<void(double share)> progress = {};
 };
 
 struct Extrapolation {
-  double value = 0;           // the line's value at 1/N = 0
-  double slope = 0;           // of the distance over 1/N
-  double residual = 0;        // root mean square of what the line leaves, divisor points - 2
-  std::int64_t smallest = 0;  // pictures of the first point
+  double value = 0;           // value of the fitted line at 1/N = 0
+  double slope = 0;           // slope of the distance over 1/N
+  double residual = 0;        // root mean square residual of the fit, with divisor points - 2
+  std::int64_t smallest = 0;  // number of images in the smallest subset
 };
 
-/// Distances of random subsets of `samples` [N, D] to the reference, and the least-squares line of them in
-/// 1/N. The smallest subset has N / 10 pictures, or 2 D where that is more, but at most N / 2. The reference
-/// is as it is: what its own number of pictures adds stays in the value. Error(invalid) with fewer than 20
-/// samples.
+/// Computes the distances of random subsets of `samples` [N, D] from the reference and fits a line in 1/N by
+/// least squares. The smallest subset has max(N / 10, 2 D) images, but at most N / 2. The reference is not
+/// extrapolated: the bias from its own number of images remains in the value. Throws Error(invalid) for fewer
+/// than 20 samples.
 Extrapolation extrapolate_frechet(const at::Tensor& samples, const Gaussian& reference,
                                   const ExtrapolationOptions& options = {});
 

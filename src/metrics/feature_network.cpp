@@ -72,7 +72,7 @@ class ClassifierNetwork : public FeatureNetwork {
   }
 
  private:
-  /// As data/fit.h's fitted() with Crop::none: an odd pixel goes right and below.
+  /// Pads like fitted() with Crop::none in data/fit.h: an odd pixel goes to the right and the bottom.
   at::Tensor framed(const at::Tensor& pictures) const {
     const ClassifierConfig& c = network_.config();
     const std::int64_t side = c.resolution;

@@ -1,4 +1,4 @@
-// Networks whose features stand for a picture in FID and its kin.
+// Networks that compute image features for FID and related metrics.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,47 +12,50 @@
 namespace diffit {
 
 struct FeatureInfo {
-  std::string name;          // for people and files: "Inception-v3 2015-12-05", "FashionNet"
-  std::string identity;      // of the weights: 16 hexadecimal digits, equal for equal weights in any file
-  bool inception = false;    // only then is a Frechet distance FID
-  std::int64_t width = 0;    // D of pooled
-  std::int64_t spatial = 0;  // S of spatial; 0: there is none, and no sFID
-  std::int64_t classes = 0;  // K of probabilities; 0: there are none, and no inception score
+  std::string name;      // name for messages and files: "Inception-v3 2015-12-05", "FashionNet"
+  std::string identity;  // fingerprint of the weights: 16 hexadecimal digits, independent of the file format
+  bool inception = false;    // a Frechet distance is called FID only if this is set
+  std::int64_t width = 0;    // D, width of the pooled features
+  std::int64_t spatial = 0;  // S, width of the spatial features; 0: none, so no sFID
+  std::int64_t classes = 0;  // K, number of classes; 0: none, so no inception score
 
-  /// "fid" of Inception, else "fd_" and the name in small letters.
+  /// Key of the Frechet distance: "fid" for Inception, otherwise "fd_" and the name in lower case.
   std::string frechet_key() const;
-  /// "FID" of Inception, else "FD-" and the name.
+  /// Label of the Frechet distance: "FID" for Inception, otherwise "FD-" and the name.
   std::string frechet_label() const;
 };
 
 struct Features {
-  at::Tensor pooled;   // [B, D] float32
-  at::Tensor spatial;  // [B, S] float32, flattened in NHWC order (ADM's sFID); undefined where S = 0
-  at::Tensor
-      probabilities;  // [B, K] float32, softmax of logits without bias (ADM's IS); undefined where K = 0
+  at::Tensor pooled;  // [B, D] float32
+  /// [B, S] float32, flattened in NHWC order as in ADM's sFID; undefined if S = 0.
+  at::Tensor spatial;
+  /// [B, K] float32, softmax of logits without bias as in ADM's IS; undefined if K = 0.
+  at::Tensor probabilities;
 };
 
+/// Interface of a feature network.
 class FeatureNetwork {
  public:
   virtual ~FeatureNetwork() = default;
   virtual const FeatureInfo& info() const = 0;
-  /// pictures [B, H, W, C] uint8 on the CPU, C 1 (repeated where the network wants RGB) or 3. On the CPU.
-  /// Error(invalid) where the network takes no such size or channels.
+  /// Computes the features of images [B, H, W, C] uint8 on the CPU, with C = 1 (repeated if the network takes
+  /// RGB) or 3. The result is on the CPU. Throws Error(invalid) if the network does not support the size or
+  /// the number of channels.
   virtual Features extract(const at::Tensor& pictures) const = 0;
 };
 
-/// Whether make_feature_network knows what is in the file.
+/// Whether make_feature_network recognizes the network in the file.
 bool holds_feature_network(const WeightsFile& file);
 
-/// The network in this file: a classifier of ours, which its metadata tells (nn/classifier.h; pictures of its
-/// size or smaller, which are framed with zeros), or Inception-v3 of 2015-12-05, which is told by
-/// pytorch-fid's names (nn/inception.h; pictures of any size). Error(invalid) lists every tensor that does
-/// not fit, and says what is wanted where it is neither. dtype: of convolutions, float32 (what figures are
-/// published in) or bfloat16.
+/// Loads the network from a file: one of our classifiers, identified by its metadata (nn/classifier.h; takes
+/// images of its size or smaller, which are padded with zeros), or Inception-v3 of 2015-12-05, identified by
+/// pytorch-fid's tensor names (nn/inception.h; takes images of any size). Throws Error(invalid) that lists
+/// every mismatched tensor, or describes the expected file if it is neither. `dtype`: dtype of the
+/// convolutions, float32 (used for published results) or bfloat16.
 std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at::Device device,
                                                      at::ScalarType dtype);
 
-/// The same of a path (.safetensors, .pth, ...) or the name of a bundled network.
+/// Like make_feature_network, for a path (.safetensors, .pth, ...) or the name of a bundled network.
 std::unique_ptr<FeatureNetwork> load_feature_network(const std::string& path_or_name, at::Device device,
                                                      at::ScalarType dtype);
 

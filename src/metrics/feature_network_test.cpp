@@ -37,7 +37,7 @@ class FashionLike : public ::testing::Test {
   fs::path path_;
 };
 
-TEST_F(FashionLike, IsNeverCalledFid) {
+TEST_F(FashionLike, IsNotCalledFid) {
   const auto net = load();
   EXPECT_EQ(net->info().frechet_label(), "FD-FashionNet");
   EXPECT_EQ(net->info().frechet_key(), "fd_fashionnet");
@@ -48,7 +48,7 @@ TEST_F(FashionLike, IsNeverCalledFid) {
   EXPECT_EQ(net->info().identity, identity_of(network_.parameters()));
 }
 
-TEST_F(FashionLike, FeaturesAreThoseOfTheNetworkOnPicturesFramedAsTheDataIs) {
+TEST_F(FashionLike, PadsImagesLikeTheDataPipeline) {
   const at::Tensor pictures = at::randint(0, 256, {3, 27, 28, 1}, at::kByte);
   at::Tensor wanted = at::empty({3, 32, 32, 1}, at::kByte);
   for (std::int64_t b = 0; b < 3; ++b) {
@@ -66,7 +66,7 @@ TEST_F(FashionLike, FeaturesAreThoseOfTheNetworkOnPicturesFramedAsTheDataIs) {
   EXPECT_TRUE(at::equal(load()->extract(wanted).pooled, y.features));
 }
 
-TEST_F(FashionLike, RefusesColourAndLargerPictures) {
+TEST_F(FashionLike, RejectsColorAndLargerImages) {
   const auto net = load();
   expect_rejected(
       [&] {
@@ -80,21 +80,21 @@ TEST_F(FashionLike, RefusesColourAndLargerPictures) {
       {"FashionNet", "32 x 32", "32 x 40", "--size 32"});
 }
 
-TEST_F(FashionLike, ConfigurationsThatClaimMoreThanTheFileHoldsAreRefused) {
+TEST_F(FashionLike, RejectsConfigLargerThanFile) {
   ClassifierConfig large = network_.config();
   large.channels = {1024, 8192, 16384};
   save_classifier(path_, network_.parameters(), large, {});
   expect_rejected([&] { load(); }, {"net.safetensors", "parameters"});
 }
 
-TEST_F(FashionLike, EveryTensorThatDoesNotFitIsNamed) {
+TEST_F(FashionLike, ListsEveryMismatchedTensor) {
   ClassifierConfig other = network_.config();
   other.classes = 11;
   save_classifier(path_, network_.parameters(), other, {});
   expect_rejected([&] { load(); }, {"net.safetensors", "fc.weight: wanted shape [11, 16], got [10, 16]"});
 }
 
-TEST(FeatureNetwork, OtherFilesAreToldWhatIsWanted) {
+TEST(FeatureNetwork, DescribesExpectedFileForOthers) {
   const TemporaryFolder folder;
   const at::Tensor x = at::zeros({2});
   const std::vector<TensorView> views{view_of("x", x)};
@@ -106,7 +106,7 @@ TEST(FeatureNetwork, OtherFilesAreToldWhatIsWanted) {
                   {"feature network", "fashion-nett"});
 }
 
-TEST(FeatureNetwork, TheBundledOneTellsClothesApart) {
+TEST(FeatureNetwork, BundledNetworkClassifiesFashionMnist) {
   const fs::path clothes = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
   if (!fs::exists(clothes)) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
   const auto net = load_feature_network(
@@ -120,7 +120,7 @@ TEST(FeatureNetwork, TheBundledOneTellsClothesApart) {
     for (std::int64_t i = 0; i < pictures.size(0); ++i)
       right += guesses[i].item<std::int64_t>() == source->pictures().label(first + i) ? 1 : 0;
   });
-  // 0.9267 of all 10,000; three standard errors of 2,000 are 0.0175.
+  // Accuracy is 0.9267 on all 10,000 images; three standard errors for 2,000 are 0.0175.
   EXPECT_NEAR(right / kCount, 0.9267, 0.0175);
 }
 

@@ -13,7 +13,7 @@ FeatureSums possible(const FeatureInfo& network, FeatureSums sums) {
   return sums;
 }
 
-/// Rows [first, first + B) of a buffer that grows where a set turns out larger than was expected.
+/// Writes rows [first, first + B) of a buffer, which grows if the set is larger than expected.
 void keep(at::Tensor& buffer, const at::Tensor& rows, std::int64_t first) {
   const std::int64_t needed = first + rows.size(0);
   if (needed > buffer.size(0)) {

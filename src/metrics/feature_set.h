@@ -1,4 +1,4 @@
-// What is known of one set of pictures by their features: summed as they come, or read out of statistics.
+// Feature statistics of a set of images, accumulated from features or read from a statistics file.
 #pragma once
 
 #include <optional>
@@ -11,29 +11,30 @@
 namespace diffit {
 
 struct FeatureSet {
-  std::int64_t pictures = 0;  // behind the moments; 0: not told
+  std::int64_t pictures = 0;  // number of images used for the moments; 0: unknown
   std::optional<Gaussian> pooled, spatial;
   at::Tensor features;          // [N, D] float32, pooled
   at::Tensor spatial_features;  // [N, S] float32
   std::optional<InceptionScore> score;
 };
 
-/// What to sum and what to keep. Moments and the score take memory of one block; features that are kept,
-/// 4 D bytes a picture.
+/// Selects what to accumulate and what to keep. Moments and the score need the memory of one block; kept
+/// features need 4 D bytes per image.
 struct FeatureSums {
   bool pooled = true, spatial = false, score = false;
   bool keep_pooled = false, keep_spatial = false;
 };
 
-/// Sums a set's features in the order its pictures come.
+/// Accumulates the features of a set of images, in the order of the images.
 class FeatureSum {
  public:
-  /// Sums that the network cannot give (S or K of 0) are left out. `expected` pictures, for memory.
+  /// Omits statistics that the network does not support (S = 0 or K = 0). `expected`: expected number of
+  /// images, used to allocate memory.
   FeatureSum(const FeatureInfo& network, FeatureSums sums, std::int64_t expected);
 
   void add(const Features& features);
   std::int64_t pictures() const { return pictures_; }
-  /// Error(invalid) with fewer than two pictures where moments are wanted.
+  /// Throws Error(invalid) for fewer than two images if moments are requested.
   FeatureSet finish();
 
  private:

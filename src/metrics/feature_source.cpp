@@ -16,11 +16,11 @@
 namespace diffit {
 namespace {
 
-/// A batch that is being filled, picture by picture.
+/// A batch that is being filled with images.
 struct Slot {
   at::Tensor pictures;
-  std::int64_t first = 0, left = 0;  // left: pictures not yet there
-  std::int64_t failed = -1;          // the first picture that could not be read
+  std::int64_t first = 0, left = 0;  // left: number of images not yet decoded
+  std::int64_t failed = -1;          // index of the first image that could not be read
   std::exception_ptr error;
 };
 
@@ -28,7 +28,7 @@ class Feeder {
  public:
   Feeder(const FeatureSource& source, std::int64_t batch, std::int64_t count, int threads)
       : source_(source), batch_(batch), count_(count), ahead_(threads + 2) {
-    open_slots();  // before there is anybody who would have to be told
+    open_slots();  // no workers yet, so no notification is needed
     for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   }
 
@@ -50,7 +50,7 @@ class Feeder {
   }
 
  private:
-  /// The oldest batch, whole.
+  /// Waits for the oldest batch to be complete and removes it from the queue.
   std::shared_ptr<Slot> next() {
     std::unique_lock lock(mutex_);
     const std::shared_ptr<Slot> slot = slots_.front();
@@ -63,7 +63,7 @@ class Feeder {
     return slot;
   }
 
-  /// Room for the batches that may be decoded now. Holds the lock.
+  /// Allocates the batches that may be decoded ahead. The caller holds the lock.
   void open_slots() {
     while (opened_ < count_ && static_cast<int>(slots_.size()) < ahead_) {
       const std::int64_t size = std::min(batch_, count_ - opened_);
@@ -85,7 +85,7 @@ class Feeder {
     }
   }
 
-  /// Reads the next picture that nobody has taken, without the lock.
+  /// Reads the next image that no thread has taken. Releases the lock while reading.
   void take_one(std::unique_lock<std::mutex>& lock) {
     const std::int64_t index = taken_++;
     const auto holds = [&](const std::shared_ptr<Slot>& s) { return index < s->first + s->pictures.size(0); };
@@ -112,7 +112,7 @@ class Feeder {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Slot>> slots_;
-  std::int64_t opened_ = 0, taken_ = 0;  // pictures that have a slot, that somebody reads or has read
+  std::int64_t opened_ = 0, taken_ = 0;  // images that have a slot; images taken by a thread
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

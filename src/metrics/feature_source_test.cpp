@@ -10,7 +10,7 @@ namespace {
 
 using testing::expect_rejected;
 
-/// Pictures whose pixels are their number; some of them other than the rest.
+/// Images whose pixels are their index, some of which can be made to differ.
 class Numbered : public PictureSource {
  public:
   std::int64_t count = 100, channels = 3, other = -1, other_width = 4, other_channels = 3, bad = -1;
@@ -34,7 +34,7 @@ class Numbered : public PictureSource {
   std::string name(std::int64_t index) const override { return fmt::format("picture {}", index); }
 };
 
-/// A set of Numbered, changed by `change`, that can still be looked at.
+/// A set of Numbered images, modified by `change`, that stays accessible to the test.
 struct Set {
   const Numbered* numbered;
   FeatureSource source;
@@ -54,7 +54,7 @@ at::Tensor numbers(std::int64_t first, std::int64_t size) {
   return at::arange(first, first + size).view({-1, 1, 1, 1});
 }
 
-TEST(ForEachBatch, HandsOutEveryPictureInOrder) {
+TEST(ForEachBatch, DeliversEveryImageInOrder) {
   const Set set;
   EXPECT_EQ(set.source.height(), 2);
   EXPECT_EQ(set.source.width(), 4);
@@ -76,8 +76,9 @@ TEST(ForEachBatch, HandsOutEveryPictureInOrder) {
   }
 }
 
-TEST(ForEachBatch, EndsHoweverItsThreadsStart) {
-  // Whether a thread waits before or after there is something to do is chance: a thousand tries.
+TEST(ForEachBatch, TerminatesForAnyThreadStartOrder) {
+  // Whether a thread waits before or after work becomes available is random, so the test makes a thousand
+  // attempts.
   const Set set;
   for (int tries = 0; tries < 1000; ++tries) {
     std::int64_t seen = 0;
@@ -87,7 +88,7 @@ TEST(ForEachBatch, EndsHoweverItsThreadsStart) {
   }
 }
 
-TEST(ForEachBatch, StopsAtTheCount) {
+TEST(ForEachBatch, StopsAtCount) {
   const Set set;
   std::int64_t seen = 0;
   for_each_batch(set.source, 8, 21, [&](const at::Tensor& p, std::int64_t) { seen += p.size(0); });
@@ -96,7 +97,7 @@ TEST(ForEachBatch, StopsAtTheCount) {
   expect_rejected([&] { for_each_batch(set.source, 8, 101, {}); }, {"numbered", "101"});
 }
 
-TEST(ForEachBatch, ReadsNoFurtherAheadThanItSays) {
+TEST(ForEachBatch, DecodesAheadWithinLimit) {
   const Set set([](Numbered& n) { n.count = 10000; });
   const PictureBatchSink check = [&](const at::Tensor&, std::int64_t first) {
     EXPECT_LT(set.numbered->furthest, first + 10 * 5);
@@ -104,8 +105,8 @@ TEST(ForEachBatch, ReadsNoFurtherAheadThanItSays) {
   for_each_batch(set.source, 10, 10000, check, 2);
 }
 
-TEST(ForEachBatch, ThreadsThatBeganBeforeTheFirstBatchWakeForIt) {
-  // They once slept on where they were faster than whoever asks for the batch.
+TEST(ForEachBatch, WakesThreadsThatStartBeforeFirstBatch) {
+  // Regression test: workers that started before the batch was requested used to sleep forever.
   for (int i = 0; i < 300; ++i) {
     const Set set([](Numbered& n) { n.count = 6; });
     std::int64_t seen = 0;
@@ -115,7 +116,7 @@ TEST(ForEachBatch, ThreadsThatBeganBeforeTheFirstBatchWakeForIt) {
   }
 }
 
-TEST(ForEachBatch, RepeatsGreyAmongColour) {
+TEST(ForEachBatch, RepeatsGrayImageInRgbSet) {
   const Set set([](Numbered& n) {
     n.other = 40;
     n.other_channels = 1;
@@ -125,7 +126,7 @@ TEST(ForEachBatch, RepeatsGreyAmongColour) {
   });
 }
 
-TEST(ForEachBatch, NamesThePictureThatDoesNotFitAfterThoseBefore) {
+TEST(ForEachBatch, NamesBadImageAfterDeliveringBatchesBefore) {
   for (const int threads : {0, 3}) {
     const auto refused = [&](const std::function<void(Numbered&)>& change,
                              std::initializer_list<std::string> parts) {
@@ -149,7 +150,7 @@ TEST(ForEachBatch, NamesThePictureThatDoesNotFitAfterThoseBefore) {
   }
 }
 
-TEST(ForEachBatch, WhatTheSinkThrowsComesThrough) {
+TEST(ForEachBatch, PropagatesExceptionOfSink) {
   const Set set;
   const PictureBatchSink enough = [](const at::Tensor&, std::int64_t first) {
     if (first == 50) throw std::runtime_error("enough");
@@ -157,7 +158,7 @@ TEST(ForEachBatch, WhatTheSinkThrowsComesThrough) {
   EXPECT_THROW(for_each_batch(set.source, 10, 100, enough, 2), std::runtime_error);
 }
 
-TEST(FeatureSource, RefusesAnEmptySet) {
+TEST(FeatureSource, RejectsEmptySet) {
   expect_rejected([] { Set([](Numbered& n) { n.count = 0; }); }, {"numbered", "no picture"});
 }
 

@@ -10,25 +10,25 @@ namespace diffit {
 
 namespace {
 
-/// Eigenvalues below this share of the largest are rounding: D u, as numpy's matrix_rank has it.
+/// Relative tolerance below which eigenvalues are rounding error: D u, as in numpy's matrix_rank.
 double rank_tolerance(std::int64_t width) {
   return static_cast<double>(width) * std::numeric_limits<double>::epsilon();
 }
 
-/// Cholesky's factor where S is positive definite by a margin, else undefined.
+/// Returns the Cholesky factor if S is positive definite by a margin, otherwise an undefined tensor.
 at::Tensor cholesky_factor(const at::Tensor& s) {
   const auto [factor, failed] = at::linalg_cholesky_ex(s);
   if (failed.item<int>() != 0) return {};
   const double smallest = factor.diagonal().square().min().item<double>();
-  // A pivot bounds the least eigenvalue from above only: the margin is a thousand times the tolerance.
+  // A pivot only bounds the smallest eigenvalue from above, so the margin is a thousand times the tolerance.
   return smallest > 1e3 * rank_tolerance(s.size(0)) * s.diagonal().max().item<double>() ? factor
                                                                                         : at::Tensor();
 }
 
-/// Number of eigenvalues (ascending) that are not rounding. Error(invalid) where one is truly negative.
+/// Number of eigenvalues (ascending) above rounding error. Throws Error(invalid) if one is clearly negative.
 std::int64_t count_rank(const at::Tensor& eigenvalues, const char* whose) {
   const double largest = eigenvalues[-1].item<double>(), smallest = eigenvalues[0].item<double>();
-  // Float32 sums leave errors of this order in covariances of other programs.
+  // Programs that accumulate in float32 leave errors of this order in their covariances.
   DIFFIT_CHECK(smallest >= -1e-5 * std::max(largest, 0.0),
                "the {} sigma is no covariance: it has the eigenvalue {:.3g} beside {:.3g}", whose, smallest,
                largest);
@@ -36,10 +36,10 @@ std::int64_t count_rank(const at::Tensor& eigenvalues, const char* whose) {
   return eigenvalues.gt(rank_tolerance(eigenvalues.size(0)) * largest).sum().item<std::int64_t>();
 }
 
-/// S = factor factor^T, and inverse factor = I: [D, r] and [r, D].
+/// S = factor factor^T and inverse factor = I, with shapes [D, r] and [r, D].
 struct Root {
   at::Tensor factor, inverse;
-  bool triangular = false;  // then `inverse` is left to a triangular solver
+  bool triangular = false;  // if set, `inverse` is left to a triangular solver
 };
 
 Root root_of(const at::Tensor& s, const char* whose) {
@@ -79,7 +79,8 @@ FrechetDistance::FrechetDistance(const Gaussian& a, const Gaussian& b, bool infl
   } else {
     values = at::linalg_eigvalsh(between);
   }
-  // F^T S_b F has at most the lesser rank: what lies beyond is rounding, whose root would not be small.
+  // F^T S_b F has at most the smaller of the two ranks. Further eigenvalues are rounding error, but their
+  // square roots would not be small.
   const std::int64_t rank = std::min(rank_a_, rank_b_);
   const at::Tensor roots = values.clamp_min(0).sqrt();
   const double root_trace = roots.narrow(0, rank_a_ - rank, rank).sum().item<double>();
@@ -90,7 +91,7 @@ FrechetDistance::FrechetDistance(const Gaussian& a, const Gaussian& b, bool infl
   roots.narrow(0, 0, rank_a_ - rank).zero_();
   const at::Tensor middle = (vectors * roots).mm(vectors.t());
   if (root.triangular) {
-    // L^-T M L^-1 by two triangular solves; P is I.
+    // L^-T M L^-1 by two triangular solves; P is the identity.
     const auto solve = [&](const at::Tensor& right) {
       return at::linalg_solve_triangular(root.factor.t(), right, /*upper=*/true);
     };
@@ -99,7 +100,7 @@ FrechetDistance::FrechetDistance(const Gaussian& a, const Gaussian& b, bool infl
   } else {
     transport_ = root.factor.mm(root.inverse) - root.inverse.t().mm(middle).mm(root.inverse);
   }
-  // A picture's weight of 1/N enters a covariance with divisor N - 1.
+  // A weight of 1/N per image corresponds to a covariance with divisor N - 1.
   if (a.count > 1) transport_.mul_(static_cast<double>(a.count) / static_cast<double>(a.count - 1));
 }
 

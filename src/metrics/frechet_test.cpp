@@ -20,14 +20,14 @@ Gaussian of(const at::Tensor& features) {
   return moments.gaussian();
 }
 
-/// What float64 leaves of a difference of traces: eigenvalues are exact to D u |S|, their roots' sum to D of
-/// it.
+/// Rounding error of a difference of traces in float64: eigenvalues have an error of D u |S|, and the sum of
+/// their square roots has D times that.
 double rounding(const Gaussian& a, const Gaussian& b) {
   const double width = static_cast<double>(a.width());
   return 8 * width * kUnit * (a.covariance.trace() + b.covariance.trace()).item<double>();
 }
 
-TEST(Moments, AreNumpysMeanAndCovariance) {
+TEST(Moments, MatchNumpyMeanAndCovariance) {
   const at::Tensor x = normals(500, 6, 1);
   const Gaussian g = of(x);
   const at::Tensor centred = x - x.mean(0);
@@ -36,7 +36,7 @@ TEST(Moments, AreNumpysMeanAndCovariance) {
   testing::expect_close(g.covariance, centred.t().mm(centred) / 499, 500 * kUnit * 2, "covariance");
 }
 
-TEST(Moments, MergedInAnyOrderEqualOnePass) {
+TEST(Moments, MergingInAnyOrderMatchesOnePass) {
   const at::Tensor x = normals(997, 12, 2) * 3 + 5;
   const Gaussian whole = of(x);
   const std::vector<at::Tensor> pieces = x.split({1, 2, 300, 7, 687});
@@ -49,22 +49,22 @@ TEST(Moments, MergedInAnyOrderEqualOnePass) {
     empty.merge(first);
     const Gaussian merged = empty.gaussian();
     EXPECT_EQ(merged.count, 997);
-    // Sums of 997 terms of size 9: 997 u 9 at the very worst.
+    // Sums of 997 terms of size 9: 997 u 9 in the worst case.
     testing::expect_close(merged.mean, whole.mean, 997 * kUnit * 8, "mean");
     testing::expect_close(merged.covariance, whole.covariance, 997 * kUnit * 9, "covariance");
   }
 }
 
-TEST(Moments, ALargeMeanCostsNoDigits) {
-  // Sums of squares would leave 1e12 u = 1e-4 of a variance of 1; sums about the mean leave the rounding of
-  // the features themselves, 1e6 u.
+TEST(Moments, LargeMeanLosesNoPrecision) {
+  // Sums of squares would have an error of 1e12 u = 1e-4 for a variance of 1; sums about the mean only have
+  // the rounding error of the features, 1e6 u.
   const at::Tensor x = normals(400, 5, 3);
   Moments moments(5);
   for (const at::Tensor& piece : x.split(33)) moments.add(piece + 1e6);
   testing::expect_close(moments.gaussian().covariance, of(x).covariance, 1e6 * kUnit * 40, "covariance");
 }
 
-TEST(Moments, RefuseWhatIsNotFiniteAndTooFew) {
+TEST(Moments, RejectNonFiniteAndTooFewRows) {
   at::Tensor x = normals(4, 3, 4);
   x[2][1] = std::numeric_limits<double>::quiet_NaN();
   Moments moments(3);
@@ -73,10 +73,10 @@ TEST(Moments, RefuseWhatIsNotFiniteAndTooFew) {
   EXPECT_THROW(moments.gaussian(), Error);
 }
 
-TEST(FrechetDistance, OfDiagonalGaussiansIsTheClosedForm) {
+TEST(FrechetDistance, MatchesClosedFormForDiagonalGaussians) {
   const std::int64_t width = 40;
   const at::Tensor s = normals(1, width, 5)[0].exp(), r = normals(1, width, 6)[0].exp();
-  const at::Tensor turn = rotation(width, 7);  // the same for both: the distance does not change
+  const at::Tensor turn = rotation(width, 7);  // a common rotation does not change the distance
   const Gaussian a{normals(1, width, 8)[0], turn.mm(at::diag(s)).mm(turn.t())};
   const Gaussian b{normals(1, width, 9)[0], turn.mm(at::diag(r)).mm(turn.t())};
   const double want =
@@ -87,8 +87,9 @@ TEST(FrechetDistance, OfDiagonalGaussiansIsTheClosedForm) {
   }
 }
 
-TEST(FrechetDistance, OfTwoByTwoIsTheClosedForm) {
-  // tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)) of a 2x2 matrix with positive eigenvalues; these do not commute.
+TEST(FrechetDistance, MatchesClosedFormForTwoByTwo) {
+  // For a 2x2 matrix with positive eigenvalues, tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)). These two matrices
+  // do not commute.
   const at::Tensor s = at::tensor({2.0, 0.7, 0.7, 1.0}, at::kDouble).view({2, 2});
   const at::Tensor r = at::tensor({0.5, -0.3, -0.3, 4.0}, at::kDouble).view({2, 2});
   const Gaussian a{at::zeros({2}, at::kDouble), s}, b{at::ones({2}, at::kDouble), r};
@@ -97,11 +98,11 @@ TEST(FrechetDistance, OfTwoByTwoIsTheClosedForm) {
               rounding(a, b));
 }
 
-TEST(FrechetDistance, OfASetFromItselfIsZero) {
-  for (const std::int64_t count : {30, 64, 65, 4000}) {  // fewer than features, as many, and more
+TEST(FrechetDistance, IsZeroForIdenticalSets) {
+  for (const std::int64_t count : {30, 64, 65, 4000}) {  // fewer than, as many as, and more than features
     const Gaussian a = of(normals(count, 64, 10).mm(normals(64, 64, 11)));
-    // The roots are those of squares here: an eigenvalue l^2 that is off by D u L^2 (L the largest) has a
-    // root off by D u L^2 / 2l, and by sqrt(D u) L at most.
+    // These are roots of squares: an eigenvalue l^2 with an error of D u L^2 (L is the largest) has a root
+    // with an error of D u L^2 / 2l, and of at most sqrt(D u) L.
     const at::Tensor l = at::linalg_eigvalsh(a.covariance).clamp_min(0);
     const double off = 64 * kUnit * l.square().max().item<double>();
     const double roots =
@@ -110,14 +111,15 @@ TEST(FrechetDistance, OfASetFromItselfIsZero) {
   }
 }
 
-TEST(FrechetDistance, OfFewerPicturesThanFeaturesIsExactAndSaysItsRank) {
+TEST(FrechetDistance, IsExactForSingularCovarianceAndReportsRank) {
   const std::int64_t width = 50;
   const at::Tensor x = normals(20, width, 12), y = normals(31, width, 13) * 1.5 + 0.2;
   const Gaussian a = of(x), b = of(y);
   const FrechetDistance distance(a, b);
   EXPECT_EQ(distance.rank_a(), 19);
   EXPECT_EQ(distance.rank_b(), 30);
-  // tr (S_a S_b)^(1/2) is the sum of the singular values of X_c Y_c^T, divided by the roots of the divisors.
+  // tr (S_a S_b)^(1/2) is the sum of the singular values of X_c Y_c^T, divided by the square roots of the
+  // divisors.
   const at::Tensor cross = (x - x.mean(0)).mm((y - y.mean(0)).t()) / std::sqrt(19.0 * 30.0);
   const double want = ((a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() -
                        2 * at::linalg_svdvals(cross).sum())
@@ -127,8 +129,8 @@ TEST(FrechetDistance, OfFewerPicturesThanFeaturesIsExactAndSaysItsRank) {
   EXPECT_EQ(FrechetDistance(of(normals(400, width, 14)), b).rank_a(), width);
 }
 
-TEST(FrechetDistance, OfAPermutedLayoutIsNotZero) {
-  // sFID's features are one map flattened: another order (NCHW for NHWC) is another Gaussian.
+TEST(FrechetDistance, DependsOnFeatureOrder) {
+  // The features of sFID are a flattened map: another order (NCHW instead of NHWC) gives another Gaussian.
   const std::int64_t h = 5, w = 5, c = 3;
   const at::Tensor map =
       normals(600, h * w * c, 15).mm(normals(h * w * c, h * w * c, 16)) + at::arange(h * w * c, at::kDouble);
@@ -138,7 +140,7 @@ TEST(FrechetDistance, OfAPermutedLayoutIsNotZero) {
   EXPECT_GT(FrechetDistance(nchw, nhwc).value(), 0.1 * nhwc.covariance.trace().item<double>());
 }
 
-TEST(FrechetDistance, RefusesWhatIsNoCovariance) {
+TEST(FrechetDistance, RejectsInvalidCovariance) {
   const Gaussian good = of(normals(100, 4, 17));
   Gaussian bad = of(normals(100, 4, 18));
   bad.covariance[0][0] = -3;
@@ -149,7 +151,7 @@ TEST(FrechetDistance, RefusesWhatIsNoCovariance) {
   EXPECT_THROW(FrechetDistance(good, bad), Error);
 }
 
-TEST(Extrapolation, OfTheSameDistributionComesNearZero) {
+TEST(Extrapolation, IsNearZeroForEqualDistributions) {
   const std::int64_t width = 24;
   const Gaussian truth{at::zeros({width}, at::kDouble), at::eye(width, at::kDouble)};
   const at::Tensor x = normals(3000, width, 19).to(at::kFloat);
@@ -157,8 +159,8 @@ TEST(Extrapolation, OfTheSameDistributionComesNearZero) {
   const Extrapolation line = extrapolate_frechet(x, truth);
   EXPECT_EQ(line.smallest, 300);
   EXPECT_GT(line.slope, 0);
-  // The bias is exactly of order 1/N: what is left is the scatter of one draw (its relative deviation is
-  // about sqrt(4 / D^2) of the bias here) and of fifteen subsets.
+  // The bias is exactly of order 1/N. What remains is the random variation of one draw (its relative standard
+  // deviation is about sqrt(4 / D^2) of the bias) and of fifteen subsets.
   EXPECT_LT(std::abs(line.value), biased / 3);
 }
 

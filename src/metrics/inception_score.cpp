@@ -21,11 +21,11 @@ void InceptionScoreSum::add(const at::Tensor& probabilities) {
 void InceptionScoreSum::close_block() {
   const at::Tensor p = rows_.narrow(0, 0, held_).to(at::kDouble);
   const at::Tensor marginal = p.mean(0);
-  // KL(p || marginal) of each picture: sum p ln p - sum p ln marginal.
+  // KL(p || marginal) for each image: sum p ln p - sum p ln marginal.
   const at::Tensor divergence = at::special_xlogy(p, p).sum(1) - at::special_xlogy(p, marginal).sum(1);
   const double mean = divergence.mean().item<double>(), score = std::exp(mean);
   scores_.push_back(score);
-  // The marginal moves with a picture's weight too, but to first order that adds nothing.
+  // The marginal also depends on the weight of an image, but its first-order contribution is zero.
   pieces_.push_back((divergence - mean) * (score / static_cast<double>(held_)));
   held_ = 0;
 }

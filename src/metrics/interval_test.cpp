@@ -1,4 +1,5 @@
-// Intervals mean what they say: influences are derivatives, and widths are the scatter of fresh draws.
+// Tests that influences are derivatives, and that intervals have the width of the variation between
+// independent draws.
 #include <gtest/gtest.h>
 
 #include "metrics/bootstrap.h"
@@ -18,14 +19,14 @@ Gaussian of(const at::Tensor& features) {
   return moments.gaussian();
 }
 
-/// Moments under weights [N] that add up to one, scaled as the divisor N - 1 does.
+/// Moments with weights [N] that sum to one, scaled as with divisor N - 1.
 Gaussian weighted(const at::Tensor& x, const at::Tensor& weights) {
   const at::Tensor mean = weights.unsqueeze(0).mm(x)[0], centred = x - mean;
   const double count = static_cast<double>(x.size(0));
   return {mean, (centred * weights.unsqueeze(1)).t().mm(centred) * (count / (count - 1)), x.size(0)};
 }
 
-TEST(FrechetInfluence, IsTheDerivativeByAPicturesWeight) {
+TEST(FrechetInfluence, IsDerivativeByWeightOfImage) {
   for (const std::int64_t count : {60, 9}) {  // with full rank, and without
     const std::int64_t width = 12;
     const at::Tensor x = normals(count, width, 50) * 1.3 + 0.1;
@@ -40,15 +41,15 @@ TEST(FrechetInfluence, IsTheDerivativeByAPicturesWeight) {
         return FrechetDistance(weighted(x, weights), reference).value();
       };
       const double difference = (distance(e) - distance(-e)) / (2 * e);
-      // Of a central difference with e N << 1; leaving out the divisor's N / (N - 1) would show as 1 in 60.
+      // Central difference with e N << 1. A missing factor N / (N - 1) would show as 1 in 60.
       EXPECT_NEAR(influence[i].item<double>(), difference, 1e-3 * (1 + std::abs(difference)))
           << count << " " << i;
     }
   }
 }
 
-/// Deviation over `draws` fresh sets beside the mean of the deviations that the bootstrap gives for each: the
-/// first is known to 1 / sqrt(2 draws) of itself, five of which are allowed.
+/// Compares the standard deviation over `draws` independent sets with the mean of the standard deviations
+/// from the bootstrap. The former has a relative error of 1 / sqrt(2 draws), and five times that is allowed.
 template <class Figure>
 void expect_honest(const char* name, std::int64_t draws, const Figure& figure) {
   std::vector<double> values;
@@ -62,7 +63,7 @@ void expect_honest(const char* name, std::int64_t draws, const Figure& figure) {
   EXPECT_NEAR(told, scatter, 5 * scatter / std::sqrt(2.0 * static_cast<double>(draws))) << name;
 }
 
-TEST(Intervals, AreTheScatterOfFreshDraws) {
+TEST(Intervals, MatchVariationOfIndependentDraws) {
   const Gaussian reference = of(normals(5000, 4, 52));
   expect_honest("Frechet distance", 300, [&](std::uint64_t draw) {
     const at::Tensor x = normals(400, 4, draw) * 1.2 + 0.3;
@@ -84,18 +85,18 @@ TEST(Intervals, AreTheScatterOfFreshDraws) {
   });
 }
 
-TEST(Intervals, OfAMeanAreTheBinomials) {
+TEST(Intervals, MatchBinomialForMean) {
   const at::Tensor inside = (at::arange(1000) < 700).to(at::kDouble);
   const Interval interval = bootstrap_interval(0.7, inside, {.replicates = 4000});
   const double deviation = std::sqrt(0.7 * 0.3 / 1000);
-  // Quantiles of 4000 replicates: sqrt(p (1 - p) / 4000) / density = 0.05 deviations at 2.5 %; and steps of
-  // 1/1000.
+  // Quantiles of 4000 replicates have an error of sqrt(p (1 - p) / 4000) / density = 0.05 standard deviations
+  // at 2.5 %, and the values are multiples of 1/1000.
   EXPECT_NEAR(interval.low, 0.7 - 1.96 * deviation, 5 * 0.05 * deviation + 1e-3);
   EXPECT_NEAR(interval.high, 0.7 + 1.96 * deviation, 5 * 0.05 * deviation + 1e-3);
   EXPECT_NEAR(interval.deviation, deviation, 5 * deviation / std::sqrt(2.0 * 4000));
 }
 
-TEST(Intervals, DependOnTheSeedAloneNotOnThreads) {
+TEST(Intervals, DependOnSeedAndNotOnThreads) {
   const at::Tensor x = normals(1, 500, 54)[0];
   testing::expect_independent_of_threads(
       [&] {

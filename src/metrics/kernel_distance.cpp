@@ -10,13 +10,13 @@ namespace diffit {
 
 namespace {
 
-/// k(x, y) of all pairs: [B, M] float64.
+/// Returns k(x, y) for all pairs: [B, M] float64.
 at::Tensor cubic_kernel(const at::Tensor& x, const at::Tensor& y) {
   const at::Tensor base = x.mm(y.t()).to(at::kDouble).div_(static_cast<double>(x.size(1))).add_(1);
   return base.square().mul_(base);
 }
 
-/// Sum over pairs of different pictures.
+/// Sum over pairs of distinct images.
 double sum_of_others(const at::Tensor& kernel) {
   return (kernel.sum() - kernel.trace()).item<double>();
 }
@@ -27,7 +27,7 @@ double squared_discrepancy(const at::Tensor& x, const at::Tensor& y) {
          2 * cubic_kernel(x, y).mean().item<double>();
 }
 
-/// `count` different rows; those of subset number `subset`.
+/// Returns `count` distinct rows, drawn for subset number `subset`.
 at::Tensor drawn(const at::Tensor& features, std::int64_t count, std::uint64_t seed, std::uint64_t subset) {
   if (count == features.size(0)) return features;
   const at::Tensor rows = at::empty({count}, at::kLong);
@@ -40,8 +40,8 @@ at::Tensor drawn(const at::Tensor& features, std::int64_t count, std::uint64_t s
   return features.index_select(0, rows);
 }
 
-/// First-order part of the estimate: 2 (mean of k(x_i, x) - mean of k(x_i, y)), means over one subset of
-/// each.
+/// First-order part of the estimate: 2 (mean of k(x_i, x) - mean of k(x_i, y)), with means over one subset of
+/// each set.
 at::Tensor influence_of(const at::Tensor& samples, const at::Tensor& x, const at::Tensor& y) {
   const std::int64_t count = samples.size(0), block = 2048;
   const at::Tensor moved = at::empty({count}, at::kDouble);

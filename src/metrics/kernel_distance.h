@@ -1,4 +1,4 @@
-// The kernel inception distance (Binkowski et al. 2018, "Demystifying MMD GANs", section 4).
+// Kernel inception distance (Binkowski et al. 2018, "Demystifying MMD GANs", section 4).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,21 +8,22 @@
 namespace diffit {
 
 struct KernelDistanceOptions {
-  std::int64_t subsets = 100, subset_size = 1000;  // at most as many as the smaller set has
-  std::uint64_t seed = 0;                          // of the subsets
+  std::int64_t subsets = 100, subset_size = 1000;  // subset_size is limited to the smaller set
+  std::uint64_t seed = 0;                          // seed of the subsets
   bool influence = false;
 };
 
 struct KernelDistance {
-  double value = 0;              // mean over subsets; may be negative, being unbiased
-  double deviation = 0;          // over subsets, divisor their number: of a subset's size, not of the sets'
-  std::int64_t subset_size = 0;  // what was drawn: min(subset_size, N, M)
-  at::Tensor influence;          // [N] float64 of the samples, mean 0; undefined where not asked for
+  double value = 0;              // mean over subsets; unbiased, so it may be negative
+  double deviation = 0;          // over subsets, with their number as divisor; reflects the subset size
+  std::int64_t subset_size = 0;  // size used: min(subset_size, N, M)
+  at::Tensor influence;          // [N] float64 for the samples, mean 0; undefined if not requested
 };
 
-/// Squared maximum mean discrepancy under k(x, y) = (x.y / D + 1)^3, the unbiased estimate, mean over subsets
-/// drawn without replacement. samples [N, D], reference [M, D], float32 on the CPU, two rows or more.
-/// Products in float32, kernel and sums in float64.
+/// Unbiased estimate of the squared maximum mean discrepancy with k(x, y) = (x.y / D + 1)^3, averaged over
+/// subsets drawn without replacement. samples [N, D] and reference [M, D] are float32 on the CPU with at
+/// least two rows each. Products are float32, kernel values and sums float64. Throws Error(invalid) for fewer
+/// rows or different widths.
 KernelDistance kernel_distance(const at::Tensor& samples, const at::Tensor& reference,
                                const KernelDistanceOptions& options = {});
 

@@ -8,7 +8,7 @@ namespace diffit {
 
 namespace {
 
-/// n_a n_b / (n_a + n_b): the weight of the square of two means' difference.
+/// n_a n_b / (n_a + n_b): the weight of the squared difference of two means.
 double between(std::int64_t a, std::int64_t b) {
   return static_cast<double>(a) * static_cast<double>(b) / static_cast<double>(a + b);
 }
@@ -31,7 +31,7 @@ void Moments::add(const at::Tensor& features) {
         "features of pictures {} to {} are not finite: the feature network's weights are damaged, or not its",
         count_, count_ + rows - 1);
   }
-  // The difference of the means as one more row: a single product updates the scatter.
+  // The difference of the means is one more row, so that a single product updates the scatter matrix.
   const at::Tensor centred = at::empty({rows + 1, width()}, at::kDouble);
   at::Tensor within = centred.narrow(0, 0, rows), step = centred.select(0, rows);
   at::sub_out(within, x, mean);

@@ -12,7 +12,7 @@ namespace diffit {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr std::int64_t kChunk = 64;  // distances compared before the first branch
+constexpr std::int64_t kChunk = 64;  // number of distances compared before branching
 
 struct Set {
   at::Tensor features;  // [N, D] float32
@@ -23,7 +23,7 @@ struct Set {
   std::int64_t size() const { return features.size(0); }
 };
 
-/// The k smallest squared distances of each picture of a set, ascending: [N, k].
+/// The k smallest squared distances of each image of a set, in ascending order: [N, k].
 class Nearest {
  public:
   Nearest(std::int64_t count, std::int64_t k) : k_(k), values_(at::full({count, k}, kInfinity, at::kFloat)) {}
@@ -36,7 +36,7 @@ class Nearest {
     for (; at > 0 && distance < kept[at - 1]; --at) kept[at] = kept[at - 1];
     kept[at] = distance;
   }
-  /// [N]: the k-th.
+  /// Returns the k-th smallest squared distances: [N].
   at::Tensor radii() const { return values_.select(1, k_ - 1).contiguous(); }
 
  private:
@@ -46,7 +46,7 @@ class Nearest {
   at::Tensor values_;
 };
 
-/// Squared distances of rows [i, i + R) of `a` and [j, j + C) of `b`.
+/// Squared distances between rows [i, i + R) of `a` and rows [j, j + C) of `b`.
 class Block {
  public:
   Block(std::int64_t rows, std::int64_t columns, bool half)
@@ -74,7 +74,8 @@ class Block {
   float* mutable_row(std::int64_t r) { return values_.mutable_data_ptr<float>() + r * values_.size(1); }
 
  private:
-  /// As ADM: features, norms, products and each sum rounded to float16. False where one is not finite.
+  /// Like ADM, rounds features, norms, products and each sum to float16. Returns false if a result is not
+  /// finite.
   bool compute_half(const at::Tensor& u, const at::Tensor& v) {
     const at::Tensor uh = u.to(at::kHalf).to(at::kFloat), vh = v.to(at::kHalf).to(at::kFloat);
     const auto norms = [](const at::Tensor& x) {
@@ -91,8 +92,8 @@ class Block {
   at::Tensor buffer_, values_;
 };
 
-/// Sides of a block: a product this large runs at the machine's rate, and its result stays near the
-/// processor. ADM's own where float16 is asked for, since a block decides on its precision.
+/// Block size. A product of this size runs at full speed and its result stays in the cache. With float16 it
+/// is ADM's block size, because ADM chooses the precision for each block.
 struct Sides {
   std::int64_t rows, columns;
 };
@@ -106,7 +107,7 @@ bool any_below(const float* distances, std::int64_t count, float bound) {
   return below != 0;
 }
 
-/// Offers each row's distances to pictures first_row + r.
+/// Updates the nearest neighbors of images first_row + r with the distances in each row.
 void offer_rows(const Block& block, std::int64_t rows, std::int64_t columns, std::int64_t first_row,
                 Nearest& nearest) {
   at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
@@ -121,7 +122,7 @@ void offer_rows(const Block& block, std::int64_t rows, std::int64_t columns, std
   });
 }
 
-/// The same for the columns: distances are symmetric, and a block below the diagonal need not be computed.
+/// Does the same for the columns: distances are symmetric, so blocks below the diagonal are not computed.
 void offer_columns(const Block& block, std::int64_t rows, std::int64_t columns, std::int64_t first_column,
                    Nearest& nearest) {
   at::parallel_for(0, columns, kChunk, [&](std::int64_t begin, std::int64_t end) {
@@ -147,13 +148,13 @@ void offer_columns(const Block& block, std::int64_t rows, std::int64_t columns, 
 
 using Tick = std::function<void(double products)>;
 
-/// Squared distance of each picture to its k-th nearest neighbour in the set: [N].
+/// Squared distance of each image to its k-th nearest neighbor in the set: [N].
 at::Tensor radii(const Set& set, std::int64_t k, bool half, const Tick& tick) {
   const auto [most_rows, most_columns] = sides(half);
-  // The picture itself is at distance 0 and counts as one more.
+  // The image itself, at distance 0, is counted as an additional neighbor.
   Nearest nearest(set.size(), k + 1);
   Block block(std::min(most_rows, set.size()), std::min(most_columns, set.size()), half);
-  // Without float16 a column of blocks ends at the diagonal; what lies below is the same mirrored.
+  // Without float16, a column of blocks ends at the diagonal; the part below it follows by symmetry.
   for (std::int64_t j = 0; j < set.size(); j += most_columns) {
     const std::int64_t columns = std::min(most_columns, set.size() - j);
     for (std::int64_t i = 0; i < (half ? set.size() : j + columns); i += most_rows) {

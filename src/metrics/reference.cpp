@@ -19,7 +19,7 @@ std::string where_of(const NpzReader& file, const char* name) {
   return fmt::format("{}: array '{}'", file.path().string(), name);
 }
 
-/// A float32 or float64 array of that shape (-1: any side), as float64 or, where `single`, float32.
+/// Reads a float32 or float64 array of the given shape (-1: any size) as float64 or, if `single`, float32.
 at::Tensor read_numbers(const NpzReader& file, const char* name, const std::vector<std::int64_t>& shape,
                         bool single = false) {
   const NpyHeader header = file.header(name);
@@ -49,7 +49,7 @@ std::optional<Gaussian> read_gaussian(const NpzReader& file, const char* mean, c
   g.mean = read_numbers(file, mean, shape);
   g.covariance = read_numbers(file, covariance, {shape[0], shape[0]});
   const double largest = g.covariance.abs().max().item<double>();
-  // Programs that sum in float32 leave both halves apart by its rounding.
+  // In programs that accumulate in float32, the two triangles differ by its rounding error.
   DIFFIT_CHECK((g.covariance - g.covariance.t()).abs().max().item<double>() <= 1e-5 * largest,
                "{}: wanted a covariance, it is not symmetric", where_of(file, covariance));
   g.covariance = (g.covariance + g.covariance.t()) / 2;

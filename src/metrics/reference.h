@@ -1,10 +1,10 @@
-// Files of statistics of a set of pictures: ADM's and EDM's references read as they are, and our own.
+// Statistics files of a set of images: reads reference files of ADM and EDM and our own format.
 //
 //   mu [D], sigma [D, D]       of pool_3, float32 or float64 (ADM, EDM)
-//   mu_s [S], sigma_s [S, S]   of sFID's map (ADM)
-//   arr_0 [n, H, W, C] uint8   pictures (ADM: 10,000); mu and sigma are of more than these
-//   features [n, D] float32    ours: for precision, recall and the kernel distance without pictures
-//   diffit [n] uint8           ours: JSON, below; bytes(f["diffit"]) in numpy, no pickle
+//   mu_s [S], sigma_s [S, S]   of the spatial features of sFID (ADM)
+//   arr_0 [n, H, W, C] uint8   images (ADM: 10,000); mu and sigma are computed from more images than these
+//   features [n, D] float32    ours: for precision, recall and the kernel distance without images
+//   diffit [n] uint8           ours: JSON, see below; bytes(f["diffit"]) in numpy, no pickle
 #pragma once
 
 #include <optional>
@@ -17,12 +17,12 @@
 
 namespace diffit {
 
-/// What a file of statistics says of itself. A zero or empty field was not told.
+/// Metadata of a statistics file. A zero or empty field means unknown.
 struct StatisticsInfo {
-  std::int64_t pictures = 0;      // behind mu and sigma
+  std::int64_t pictures = 0;      // number of images used for mu and sigma
   std::string network, identity;  // as in FeatureInfo
   std::int64_t height = 0, width = 0, channels = 0;
-  std::string source;  // what was measured, for people
+  std::string source;  // description of the measured set for messages
 };
 
 template <class V>
@@ -39,21 +39,23 @@ void visit_fields(V& v, StatisticsInfo& s) {
 struct Statistics {
   StatisticsInfo info;
   std::optional<Gaussian> pooled, spatial;
-  at::Tensor features;            // [n, D] float32; undefined where there are none
-  std::int64_t arr_pictures = 0;  // in arr_0: left to whoever wants them
+  at::Tensor features;            // [n, D] float32; undefined if absent
+  std::int64_t arr_pictures = 0;  // number of images in arr_0, which is not read
 };
 
-/// True for an .npz that holds mu and sigma.
+/// Whether the file is an .npz that contains mu and sigma.
 bool is_statistics(const fs::path& path);
 
-/// Reads and checks: shapes before memory is taken, numbers finite, sigma symmetric. Height, width and
-/// channels come of arr_0 where nothing else tells. Error(invalid) names file and array.
+/// Reads and checks a file: shapes are checked before memory is allocated, numbers must be finite, and sigma
+/// must be symmetric. Height, width and channels are taken from arr_0 if the metadata does not give them.
+/// Throws Error(invalid) that names the file and the array.
 Statistics read_statistics(const fs::path& path);
 
-/// Writes what is there, float64, whole or not at all.
+/// Writes the fields that are set, in float64, atomically.
 void write_statistics(const fs::path& path, const Statistics& statistics);
 
-/// Error(invalid), beginning with `where`, where statistics are of another network or width than `network`'s.
+/// Throws Error(invalid), with a message that begins with `where`, if the statistics belong to another
+/// network or have another width than `network`.
 void check_network(const Statistics& statistics, const FeatureInfo& network, const std::string& where);
 
 }  // namespace diffit

@@ -56,7 +56,7 @@ class ReferenceTest : public ::testing::Test {
   fs::path folder_, path_;
 };
 
-TEST_F(ReferenceTest, IsReadAsItWasWritten) {
+TEST_F(ReferenceTest, RoundTrips) {
   const Statistics s = some();
   write_statistics(path_, s);
   EXPECT_TRUE(is_statistics(path_));
@@ -69,7 +69,7 @@ TEST_F(ReferenceTest, IsReadAsItWasWritten) {
   EXPECT_EQ(back.arr_pictures, 0);
 }
 
-TEST_F(ReferenceTest, OfAdmTellsItsPicturesSizeAndOfEdmNothing) {
+TEST_F(ReferenceTest, ReadsImageSizeFromAdmAndNothingFromEdm) {
   const Statistics s = some();
   write({{"arr_0", at::zeros({4, 8, 6, 3}, at::kByte)},
          {"mu", s.pooled->mean.to(at::kFloat)},
@@ -87,7 +87,7 @@ TEST_F(ReferenceTest, OfAdmTellsItsPicturesSizeAndOfEdmNothing) {
   EXPECT_FALSE(is_statistics(path_));
 }
 
-TEST_F(ReferenceTest, IsCheckedBeforeItIsUsed) {
+TEST_F(ReferenceTest, IsValidatedWhenRead) {
   const at::Tensor mu = at::zeros({3}, at::kDouble), sigma = at::eye(3, at::kDouble);
   write({{"mu", mu}, {"sigma", at::eye(4, at::kDouble)}});
   refuses("sigma");
@@ -109,7 +109,7 @@ TEST_F(ReferenceTest, IsCheckedBeforeItIsUsed) {
   refuses("arr_0");
 }
 
-TEST_F(ReferenceTest, OfAnotherNetworkIsRefused) {
+TEST_F(ReferenceTest, RejectsOtherNetwork) {
   const Statistics s = some();
   FeatureInfo network{
       .name = "TinyNet", .identity = "0123456789abcdef", .width = 5, .spatial = 7, .classes = 2};

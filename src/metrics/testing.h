@@ -1,4 +1,4 @@
-// Random features for the tests of metrics, from counted numbers.
+// Random features for the tests of metrics, from a counter-based generator.
 #pragma once
 
 #include "base/random.h"
@@ -6,7 +6,7 @@
 
 namespace diffit::testing {
 
-/// [N, D] float64 standard normals; `draw` names independent ones.
+/// Standard normal numbers [N, D] float64; different values of `draw` give independent ones.
 inline at::Tensor normals(std::int64_t count, std::int64_t width, std::uint64_t draw) {
   at::Tensor x = at::empty({count, width}, at::kDouble);
   Random random(17, stream_of(Purpose::test, draw));
@@ -15,7 +15,7 @@ inline at::Tensor normals(std::int64_t count, std::int64_t width, std::uint64_t 
   return x;
 }
 
-/// An orthogonal matrix [D, D].
+/// Returns a random orthogonal matrix [D, D].
 inline at::Tensor rotation(std::int64_t width, std::uint64_t draw) {
   return std::get<0>(at::linalg_qr(normals(width, width, draw)));
 }
