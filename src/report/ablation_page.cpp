@@ -31,7 +31,7 @@ Cell difference_cell(const std::optional<SeedMean>& m, int decimals) {
   return cell;
 }
 
-/// What is within 10% of the reference's.
+/// Names the costs that are within 10% of those of the reference variant.
 std::string comparable_by(const VariantResult& v) {
   const auto near = [](double ratio) { return ratio >= 0.9 && ratio <= 1.1; };
   const bool parameters = near(v.parameters_ratio), flops = near(v.flops_ratio);
@@ -57,7 +57,7 @@ std::string how(const AblationResults& results) {
       results.finished, results.trials, fmt::join(e.seeds, ", "), scored, e.reference);
 }
 
-/// Mean over the trials that have a figure at the same number of images, with the range of its interval.
+/// Mean over the trials that have a value at the same number of images, with the interval over seeds.
 Series over_seeds(const std::string& label,
                   const std::vector<std::vector<std::pair<double, double>>>& curves) {
   std::map<double, std::vector<double>> at;
@@ -165,7 +165,7 @@ Table seeds_table(const AblationResults& results) {
   return table;
 }
 
-/// Of each variant the pictures of its first seed that has some.
+/// For each variant, shows the images of the first seed that has any.
 Section samples_section(const AblationResults& results) {
   GridFiles files;
   for (const VariantResult& v : results.variants) {

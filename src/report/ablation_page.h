@@ -1,4 +1,4 @@
-// An experiment as a table in the paper's shape and as a page.
+// Results of an experiment as a table in the layout of the paper and as a page.
 #pragma once
 
 #include <string>
@@ -8,17 +8,17 @@
 
 namespace diffit {
 
-/// One row a variant: the paper's row and figure beside ours with its interval over seeds, and the difference
-/// to the reference. What is not there yet is a dash.
+/// One row per variant: the row name and value in the paper, our value with its interval over seeds, and the
+/// difference from the reference. Missing values are shown as a dash.
 Table ablation_table(const AblationResults& results);
-/// And what each costs.
+/// One row per variant with its costs.
 Table cost_table(const AblationResults& results);
 
-/// The tables under their title, with a line on how intervals came about: for a README.
+/// The tables under their title, with a line that explains the intervals, as Markdown for a README.
 std::string ablation_markdown(const AblationResults& results);
 
-/// Table, curves of loss and score, cost against score with the Pareto front, and what it was made with.
-/// `command`: as it was typed.
+/// Page with the tables, curves of loss and score, cost against score with the Pareto front, and the
+/// configuration. `command`: the command line, as typed.
 Page ablation_page(const AblationResults& results, const std::string& command);
 
 }  // namespace diffit

@@ -1,4 +1,4 @@
-// Tables and pages of experiments, finished and not.
+// Tests tables and pages of finished and unfinished experiments.
 #include "report/ablation_page.h"
 
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ AblationResults two_variants(bool finished) {
   return results;
 }
 
-TEST(AblationTable, HasThePapersColumnBesideOurs) {
+TEST(AblationTable, HasPublishedColumnNextToOurs) {
   const Table table = ablation_table(two_variants(true));
   ASSERT_EQ(table.rows.size(), 2U);
   for (const auto& row : table.rows) EXPECT_EQ(row.size(), table.columns.size());
@@ -76,7 +76,7 @@ TEST(AblationTable, HasThePapersColumnBesideOurs) {
   EXPECT_EQ(costs.rows[1][5].text, "both");
 }
 
-TEST(AblationPage, ShowsCurvesCostsAndHowItWasMade) {
+TEST(AblationPage, ShowsCurvesCostsAndConfiguration) {
   const std::string page = render_page(ablation_page(two_variants(true), "diffit ablate times"));
   for (const char* part : {"Where time enters", "diffit ablate times", "Training loss",
                            "FD-Net while training", "FD-Net against GMAC a forward", "Pareto"}) {
@@ -84,7 +84,7 @@ TEST(AblationPage, ShowsCurvesCostsAndHowItWasMade) {
   }
 }
 
-TEST(AblationPage, ShowsSamplesOfEachVariantAndSaysWhichCannotBeRead) {
+TEST(AblationPage, ShowsSamplesAndReportsUnreadableOnes) {
   const testing::TemporaryFolder folder;
   AblationResults results = two_variants(true);
   const std::string bare = render_page(ablation_page(results, ""));
@@ -98,7 +98,7 @@ TEST(AblationPage, ShowsSamplesOfEachVariantAndSaysWhichCannotBeRead) {
   EXPECT_NE(page.find("Not shown: "), std::string::npos);
 }
 
-TEST(AblationPage, StandsBeforeAnythingIsFinished) {
+TEST(AblationPage, RendersBeforeAnyTrialIsFinished) {
   const AblationResults results = two_variants(false);
   EXPECT_NE(render_page(ablation_page(results, "")).find("0 of 4 trainings finished"), std::string::npos);
   EXPECT_NE(ablation_markdown(results).find("| G | variant G | 3.81 |"), std::string::npos);

@@ -16,7 +16,7 @@ Section made_by(const std::string& command) {
   return {"How it was made", {Code{.title = "command", .text = command}}};
 }
 
-/// Sets by what they are: one plot for sets of pictures, one for each kind of corruption.
+/// Plot to which a set belongs: one plot for sets of images, and one for each kind of corruption.
 std::string group_of(const std::string& set) {
   const std::string prefix = "held-out, ";
   if (!set.starts_with(prefix)) return "sets";

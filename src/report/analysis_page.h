@@ -1,4 +1,4 @@
-// Pages of what src/analysis measures.
+// Pages with the results of src/analysis.
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@
 
 namespace diffit {
 
-/// Bound and separation of each set, and its error by noise level as curves and as a table.
+/// Bound and separation of each set, and the error by noise level as curves and as a table.
 Page robustness_page(const std::string& model, const RobustnessRequest& request,
                      const std::vector<SetScores>& sets, const std::string& command);
 
-/// The signatures with their thresholds and reasons, and the error by noise level.
+/// The signatures with thresholds and reasons, and the error by noise level.
 Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command);
 
 }  // namespace diffit

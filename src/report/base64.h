@@ -1,4 +1,4 @@
-// Bytes as text for data URIs.
+// Base64 encoding for data URIs.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace diffit {
 
-/// Base64 of RFC 4648, padded.
+/// Returns the Base64 encoding of RFC 4648, with padding.
 std::string base64(std::span<const std::byte> bytes);
 
 }  // namespace diffit

@@ -1,4 +1,4 @@
-// Grids of pictures that lie in files, on a page.
+// Grids of images that are read from files for a page.
 #pragma once
 
 #include <string>
@@ -9,15 +9,17 @@
 
 namespace diffit {
 
+/// Collects image files for a grid. Files that cannot be read are listed below the grid instead.
 class GridFiles {
  public:
-  /// Adds the picture at `path`, reduced where a side is above `largest`; one that cannot be read is said to
-  /// be missing, and why. `alt`: what is seen, for those who do not see it.
+  /// Adds the image at `path`, reduced if a side is longer than `largest` pixels. If it cannot be read, the
+  /// error is listed as missing. `alt`: text alternative of the image.
   void add(const fs::path& path, std::int64_t largest, const std::string& caption, const std::string& alt);
+  /// Lists an image as missing, with the reason.
   void missing(const std::string& why) { missing_.push_back(why); }
 
-  /// Puts them side by side into `grid`, enlarged up to threefold while one is not wider than `room` pixels,
-  /// and the grid into the section; then what is missing.
+  /// Puts the images side by side into `grid`, enlarged up to three times as long as an image is at most
+  /// `room` pixels wide, and adds the grid to the section, followed by the list of missing images.
   void put(Section& section, PictureGrid grid, std::int64_t room) &&;
 
  private:

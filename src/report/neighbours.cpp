@@ -29,7 +29,7 @@ Picture read_picture_of(const Dataset& data, std::int64_t index) {
   return picture;
 }
 
-/// The k smallest squared distances so far of each query, and whose they are.
+/// The k smallest squared distances of each query so far, and the indices of their images.
 struct Nearest {
   at::Tensor squares, indices;  // [Q, k] float64, int64
 
@@ -37,7 +37,7 @@ struct Nearest {
       : squares(at::full({queries, k}, INFINITY, at::kDouble)),
         indices(at::full({queries, k}, -1, at::kLong)) {}
 
-  /// squares_there [Q, B] of pictures first .. first + B - 1.
+  /// Adds squared distances squares_there [Q, B] to images first .. first + B - 1.
   void add(const at::Tensor& squares_there, std::int64_t first) {
     const std::int64_t k = squares.size(1), here = std::min(k, squares_there.size(1));
     const auto [low, at_low] = squares_there.topk(here, 1, /*largest=*/false);
@@ -48,13 +48,13 @@ struct Nearest {
   }
 };
 
-/// |a - b|^2 in float64, of which the difference of large numbers leaves enough digits: [Q, B].
+/// |a - b|^2 in float64, which keeps enough precision in the difference of large numbers: [Q, B].
 at::Tensor square_distances(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
   return (x.square().sum(1, true) + y.square().sum(1).unsqueeze(0) - 2 * x.mm(y.t())).clamp_min(0);
 }
 
-/// A set as rows [D] that are compared and pictures that are shown.
+/// A set of images as rows [D] to compare and images to show.
 struct SearchedSet {
   std::int64_t size;
   std::function<at::Tensor(std::int64_t first, std::int64_t count)> rows;  // [count, D]
@@ -75,7 +75,7 @@ NeighbourSearch search(const SearchedSet& set, const at::Tensor& queries, std::i
   }
   if (all.empty()) return {};
   const at::Tensor wanted = at::cat(all);
-  // A control is its own nearest neighbour: one more, of which that is dropped.
+  // A control is its own nearest neighbor: search for one more and drop it.
   Nearest nearest(wanted.size(0), std::min(k + 1, set.size));
   for (std::int64_t first = 0; first < set.size; first += kBatch) {
     const std::int64_t count = std::min(kBatch, set.size - first);
@@ -101,13 +101,13 @@ NeighbourSearch search(const SearchedSet& set, const at::Tensor& queries, std::i
   return search;
 }
 
-/// [B, ...] -> [B, D] whose Euclidean distance is the root mean square difference.
+/// [B, ...] -> [B, D], scaled such that the Euclidean distance is the root mean square difference.
 at::Tensor mean_square_rows(const at::Tensor& x) {
   const at::Tensor flat = x.flatten(1).to(at::kFloat);
   return flat / std::sqrt(static_cast<double>(flat.size(1)));
 }
 
-/// Means of the latents, scaled: [count, L, h, w].
+/// Scaled means of the latents: [count, L, h, w].
 at::Tensor latent_means(const LatentDataset& data, std::int64_t first, std::int64_t count) {
   const LatentInfo& info = data.info();
   const at::Tensor moments = at::empty({count, 2 * info.channels, info.height, info.width}, at::kFloat);

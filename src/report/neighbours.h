@@ -1,4 +1,4 @@
-// Copies found: the training pictures nearest to samples, beside what is usual between training pictures.
+// Search for copies: the training images nearest to samples, with the usual distance between training images.
 #pragma once
 
 #include <functional>
@@ -14,15 +14,15 @@ class Tensor;
 
 namespace diffit {
 
-/// Where pictures are compared.
+/// Space in which images are compared.
 struct PictureSpace {
-  std::string name;  // "pixels", or a feature network's
-  std::string unit;  // of a distance: "grey levels (root mean square)"
-  /// pictures [B, H, W, C] uint8 on the CPU -> [B, D] float32; distances are Euclidean.
+  std::string name;  // "pixels", or the name of a feature network
+  std::string unit;  // unit of a distance: "grey levels (root mean square)"
+  /// Maps images [B, H, W, C] uint8 on the CPU to [B, D] float32; distances are Euclidean.
   std::function<at::Tensor(const at::Tensor& pictures)> embed;
 };
 
-/// Distance is the root mean square difference in levels, 0..255.
+/// The distance is the root mean square difference in levels, 0..255.
 PictureSpace pixel_space();
 
 struct Neighbour {
@@ -33,27 +33,26 @@ struct Neighbour {
 
 struct NeighbourSearch {
   std::vector<std::vector<Neighbour>> nearest;  // [queries][k], nearest first
-  /// For each of some pictures of the set, the distance to the nearest other one: what is usual. Sorted.
+  /// Distance to the nearest other image for each of some training images, as a reference; sorted.
   std::vector<double> usual;
 };
 
-/// Pictures done, all; may throw to stop.
+/// Called with the number of images processed and the total; may throw to cancel.
 using SearchProgress = std::function<void(std::int64_t, std::int64_t)>;
 
-/// Searches the whole data set for the `k` pictures nearest to each query, and for the nearest other picture
-/// of `controls` of its own, evenly spread. Error(invalid) where a query has another size or other channels
-/// than the data set.
+/// Searches the whole data set for the `k` images nearest to each query, and for the nearest other image of
+/// `controls` evenly spaced images of the set. Throws Error(invalid) if a query has another size or number of
+/// channels than the data set.
 NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
                                 std::int64_t controls, const PictureSpace& space,
                                 const SearchProgress& progress = {});
 
-/// What a search among latents is called, and its unit.
+/// Name and unit of the space of a search among latents.
 inline constexpr const char* kLatentSpace = "latents";
 inline constexpr const char* kLatentUnit = "scaled latents, root mean square";
 
-/// The same among the means of cached latents, for samples [Q, L, h, w] float32 of a latent model; distance
-/// is the root mean square difference of scaled numbers. decode: a scaled latent [1, L, h, w] into its
-/// picture.
+/// Searches the means of cached latents for samples [Q, L, h, w] float32 of a latent model. The distance is
+/// the root mean square difference of scaled values. `decode` maps a scaled latent [1, L, h, w] to its image.
 NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
                                 std::int64_t controls,
                                 const std::function<Picture(const at::Tensor&)>& decode,

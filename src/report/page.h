@@ -1,7 +1,7 @@
-// A page as data: sections of tables, plots, pictures, text and code. Whoever has results fills one;
-// render.h makes it a self-contained HTML file, and its plots SVG and PNG files.
+// Page as data: sections of tables, plots, images, text and code. render.h writes it as a self-contained HTML
+// file and its plots as SVG and PNG files.
 //
-// All text is plain: it is escaped where it is put, and may hold anything.
+// All text is plain and may contain any characters; it is escaped when it is rendered.
 #pragma once
 
 #include <optional>
@@ -18,51 +18,51 @@ struct Text {
   std::vector<std::string> paragraphs;
 };
 
-/// Text as it is: a configuration, a command.
+/// Preformatted text: a configuration or a command.
 struct Code {
   std::string title, text;
-  bool folded = false;  // shown when its title is opened
+  bool folded = false;  // collapsed until its title is clicked
 };
 
-/// An entry of a table: words, or a number as text with its interval.
+/// Entry of a table: text, or a number with its interval.
 struct Cell {
-  std::string text;             // "" is drawn as a dash
-  std::string interval;         // "[11.9, 12.8]", drawn smaller; may be empty
-  std::optional<double> value;  // of a number
-  bool best = false;            // drawn bold
+  std::string text;             // "" is shown as a dash
+  std::string interval;         // "[11.9, 12.8]", shown smaller; may be empty
+  std::optional<double> value;  // set if the cell is a number
+  bool best = false;            // shown in bold
 };
 
-/// A cell of words.
+/// Returns a cell with text.
 Cell words(std::string text);
-/// A cell of a number with `digits` significant ones, and of its interval where both ends are given.
+/// Returns a cell with a number with `digits` significant digits, and its interval if both ends are given.
 Cell number(double value, int digits = 4, std::optional<double> low = {}, std::optional<double> high = {});
 
 struct Column {
   std::string head;
-  bool published = false;  // figures of others, set apart: the paper's column
+  bool published = false;  // published values, set apart: the paper's column
 };
 
 struct Table {
   std::string title, caption;
   std::vector<Column> columns;
-  std::vector<std::vector<Cell>> rows;  // each as long as columns; the first cell names the row
+  std::vector<std::vector<Cell>> rows;  // one cell per column; the first cell names the row
 };
 
-/// `text` as a name of plots and places: small letters, digits and '-'; never empty.
+/// Converts `text` to a name for plots and anchors: lower-case letters, digits and '-'; never empty.
 std::string slug(const std::string& text);
 
-/// Marks the best of the numbers in a column. Cells that are no numbers have no part in it.
+/// Marks the best number in a column. Cells that are not numbers are ignored.
 void mark_best(Table& table, std::size_t column, Better better);
-/// The table as GitHub's Markdown, without its title.
+/// Formats the table as GitHub-flavored Markdown, without its title.
 std::string to_markdown(const Table& table);
 
 struct Shown {
   Picture picture;
   std::string caption;  // may be empty
-  std::string alt;      // what is seen, for those who do not see it
+  std::string alt;      // text alternative of the image
 };
 
-/// Pictures by rows: all of one kind beside one another, or a table with heads of rows and columns.
+/// Row of images: one of several rows of a plain grid, or of a table with row and column heads.
 struct PictureRow {
   std::string head;  // may be empty
   std::vector<Shown> pictures;
@@ -70,9 +70,9 @@ struct PictureRow {
 
 struct PictureGrid {
   std::string title, caption;
-  std::vector<std::string> column_heads = {};  // not empty: a table, one picture a column
+  std::vector<std::string> column_heads = {};  // if not empty, a table with one image per column
   std::vector<PictureRow> rows = {};
-  std::int64_t enlarge = 1;  // pixels of the page a pixel of the picture, where there is room
+  std::int64_t enlarge = 1;  // page pixels per image pixel, if there is room
   bool folded = false;
 };
 
@@ -80,7 +80,7 @@ using PageBlock = std::variant<Text, Code, Table, LinePlot, ScatterPlot, Picture
 
 struct Section {
   std::string title;
-  std::vector<PageBlock> blocks;  // plots that follow one another stand side by side where there is room
+  std::vector<PageBlock> blocks;  // consecutive plots are placed side by side if there is room
 };
 
 struct Page {

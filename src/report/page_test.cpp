@@ -7,14 +7,14 @@
 namespace diffit {
 namespace {
 
-TEST(Number, HasItsIntervalWhereBothEndsAreKnown) {
+TEST(Number, ShowsIntervalIfBothEndsAreKnown) {
   const Cell cell = number(12.3456, 3, 11.9, 12.8);
   EXPECT_EQ(cell.text, "12.3");
   EXPECT_EQ(cell.interval, "[11.9, 12.8]");
   EXPECT_EQ(number(1, 3, 0.5).interval, "");
 }
 
-TEST(Slug, IsAlwaysASafeName) {
+TEST(Slug, IsAlwaysSafeName) {
   EXPECT_EQ(slug("FD-FashionNet (test)"), "fd-fashionnet-test");
   EXPECT_EQ(slug("../../etc/passwd"), "etc-passwd");
   EXPECT_EQ(slug("<>"), "x");
@@ -31,7 +31,7 @@ Table scores() {
   return table;
 }
 
-TEST(MarkBest, MarksOneNumberAndPassesOverWhatIsNone) {
+TEST(MarkBest, MarksBestNumberAndIgnoresOthers) {
   Table table = scores();
   mark_best(table, 1, Better::lower);
   EXPECT_FALSE(table.rows[0][1].best);

@@ -1,4 +1,4 @@
-// Plots as data: curves and scatter plots. What is drawn of them, and where, is plot_svg.h.
+// Plots as data: curves and scatter plots. plot_svg.h draws them.
 #pragma once
 
 #include <optional>
@@ -10,45 +10,45 @@ namespace diffit {
 enum class Scale { linear, log };
 
 struct Axis {
-  std::string label;  // with the unit: "images", "memory (GiB)"
+  std::string label;  // including the unit: "images", "memory (GiB)"
   Scale scale = Scale::linear;
-  /// Ends of the axis; without them it spans the data. On a log axis above 0.
+  /// Ends of the axis; by default it covers the data. Must be above 0 on a log axis.
   std::optional<double> low, high;
 };
 
-/// A point, with an interval in y where low and high are given. Points that are not finite, or not above 0 on
-/// a log axis, are left out.
+/// Point with an interval in y if low and high are given. Non-finite points, and points not above 0 on a log
+/// axis, are omitted.
 struct PlotPoint {
   double x = 0, y = 0;
   std::optional<double> low, high;
 };
 
-/// Points joined in their order; intervals are drawn as a band.
+/// Points connected in order; intervals are drawn as a band.
 struct Series {
   std::string label;
   std::vector<PlotPoint> points;
-  /// Series of the same style share colour and dashes; -1 takes the next free one.
+  /// Series with the same style share color and dashes; -1 selects the next unused style.
   int style = -1;
-  /// A pale line without markers, and not in the legend: the raw figures behind a smoothed curve.
+  /// A pale line without markers that is not in the legend: the raw values behind a smoothed curve.
   bool faint = false;
 };
 
-/// A level for comparison across the whole plot, dashed: a published value, a floor.
+/// Dashed horizontal line for comparison: a published value or a lower bound.
 struct Reference {
   std::string label;
   double y = 0;
 };
 
 struct LinePlot {
-  std::string name;     // of its files and its place in the page: letters, digits, '-'
+  std::string name;     // name of its files and its anchor in the page: letters, digits, '-'
   std::string title;    // one line
-  std::string caption;  // what is seen, and how it came about; may be empty
+  std::string caption;  // what the plot shows and how it was computed; may be empty
   Axis x, y;
   std::vector<Series> series;
   std::vector<Reference> references;
 };
 
-/// A labelled point with intervals in either direction.
+/// Labeled point with intervals along both axes.
 struct ScatterPoint {
   std::string label;
   double x = 0, y = 0;
@@ -60,7 +60,7 @@ struct ScatterGroup {
   std::vector<ScatterPoint> points;
 };
 
-/// Which end of an axis is the better one.
+/// Which direction of an axis is better.
 enum class Better { lower, higher };
 
 struct ScatterPlot {
@@ -71,8 +71,8 @@ struct ScatterPlot {
   Better better_x = Better::lower, better_y = Better::lower;
 };
 
-/// The points that none other dominates (at least as good in both, better in one), by x. Equal points are
-/// all kept; points that are not finite are none.
+/// Returns the points that are not dominated (another point is at least as good on both axes and better on
+/// one), sorted by x. Equal points are all kept; non-finite points are dropped.
 std::vector<ScatterPoint> pareto_front(std::vector<ScatterPoint> points, Better better_x, Better better_y);
 
 }  // namespace diffit

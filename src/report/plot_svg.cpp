@@ -16,12 +16,12 @@ namespace {
 
 using ctemplate::TemplateDictionary;
 
-// In the units of the drawing, which are pixels of a page at its natural size.
+// In drawing units, which are pixels at the natural size of the plot.
 constexpr double kWidth = 440, kHeight = 290, kFont = 12, kLegendRow = 18;
 constexpr std::size_t kMostPoints = 500, kMarkersAll = 24, kMarkersFew = 6;
 constexpr int kColours = 7;
 constexpr const char* kDashes[] = {"none", "7 3", "2 2.5", "9 3 2 3"};
-/// Markers about the origin: circle, square, triangle, diamond, triangle upside down, cross.
+/// Markers centered at the origin: circle, square, triangle, diamond, inverted triangle, cross.
 constexpr const char* kMarkers[] = {"M-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0 -6.4 0z",
                                     "M-3 -3h6v6h-6z",
                                     "M0 -4L3.8 3H-3.8z",
@@ -29,7 +29,7 @@ constexpr const char* kMarkers[] = {"M-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0 -
                                     "M0 4L3.8 -3H-3.8z",
                                     "M-3.4 -1.1H-1.1V-3.4H1.1V-1.1H3.4V1.1H1.1V3.4H-1.1V1.1H-3.4z"};
 
-/// How a series looks: told apart by colour, and by dashes and marker where colours are not seen.
+/// Style of a series: distinguished by color, and also by dashes and marker.
 struct Style {
   int index;
   std::string colour() const { return fmt::format("c{}", index % kColours); }
@@ -41,12 +41,12 @@ std::string place(double v) {
   return fmt::format("{:.1f}", v);
 }
 
-/// About how wide a text is drawn, by kinds of letters: no font is at hand to ask.
+/// Estimates the width of a text from the kinds of its letters, because no font is available.
 double text_width(const std::string& text) {
   constexpr std::string_view narrow = "iljtfrI.,:;|!'()[] -", wide = "mwMW@%";
   double ems = 0;
   for (const char c : text) {
-    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;  // goes on with a character
+    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;  // continuation byte of a UTF-8 character
     ems += narrow.find(c) != narrow.npos ? 0.35
            : wide.find(c) != wide.npos   ? 0.92
            : c >= 'A' && c <= 'Z'        ? 0.68
@@ -69,7 +69,7 @@ struct LegendEntry {
   bool reference = false;
 };
 
-/// The frame of a plot: axes, grid, legend, and the mappings between.
+/// Frame of a plot: axes, grid, legend, and the mappings from values to positions.
 class Frame {
  public:
   Frame(const std::string& name, const std::string& title, const std::string& description, const Axis& x,
@@ -139,7 +139,7 @@ class Frame {
  private:
   void set_place(const char* name, double v) { values_.SetValue(name, place(v)); }
 
-  /// What the script needs to read values off: "log 0.1 100 40 400".
+  /// Axis data for the script that reads off values: "log 0.1 100 40 400".
   static std::string axis_data(Scale scale, Range range, double from, double to) {
     return fmt::format("{} {:.9g} {:.9g} {:.1f} {:.1f}", scale == Scale::log ? "log" : "linear", range.low,
                        range.high, from, to);
@@ -153,13 +153,13 @@ class Frame {
       const double at = (*x_)(ticks[i]), half = text_width(labels[i]) / 2;
       TemplateDictionary* tick = values_.AddSectionDictionary("TICK_X");
       tick->SetValue("AT", place(at));
-      if (at - half < taken) continue;  // the mark stays, the label would touch its neighbour
+      if (at - half < taken) continue;  // the tick is drawn without a label, which would overlap its neighbor
       tick->SetValueAndShowSection("LABEL", labels[i], "LABELLED");
       taken = at + half + 6;
     }
   }
 
-  /// Rows of entries below the name of the y axis.
+  /// Places legend entries in rows below the label of the y axis.
   void place_legend(const std::vector<LegendEntry>& legend) {
     double x = 2, y = 13 + kLegendRow;
     for (const LegendEntry& entry : legend) {
@@ -224,7 +224,8 @@ std::string path_of(const Frame& frame, const std::vector<PlotPoint>& points) {
   return d;
 }
 
-/// Forth along the upper ends, back along the lower ones; "" where no point has an interval.
+/// Outline of the band: forward along the upper ends and back along the lower ends; "" if no point has an
+/// interval.
 std::string band_of(const Frame& frame, const std::vector<PlotPoint>& points, Scale scale) {
   std::string d, back;
   for (const PlotPoint& p : points) {
@@ -235,7 +236,8 @@ std::string band_of(const Frame& frame, const std::vector<PlotPoint>& points, Sc
   return d.empty() ? d : d + back + "Z";
 }
 
-/// Markers tell lines apart; a long line has a few of them, at other places than the next line's.
+/// Points with markers. A long line has only a few, at positions that differ from those of the next line; a
+/// single long line has none.
 std::vector<PlotPoint> marked(const std::vector<PlotPoint>& points, int index, bool alone) {
   if (points.size() <= kMarkersAll) return points;
   if (alone) return {};
@@ -264,7 +266,7 @@ std::string plot_svg(const LinePlot& plot, SvgUse use) {
     }
   }
   for (const Reference& reference : plot.references) ys.push_back(reference.y);
-  // Series of one label and style, as of several seeds, stand in the legend once.
+  // Series with the same label and style, such as several seeds, appear in the legend once.
   std::vector<LegendEntry> legend;
   std::set<std::pair<std::string, int>> told;
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
@@ -309,7 +311,7 @@ std::string plot_svg(const LinePlot& plot, SvgUse use) {
 
 namespace {
 
-/// The path of whiskers from one place to another, along x or along y.
+/// Path of an error bar from one position to another, along x or along y.
 std::string whiskers(bool along_x, double from, double to, double across) {
   return along_x ? fmt::format("M{0:.1f} {2:.1f}H{1:.1f}M{0:.1f} {3:.1f}v6M{1:.1f} {3:.1f}v6", from, to,
                                across, across - 3)
@@ -317,7 +319,7 @@ std::string whiskers(bool along_x, double from, double to, double across) {
                                across, across - 3);
 }
 
-/// What the front allows: from one of its points to the next in a step, never through what nothing reaches.
+/// Staircase along the Pareto front, drawn on the side of the dominated points.
 std::string front_path(const Frame& frame, const std::vector<ScatterPoint>& front, Better better_x) {
   std::string d;
   for (const ScatterPoint& p : front) {
@@ -332,15 +334,15 @@ std::string front_path(const Frame& frame, const std::vector<ScatterPoint>& fron
   return d;
 }
 
-/// Labels beside their points where there is room for them: right, left, above, below. One without room is
-/// left out; the page's table has it.
+/// Places labels next to their points (right, left, above or below) where there is room. A label without room
+/// is omitted; the table on the page has it.
 class LabelPlacer {
  public:
   explicit LabelPlacer(const Frame& frame) : frame_(frame) {}
 
   void keep_free(double x, double y) { taken_.push_back({x - 5, y - 5, x + 5, y + 5}); }
 
-  /// Where the text begins on its baseline.
+  /// Returns the start of the text on its baseline.
   std::optional<std::pair<double, double>> put(const std::string& label, double x, double y) {
     const double width = text_width(label), up = kFont * 0.75, down = kFont * 0.25;
     const std::array<std::pair<double, double>, 4> places{{{x + 8, y + kFont * 0.35},

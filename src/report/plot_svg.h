@@ -1,4 +1,4 @@
-// Where the parts of a plot come to lie, and the plot as SVG.
+// Layout of a plot and its rendering as SVG.
 #pragma once
 
 #include <string>
@@ -7,13 +7,15 @@
 
 namespace diffit {
 
-/// For whom: inside a page whose style sheet colours it, or a document of its own with light colours.
+/// Use of the SVG: inside a page whose style sheet sets the colors, or as a separate document with light
+/// colors.
 enum class SvgUse { in_page, alone };
 
+/// Returns the plot as an SVG element. Non-finite values are omitted; labels are escaped.
 std::string plot_svg(const LinePlot& plot, SvgUse use);
 std::string plot_svg(const ScatterPlot& plot, SvgUse use);
 
-/// What the plot shows in a sentence or two, for those who do not see it.
+/// Describes the plot in a sentence or two, as its text alternative.
 std::string describe(const LinePlot& plot);
 std::string describe(const ScatterPlot& plot);
 

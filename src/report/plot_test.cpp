@@ -30,7 +30,7 @@ ScatterPoint point(const std::string& label, double x, double y) {
   return p;
 }
 
-TEST(ParetoFront, IsWhatNothingElseDominates) {
+TEST(ParetoFront, ContainsNonDominatedPoints) {
   const std::vector<ScatterPoint> points{point("b", 2, 3), point("a", 1, 5), point("worse", 2, 4),
                                          point("c", 4, 1), point("also worse", 5, 1)};
   EXPECT_EQ(labels(pareto_front(points, Better::lower, Better::lower)),
@@ -40,7 +40,7 @@ TEST(ParetoFront, IsWhatNothingElseDominates) {
             (std::vector<std::string>{"also worse"}));
 }
 
-TEST(ParetoFront, KeepsEqualPointsAndLeavesOutWhatIsNotFinite) {
+TEST(ParetoFront, KeepsEqualPointsAndDropsNonFinite) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(
       pareto_front({point("a", 1, 1), point("b", 1, 1), point("c", nan, 0)}, Better::lower, Better::lower)
@@ -63,7 +63,7 @@ LinePlot two_lines() {
   return plot;
 }
 
-TEST(PlotSvg, TellsSeriesApartByMoreThanColour) {
+TEST(PlotSvg, DistinguishesSeriesByMoreThanColor) {
   const std::string svg = plot_svg(two_lines(), SvgUse::in_page);
   EXPECT_EQ(count(svg, "data-label="), 2);
   EXPECT_GE(count(svg, "stroke-dasharray=\"none\""), 1);
@@ -72,7 +72,7 @@ TEST(PlotSvg, TellsSeriesApartByMoreThanColour) {
   EXPECT_GE(count(svg, "class=\"marker c1\""), 3);
 }
 
-TEST(PlotSvg, AloneBringsItsOwnColours) {
+TEST(PlotSvg, StandaloneDocumentHasOwnColors) {
   EXPECT_NE(plot_svg(two_lines(), SvgUse::alone).find("#0072b2"), std::string::npos);
   EXPECT_EQ(plot_svg(two_lines(), SvgUse::in_page).find("<style"), std::string::npos);
   EXPECT_EQ(plot_svg(two_lines(), SvgUse::alone).find("var("), std::string::npos) << "librsvg knows no var()";
@@ -88,7 +88,7 @@ TEST(PlotSvg, EscapesLabels) {
   EXPECT_NE(svg.find("&lt;script&gt;"), std::string::npos);
 }
 
-TEST(PlotSvg, LeavesOutWhatHasNoPlace) {
+TEST(PlotSvg, OmitsPointsOutsideAxis) {
   LinePlot plot = two_lines();
   plot.y.scale = Scale::log;
   const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
@@ -99,13 +99,13 @@ TEST(PlotSvg, LeavesOutWhatHasNoPlace) {
   EXPECT_EQ(svg.find("inf"), std::string::npos);
 }
 
-TEST(PlotSvg, SaysThatItIsEmpty) {
+TEST(PlotSvg, StatesThatPlotIsEmpty) {
   LinePlot plot = two_lines();
   plot.series.clear();
   EXPECT_NE(plot_svg(plot, SvgUse::in_page).find("no figures to show"), std::string::npos);
 }
 
-TEST(PlotSvg, DrawsABandForIntervals) {
+TEST(PlotSvg, DrawsBandForIntervals) {
   LinePlot plot = two_lines();
   for (PlotPoint& p : plot.series[0].points) {
     p.low = p.y * 0.9;
@@ -114,7 +114,7 @@ TEST(PlotSvg, DrawsABandForIntervals) {
   EXPECT_EQ(count(plot_svg(plot, SvgUse::in_page), "class=\"band"), 1);
 }
 
-TEST(PlotSvg, DrawsScatterWithWhiskersFrontAndLabels) {
+TEST(PlotSvg, DrawsScatterWithErrorBarsFrontAndLabels) {
   ScatterPlot plot;
   plot.name = "pareto";
   plot.title = "Cost against score";
@@ -136,7 +136,7 @@ TEST(PlotSvg, DrawsScatterWithWhiskersFrontAndLabels) {
   EXPECT_GE(count(svg, "class=\"line reference\""), 1);
 }
 
-TEST(SvgToPng, DrawsInkOfTheSeriesOnWhite) {
+TEST(SvgToPng, DrawsSeriesOnWhiteBackground) {
   const std::vector<std::byte> png = svg_to_png(render_svg(two_lines()), 2);
   const Picture picture = decode_picture(png, "plot");
   EXPECT_EQ(picture.width, 880);
@@ -148,13 +148,13 @@ TEST(SvgToPng, DrawsInkOfTheSeriesOnWhite) {
   EXPECT_GT(blue, 200) << "pixels of the first series' colour, #0072b2";
 }
 
-TEST(SvgToPng, DrawsLabelsThatAreNoText) {
+TEST(SvgToPng, AcceptsLabelsWithInvalidText) {
   LinePlot plot = two_lines();
   plot.series[0].label = std::string("\x01\xff\0\x1b[31m<", 9);
   EXPECT_GT(svg_to_png(render_svg(plot), 1).size(), 1000);
 }
 
-TEST(SvgToPng, RefusesWhatIsNoSvg) {
+TEST(SvgToPng, RejectsInvalidSvg) {
   EXPECT_THROW(svg_to_png("<svg", 1), std::exception);
 }
 

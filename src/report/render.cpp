@@ -14,7 +14,7 @@ namespace {
 
 using ctemplate::TemplateDictionary;
 
-/// Twice the natural size of a plot, thrice for print: 1320 pixels are 300 a inch in a paper's column.
+/// Three times the natural size of a plot: 1320 pixels are 300 per inch in a column of a paper.
 constexpr double kPngScale = 3;
 
 TemplateDictionary* add_block(TemplateDictionary& parent, const char* file) {
@@ -73,7 +73,7 @@ void add(TemplateDictionary& parent, const Table& table) {
   fill_table(*add_block(parent, "table.html"), table);
 }
 
-/// The figures of a plot in words, for those who cannot read them off.
+/// Table of the values of a plot, as its text alternative.
 Table figures_of(const LinePlot& plot) {
   Table table{.title = "Figures of the plot: " + plot.title,
               .caption = {},
@@ -117,7 +117,7 @@ void add_plot(TemplateDictionary& parent, const Plot& plot) {
   figure->SetValue("NAME", plot.name);
   figure->SetValue("TITLE", plot.title);
   set_if_any(*figure, "CAPTION", plot.caption);
-  // The drawing is whole and escaped by its own template.
+  // The drawing has been escaped by its own template.
   figure->SetValue("SVG", plot_svg(plot, SvgUse::in_page));
   TemplateDictionary* table = figure->AddIncludeDictionary("FIGURES");
   table->SetFilename("table.html");
@@ -158,7 +158,7 @@ void add(TemplateDictionary& parent, const PictureGrid& grid) {
 template <class T>
 constexpr bool is_plot = std::is_same_v<T, LinePlot> || std::is_same_v<T, ScatterPlot>;
 
-/// Plots that follow one another go into one block.
+/// Consecutive plots are put into one block.
 void fill_section(TemplateDictionary& values, const Section& section) {
   values["TITLE"] = section.title;
   TemplateDictionary* plots = nullptr;

@@ -1,4 +1,4 @@
-// Pages and plots as files.
+// Rendering of pages and plots to files.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +10,24 @@
 
 namespace diffit {
 
-/// One HTML document (UTF-8) that needs nothing beside it: pictures as data URIs, plots as SVG, styles
-/// inline, a few lines of script that it can do without. Error(invalid) where a table's rows are not as long
-/// as its head, or two plots have one name.
+/// Returns a self-contained HTML document (UTF-8): images are data URIs, plots are SVG, styles are inline,
+/// and the few lines of script are optional. Throws Error(invalid) if a row of a table has another length
+/// than its head, or if two plots have the same name.
 std::string render_page(const Page& page);
 
-/// render_page as a file, whole or not at all.
+/// Writes render_page() to a file atomically.
 void write_page(const Page& page, const fs::path& path);
 
-/// A plot as a document of its own, in light colours and generic fonts, for a paper.
+/// Returns a plot as a standalone SVG document with light colors and generic fonts, for use in a paper.
 std::string render_svg(const LinePlot& plot);
 std::string render_svg(const ScatterPlot& plot);
 
-/// What an SVG document looks like, `scale` pixels a unit. Error(failed) says why it could not be drawn.
+/// Renders an SVG document to PNG with `scale` pixels per unit. Throws Error(failed) with the reason if that
+/// is not possible.
 std::vector<std::byte> svg_to_png(const std::string& svg, double scale);
 
-/// Writes NAME.svg and NAME.png of every plot of the page into `folder`, which is made where it is missing.
-/// Returns the paths written.
+/// Writes NAME.svg and NAME.png for every plot of the page to `folder`, which is created if it does not
+/// exist. Returns the paths written.
 std::vector<fs::path> write_plots(const Page& page, const fs::path& folder);
 
 }  // namespace diffit

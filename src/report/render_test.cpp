@@ -41,7 +41,7 @@ Shown grey(std::int64_t side) {
           "a grey square"};
 }
 
-TEST(RenderPage, EscapesHostileTextWhereverItIsPut) {
+TEST(RenderPage, EscapesHostileTextEverywhere) {
   Table table{kHostile, kHostile, {{kHostile}, {"n"}}, {{words(kHostile), number(1)}}};
   LinePlot plot = line_plot("loss");
   plot.title = plot.caption = plot.x.label = plot.y.label = plot.series[0].label = kHostile;
@@ -60,7 +60,7 @@ TEST(RenderPage, EscapesHostileTextWhereverItIsPut) {
   EXPECT_TRUE(has(html, "&lt;script&gt;alert(1)&lt;/script&gt;"));
 }
 
-TEST(RenderPage, ShowsMarksOfDirectionAndControlsInsteadOfObeyingThem) {
+TEST(RenderPage, EscapesDirectionMarksAndControlCharacters) {
   Page page = page_of({Text{{"gpj\u202e.exe \xc2\x9b \x1b[31m caf\xe9"}}});
   page.title = "\u2066a\u200f";
   const std::string html = render_page(page);
@@ -70,12 +70,12 @@ TEST(RenderPage, ShowsMarksOfDirectionAndControlsInsteadOfObeyingThem) {
   EXPECT_TRUE(has(html, "caf\ufffd"));
 }
 
-TEST(RenderPage, KeepsLinesOfCode) {
+TEST(RenderPage, KeepsLineBreaksOfCode) {
   EXPECT_TRUE(has(render_page(page_of({Code{"config", "[model]\n  depth = [1, 1]\n", false}})),
                   "[model]\n  depth = [1, 1]\n"));
 }
 
-TEST(RenderPage, HoldsPicturesAsDataAndNothingFromOutside) {
+TEST(RenderPage, EmbedsImagesAndLoadsNothingExternal) {
   const std::string html =
       render_page(page_of({PictureGrid{"Samples", "", {}, {{"", {grey(3)}}}, 4, false}}));
   EXPECT_TRUE(has(html, "src=\"data:image/png;base64," + base64(encode_png(grey(3).picture, 9)) + "\""));
@@ -85,7 +85,7 @@ TEST(RenderPage, HoldsPicturesAsDataAndNothingFromOutside) {
   }
 }
 
-TEST(RenderPage, DoesNotHandTheCaptionOfAGridToItsPictures) {
+TEST(RenderPage, ShowsCaptionOfGridOnce) {
   for (const std::vector<std::string>& heads : {std::vector<std::string>{}, {"first"}}) {
     const std::string html =
         render_page(page_of({PictureGrid{"G", "said once", heads, {{"", {grey(1)}}}, 1, false}}));
@@ -93,7 +93,7 @@ TEST(RenderPage, DoesNotHandTheCaptionOfAGridToItsPictures) {
   }
 }
 
-TEST(RenderPage, PutsPlotsThatFollowOneAnotherSideBySide) {
+TEST(RenderPage, PutsConsecutivePlotsSideBySide) {
   const std::string html =
       render_page(page_of({line_plot("a"), line_plot("b"), Text{{"between"}}, line_plot("c")}));
   std::size_t groups = 0;
@@ -103,21 +103,21 @@ TEST(RenderPage, PutsPlotsThatFollowOneAnotherSideBySide) {
   EXPECT_EQ(groups, 2);
 }
 
-TEST(RenderPage, RefusesPlotsOfOneNameAndRowsOfAnotherLength) {
+TEST(RenderPage, RejectsDuplicatePlotNamesAndUnevenRows) {
   EXPECT_THROW(render_page(page_of({line_plot("a"), line_plot("a")})), Error);
   EXPECT_THROW(render_page(page_of({line_plot("../a")})), Error);
   EXPECT_THROW(render_page(page_of({Table{"t", "", {{"a"}, {"b"}}, {{words("x")}}}})), Error);
   EXPECT_THROW(render_page(page_of({PictureGrid{"g", "", {"a", "b"}, {{"", {grey(1)}}}, 1, false}})), Error);
 }
 
-TEST(Base64, IsThatOfRfc4648) {
+TEST(Base64, MatchesRfc4648) {
   const auto encoded = [](const std::string& text) { return base64(std::as_bytes(std::span(text))); };
   EXPECT_EQ(encoded(""), "");
   EXPECT_EQ(encoded("f"), "Zg==");
   EXPECT_EQ(encoded("foobar"), "Zm9vYmFy");
 }
 
-TEST(WritePlots, LeavesEachPlotAsSvgAndPng) {
+TEST(WritePlots, WritesSvgAndPngForEachPlot) {
   std::string folder = (fs::temp_directory_path() / "diffit-plots-XXXXXX").string();
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
   const std::vector<fs::path> written =
@@ -128,7 +128,7 @@ TEST(WritePlots, LeavesEachPlotAsSvgAndPng) {
   fs::remove_all(folder);
 }
 
-TEST(Templates, EachSaysWhatKindOfTextItIs) {
+TEST(Templates, EachDeclaresItsAutoescapeContext) {
   EXPECT_GE(embedded_templates().size(), 10);
   for (const auto& [name, text] : embedded_templates())
     EXPECT_TRUE(text.starts_with("{{%AUTOESCAPE context=")) << name;

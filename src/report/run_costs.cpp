@@ -14,10 +14,10 @@ namespace {
 
 struct Cost {
   double parameters = 0;
-  std::optional<double> macs;  // of an autoencoder only where the recipe says how large its pictures are
+  std::optional<double> macs;  // for an autoencoder, only if the recipe gives the image size
 };
 
-/// Of the network that the config describes; nothing where it cannot be read as a recipe of this version.
+/// Cost of the network described by the config; nothing if it is not a valid recipe of this version.
 std::optional<Cost> cost_of(const RunRecord& run) {
   if (run.config.empty()) return {};
   try {
@@ -31,7 +31,7 @@ std::optional<Cost> cost_of(const RunRecord& run) {
   }
 }
 
-/// Mean over the last tenth of a curve: a single line is noisy.
+/// Mean over the last tenth of a curve, because a single value is noisy.
 std::optional<double> settled(const RunRecord& run, const std::string& key) {
   const auto found = run.curves.find(key);
   if (found == run.curves.end() || found->second.empty()) return {};
@@ -49,7 +49,7 @@ std::optional<double> highest(const RunRecord& run, const std::string& key) {
       ->y;
 }
 
-/// A number shown as other text: "1.2 M".
+/// A number shown with a custom format: "1.2 M".
 Cell shown_as(std::optional<double> value, std::string (*text)(double)) {
   if (!value) return {};
   Cell cell = number(*value);

@@ -1,4 +1,4 @@
-// Tables of what trainings cost and what they reached.
+// Tables of the costs and results of training runs.
 #pragma once
 
 #include "report/page.h"
@@ -6,16 +6,17 @@
 
 namespace diffit {
 
-/// One run: a row a figure.
+/// Costs of one run, one row per quantity.
 Table costs_of_run(const RunRecord& run);
-/// A row a run: images, loss, parameters, work, time, rate, memory.
+/// One row per run: images, loss, parameters, compute, time, throughput, memory.
 Table costs_of_runs(const std::vector<RunRecord>& runs);
-/// The last evaluation of each run with its intervals, the best marked; no rows where there is none.
+/// Last evaluation of each run with its intervals; the best value of each metric is marked. No rows if there
+/// is none.
 Table scores_of_runs(const std::vector<RunRecord>& runs);
 
-/// Whether a lower or a higher value of a figure is better, by its key.
+/// Whether lower or higher values of a metric are better, by its key.
 Better better_of(const std::string& key);
-/// "FID", "FD-FashionNet", "precision": a figure's key for people.
+/// Label of a metric key: "FID", "FD-FashionNet", "precision".
 std::string score_label(const std::string& key);
 
 }  // namespace diffit

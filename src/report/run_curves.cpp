@@ -12,9 +12,9 @@ namespace diffit {
 
 namespace {
 
-/// Above so many lines the loss is smoothed.
+/// Number of points above which the loss is smoothed.
 constexpr std::size_t kSmoothed = 40;
-/// Above such a ratio of the largest to the smallest value their axis is logarithmic.
+/// Ratio of the largest to the smallest value above which the axis is logarithmic.
 constexpr double kLogarithmic = 4;
 
 struct Known {
@@ -28,12 +28,12 @@ constexpr Known kKnown[] = {{"loss", "Loss", "loss", 1},
                             {"images_per_second", "Speed", "images/s", 1},
                             {"memory_bytes", "Memory", "resident memory (GiB)", 1.0 / (1024 * 1024 * 1024)},
                             {"gradient_norm", "Gradient norm", "norm before clipping", 1}};
-/// Told in the table, no curve of their own.
+/// Shown in the table and not as a curve.
 constexpr const char* kNoCurve[] = {"seconds", "skipped"};
 
 using Curves = std::map<std::string, std::vector<PlotPoint>>;
 
-/// Runs of one group share a style, and its first one the place in the legend.
+/// Runs of the same group share a style; only the first one appears in the legend.
 LinePlot plot_of(const std::vector<RunRecord>& runs, Curves RunRecord::*curves, const Known& known,
                  bool smooth) {
   LinePlot plot;
@@ -107,7 +107,7 @@ std::vector<LinePlot> score_plots(const std::vector<RunRecord>& runs) {
     for (const auto& [key, points] : run.scores) longest[key] = std::max(longest[key], points.size());
   }
   for (const auto& [key, count] : longest) {
-    if (count < 2) continue;  // the table has it
+    if (count < 2) continue;  // shown in the table
     const std::string label = score_label(key);
     const std::string unit =
         label + (better_of(key) == Better::lower ? " (lower is better)" : " (higher is better)");

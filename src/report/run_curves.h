@@ -1,4 +1,4 @@
-// The curves of trainings as plots, all runs in each.
+// Training curves as plots, with all runs in each plot.
 #pragma once
 
 #include "report/plot.h"
@@ -6,10 +6,10 @@
 
 namespace diffit {
 
-/// Loss, learning rate, rate, memory, gradient norm, and whatever else stats.jsonl holds.
+/// Plots of loss, learning rate, throughput, memory, gradient norm, and all other values in stats.jsonl.
 std::vector<LinePlot> training_plots(const std::vector<RunRecord>& runs);
 
-/// One a figure of the evaluations.
+/// One plot for each metric of the evaluations.
 std::vector<LinePlot> score_plots(const std::vector<RunRecord>& runs);
 
 }  // namespace diffit

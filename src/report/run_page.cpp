@@ -15,7 +15,7 @@ namespace diffit {
 
 namespace {
 
-/// The largest side of a grid on the page; a larger one is reduced.
+/// Longest side of a grid on the page in pixels; larger grids are reduced.
 constexpr std::int64_t kLargestGrid = 1600, kLargestThumb = 640;
 
 std::string images_text(std::int64_t images) {

@@ -1,4 +1,4 @@
-// The page of one training, or of several side by side.
+// Page of one training run, or of several runs side by side.
 #pragma once
 
 #include "report/page.h"
@@ -9,19 +9,19 @@ namespace diffit {
 
 struct ReportedRun {
   RunRecord record;
-  std::optional<RunPictures> pictures;  // nothing where none were asked for
+  std::optional<RunPictures> pictures;  // nothing if they were not requested
 };
 
 struct RunPageOptions {
-  std::string title;           // empty: made of the runs' names
-  std::string command;         // that made the page, as it was typed; may be empty
-  std::size_t most_grids = 6;  // runs whose sample grids are shown
+  std::string title;           // empty: derived from the names of the runs
+  std::string command;         // command line that created the page, as typed; may be empty
+  std::size_t most_grids = 6;  // number of runs whose sample grids are shown
 };
 
-/// At least one run. Pictures that cannot be read are named where they would stand.
+/// Requires at least one run. Images that cannot be read are named in their place.
 Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& options);
 
-/// The keys of the runs' configs that differ, or that some lack: a row a key, a column a run.
+/// Table of config keys with different values, or missing in some runs: one row per key, one column per run.
 Table differing_keys(const std::vector<RunRecord>& runs);
 
 }  // namespace diffit

@@ -15,7 +15,7 @@ namespace diffit {
 
 namespace {
 
-/// Thrown through what is caught here: by the caller's progress.
+/// Wraps an exception of the progress callback, so that it passes through the handlers here.
 struct Stopped {
   std::exception_ptr why;
 };
@@ -82,7 +82,7 @@ class Maker {
   void trace_with(const WeightsFile& file, const LatentConfig& config) {
     open_vae();
     LatentEvaluator evaluator(config, file.tensors(), file.path().string(), options_.dtype, options_.device);
-    // Decoding is dear: fewer pictures, fewer levels.
+    // Decoding is expensive: use fewer images and fewer levels.
     choose(config.classes, std::min<std::int64_t>(options_.pictures, 5));
     const at::Tensor labels = config.classes > 0 ? labels_ : at::full({size()}, config.classes, at::kLong);
     const Json sample = run_.config.value("sample", Json::object());
@@ -119,13 +119,13 @@ class Maker {
     vae_.emplace(load_vae(path, options_.device));
   }
 
-  /// The picture of a scaled latent [1, L, h, w].
+  /// Decodes a scaled latent [1, L, h, w] to an image.
   Picture decode(const at::Tensor& latent) const {
     const at::Tensor z = latent.to(options_.device) / vae_->config().scale;
     return std::move(to_pictures(vae_->decode(z).to(at::kCPU).to(at::kFloat))[0]);
   }
 
-  /// Seeds and labels: one a class, evenly spread over the classes.
+  /// Chooses seeds and labels: one image per class, evenly spread over the classes.
   void choose(std::int64_t classes, std::int64_t pictures) {
     const auto count = static_cast<std::size_t>(std::max<std::int64_t>(1, pictures));
     std::vector<std::size_t> chosen = classes > 0 ? spread(static_cast<std::size_t>(classes), count)
@@ -183,7 +183,7 @@ class Maker {
   const RunPicturesOptions& options_;
   RunPictures made_;
   at::Tensor labels_;       // [B] int64
-  std::optional<Vae> vae_;  // of a latent run
+  std::optional<Vae> vae_;  // latent runs only
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Pictures made for a report with the newest average of a run: trajectories of a few seeds, and the training
-// pictures nearest to what they end in.
+// Images generated for a report with the newest EMA weights of a run: trajectories of a few seeds, and the
+// training images nearest to their results.
 #pragma once
 
 #include <optional>
@@ -14,31 +14,31 @@ namespace diffit {
 struct RunPicturesOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
-  std::int64_t steps = 18;            // of Heun's method
-  std::uint64_t seed = 0;             // of the first picture; the next ones follow
-  std::int64_t pictures = 10;         // at most: one a class, evenly spread over the classes
-  std::size_t levels = 9;             // noise levels shown
-  std::int64_t neighbours = 4;        // 0: the training data are not opened
-  std::int64_t controls = 64;         // training pictures whose own neighbours say what is usual
-  std::optional<PictureSpace> space;  // of the neighbours; pixels where it is open
-  /// Names of that many classes for a run, where they are known.
+  std::int64_t steps = 18;      // of Heun's method
+  std::uint64_t seed = 0;       // of the first image; the following images use consecutive seeds
+  std::int64_t pictures = 10;   // maximum number of images: one per class, evenly spread over the classes
+  std::size_t levels = 9;       // number of noise levels shown
+  std::int64_t neighbours = 4;  // 0: the training data are not opened
+  std::int64_t controls = 64;   // number of training images used to determine the usual distance
+  std::optional<PictureSpace> space;  // space of the neighbors; pixels if not set
+  /// Returns the names of that many classes for a run, if known.
   std::function<std::optional<ClassNames>(const RunRecord& run, std::int64_t classes)> class_names;
-  /// What is done now, and how far; may throw to stop.
+  /// Called with the current activity and its progress; may throw to cancel.
   std::function<void(const std::string& what, double done, double all)> progress;
 };
 
 struct RunPictures {
   std::optional<Trajectories> trajectories;
-  std::string no_trajectories;      // why there are none
-  std::vector<std::string> labels;  // what each picture is: its class, or its seed
+  std::string no_trajectories;      // reason why there are none
+  std::vector<std::string> labels;  // class or seed of each image
   double guidance = 1;
   std::optional<NeighbourSearch> neighbours;
   std::string no_neighbours;
-  std::string space, unit;  // in which the neighbours are near
+  std::string space, unit;  // space in which neighbors are searched
 };
 
-/// What cannot be made is said in no_trajectories and no_neighbours; only what `progress` throws gets out,
-/// and running out of memory.
+/// Reports what cannot be generated in no_trajectories and no_neighbours. Throws only what `progress` throws,
+/// and when memory runs out.
 RunPictures make_pictures(const RunRecord& run, const RunPicturesOptions& options);
 
 }  // namespace diffit

@@ -26,7 +26,7 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return paths;
 }
 
-/// The number between `prefix` and `suffix` of a name, where there is nothing but a number.
+/// Returns the number between `prefix` and `suffix` of a name, if there is nothing else between them.
 std::optional<std::int64_t> number_in(const std::string& name, std::string_view prefix,
                                       std::string_view suffix) {
   if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size())
@@ -45,7 +45,7 @@ std::optional<double> member(const Json& object, const std::string& key) {
   return found == object.end() ? std::nullopt : as_number(*found);
 }
 
-/// A figure of an evaluation: a number, with its interval beside it as KEY_low and KEY_high; or an object
+/// Reads a metric of an evaluation: a number whose interval is in KEY_low and KEY_high, or an object
 /// {"value", "low", "high"}.
 std::optional<PlotPoint> score_of(const Json& figures, const std::string& key, double images) {
   const Json& value = figures.at(key);
@@ -99,7 +99,7 @@ void read_stats(RunRecord& run) {
   if (rows == 0) run.notes.emplace_back("stats.jsonl holds no whole line yet.");
 }
 
-/// Scores that were made after the training: a list of {"images", "value", "low", "high"}, or one of them.
+/// Reads scores computed after training: a list of {"images", "value", "low", "high"}, or a single one.
 void read_scores(RunRecord& run) {
   const fs::path path = run.folder / "scores.json";
   std::error_code none;
@@ -135,7 +135,7 @@ void read_config(RunRecord& run) {
   }
 }
 
-/// Lines "2026-01-31 12:00:00  command: ...": each once, in order.
+/// Reads lines such as "2026-01-31 12:00:00  command: ...", each distinct one once, in order.
 void read_log(RunRecord& run) {
   std::ifstream in(run.folder / "log.txt");
   const auto take = [](const std::string& line, std::string_view key, std::vector<std::string>& into) {
@@ -165,7 +165,7 @@ void find_files(RunRecord& run) {
             [](const GridFile& a, const GridFile& b) { return a.images < b.images; });
 }
 
-/// The last `parts` parts of a path.
+/// Returns the last `parts` components of a path.
 std::string tail(const fs::path& path, std::ptrdiff_t parts) {
   std::vector<std::string> all;
   for (const fs::path& part : path) {

@@ -1,5 +1,5 @@
-// What a run folder tells (train/run_folder.h), read without trusting it to be whole: a run may have been
-// killed, or be running.
+// Contents of a run folder (train/run_folder.h). The folder may be incomplete, because the run may have been
+// killed or still be running.
 #pragma once
 
 #include <map>
@@ -20,38 +20,40 @@ struct GridFile {
 
 struct RunRecord {
   fs::path folder;
-  std::string name;   // tells it from the other runs of a page
-  std::string group;  // of an experiment: the name without its seed; else the name
+  std::string name;   // distinguishes the run from the others on a page
+  std::string group;  // group in an experiment: the name without its seed; otherwise the name
   std::string config_text;
-  Json config = Json::object();  // empty where there is none
-  /// stats.jsonl, a curve a key: "loss", "lr", "images_per_second", ..., over images.
+  Json config = Json::object();  // empty if missing
+  /// Values of stats.jsonl over images, one curve per key: "loss", "lr", "images_per_second", ...
   std::map<std::string, std::vector<PlotPoint>> curves;
-  /// Evaluations of the average, a curve a figure, over images: lines of stats.jsonl with "eval", and
-  /// scores.json; with intervals where they tell them.
+  /// Evaluations of the EMA weights over images, one curve per metric, from lines of stats.jsonl with "eval"
+  /// and from scores.json; with intervals if available.
   std::map<std::string, std::vector<PlotPoint>> scores;
-  /// What log.txt says of each sitting: the command as it was typed, and the machine.
+  /// Entries of log.txt for each session: the command line as typed, and the machine.
   std::vector<std::string> commands, machines;
   std::optional<fs::path> reals;
-  std::vector<GridFile> samples;     // by images
-  std::optional<fs::path> snapshot;  // the newest half-life average
+  std::vector<GridFile> samples;     // sorted by images
+  std::optional<fs::path> snapshot;  // the newest EMA snapshot
   std::int64_t snapshot_images = 0;
-  std::vector<std::string> notes;  // what was passed over, or is missing
+  std::vector<std::string> notes;  // entries that were skipped or are missing
 
-  /// The last value of a curve.
+  /// Last value of a curve.
   std::optional<double> last(const std::string& key) const;
+  /// Number of images trained, according to stats.jsonl.
   std::int64_t images() const;
 };
 
-/// The run folders that `path` is or holds: itself, or those in it or in its runs/, by name. Error(invalid)
-/// where there is none, says what was wanted.
+/// Returns the run folders at `path`: the folder itself, or those in it or in its runs/ folder, sorted by
+/// name. Throws Error(invalid) that describes what was expected if there is none.
 std::vector<fs::path> find_runs(const fs::path& path);
 
-/// Reads one. Lines of stats.jsonl that are cut short or no objects are passed over and counted in notes.
-/// Error(invalid) where the folder holds neither a line of stats.jsonl nor a config.toml that can be read.
+/// Reads a run folder. Truncated lines of stats.jsonl and lines that are not objects are skipped and counted
+/// in notes. Throws Error(invalid) if the folder contains neither a valid line of stats.jsonl nor a readable
+/// config.toml.
 RunRecord read_run(const fs::path& folder);
 
-/// Reads all of these, with names that tell them apart: the last part of the path, more of it where two share
-/// that.
+/// Reads several run folders and gives them distinct names: the last component of the path, or more
+/// components where two are equal.
 std::vector<RunRecord> read_runs(const std::vector<fs::path>& folders);
 
 }  // namespace diffit

@@ -34,7 +34,7 @@ class RunRecordTest : public testing::Test {
 
 constexpr const char* kLine = R"({"images":10,"loss":0.5,"lr":0.001,"seconds":4.0,"memory_bytes":1024})";
 
-TEST_F(RunRecordTest, KeepsWholeLinesAndCountsTheOthers) {
+TEST_F(RunRecordTest, KeepsCompleteLinesAndCountsOthers) {
   const RunRecord run =
       read_run(make("a", "[train]\nimages = 20\n",
                     std::string(kLine) + "\n\nnull\n{\"loss\":1}\n{\"images\":20,\"loss\":0.4}\n"
@@ -47,7 +47,7 @@ TEST_F(RunRecordTest, KeepsWholeLinesAndCountsTheOthers) {
   EXPECT_TRUE(run.notes[0].starts_with("3 lines of stats.jsonl")) << run.notes[0];
 }
 
-TEST_F(RunRecordTest, ReadsEvaluationsWithIntervalsOfEitherForm) {
+TEST_F(RunRecordTest, ReadsEvaluationsWithIntervalsInBothForms) {
   const RunRecord run = read_run(make(
       "a", "",
       std::string(kLine) + "\n" +
@@ -60,7 +60,7 @@ TEST_F(RunRecordTest, ReadsEvaluationsWithIntervalsOfEitherForm) {
   EXPECT_FALSE(run.curves.contains("eval_seconds")) << "what an evaluation took is no curve of the training";
 }
 
-TEST_F(RunRecordTest, FindsRunsInAFolderAndNamesTheGroupOfSeeds) {
+TEST_F(RunRecordTest, FindsRunsInFolderAndGroupsSeeds) {
   make("runs/tmsa-seed0", "", kLine + std::string("\n"));
   make("runs/tmsa-seed1", "", kLine + std::string("\n"));
   make("runs/adaln-seed0", "", kLine + std::string("\n"));
@@ -73,7 +73,7 @@ TEST_F(RunRecordTest, FindsRunsInAFolderAndNamesTheGroupOfSeeds) {
   EXPECT_NE(plots[0].series[0].style, plots[0].series[1].style);
 }
 
-TEST_F(RunRecordTest, NamesAreDifferentForRunsOfOneName) {
+TEST_F(RunRecordTest, RunsWithEqualNamesGetDistinctNames) {
   const fs::path one = make("x/run", "", kLine + std::string("\n")),
                  two = make("y/run", "", kLine + std::string("\n"));
   const std::vector<RunRecord> runs = read_runs({one, two, one});
@@ -82,7 +82,7 @@ TEST_F(RunRecordTest, NamesAreDifferentForRunsOfOneName) {
   EXPECT_EQ(runs[1].name, "y/run");
 }
 
-TEST_F(RunRecordTest, TakesTheNewestAverage) {
+TEST_F(RunRecordTest, UsesNewestEmaSnapshot) {
   const fs::path run = make("a", "", kLine + std::string("\n"));
   for (const char* name : {"snapshot-000000009-ema.safetensors", "snapshot-000000100-ema.safetensors",
                            "snapshot-000000200.safetensors", "snapshot-000000300-ema-0.050.safetensors"}) {
@@ -91,13 +91,13 @@ TEST_F(RunRecordTest, TakesTheNewestAverage) {
   EXPECT_EQ(read_run(run).snapshot, run / "snapshot-000000100-ema.safetensors");
 }
 
-TEST_F(RunRecordTest, RefusesWhatHoldsNothing) {
+TEST_F(RunRecordTest, RejectsEmptyRun) {
   EXPECT_THROW(find_runs(folder_), Error);
   EXPECT_THROW(find_runs(folder_ / "nowhere"), Error);
   EXPECT_THROW(read_run(make("a", "", "\n")), Error);
 }
 
-TEST_F(RunRecordTest, TellsTheKeysThatDiffer) {
+TEST_F(RunRecordTest, ListsDifferingKeys) {
   const fs::path one =
       make("a", "[train]\nbatch = 8\nseed = 1\n[model]\nwindow = 4\n", kLine + std::string("\n"));
   const fs::path two = make("b", "[train]\nbatch = 8\nseed = 2\n", kLine + std::string("\n"));
@@ -109,7 +109,7 @@ TEST_F(RunRecordTest, TellsTheKeysThatDiffer) {
   EXPECT_EQ(table.rows[1][0].text, "train.seed");
 }
 
-TEST_F(RunRecordTest, ScoresOfRunsMarkTheBetterOfEach) {
+TEST_F(RunRecordTest, MarksBetterScoreOfEachMetric) {
   const auto stats = [](double fid, double precision) {
     return fmt::format("{{\"images\":10,\"eval\":{{\"fid\":{},\"precision\":{}}}}}\n", fid, precision);
   };

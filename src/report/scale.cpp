@@ -9,8 +9,7 @@ namespace diffit {
 
 namespace {
 
-/// The largest of 1, 2, 5 times a power of ten that is not above `size`... or the next: whichever comes
-/// nearest to `size` in ratio.
+/// Returns 1, 2 or 5 times a power of ten, whichever is nearest to `size` in ratio.
 double nice_step(double size) {
   const double power = std::pow(10.0, std::floor(std::log10(size)));
   const double ratio = size / power;
@@ -26,7 +25,7 @@ std::string superscript(int exponent) {
   return text;
 }
 
-/// A number in plain digits, `decimals` after the point, without trailing zeros.
+/// Formats a number with `decimals` digits after the point, without an exponent or trailing zeros.
 std::string plain(double value, int decimals) {
   std::string text = fmt::format("{:.{}f}", value, std::clamp(decimals, 0, 12));
   if (text.find('.') != std::string::npos) {
@@ -38,7 +37,7 @@ std::string plain(double value, int decimals) {
   return text;
 }
 
-/// "5×10⁻⁴", or "10⁻⁴" where the mantissa is 1.
+/// Formats "5×10⁻⁴", or "10⁻⁴" if the mantissa is 1.
 std::string scientific(double value, int digits) {
   int exponent = static_cast<int>(std::floor(std::log10(std::fabs(value))));
   std::string mantissa = plain(value / std::pow(10.0, exponent), digits - 1);
@@ -56,7 +55,8 @@ struct Prefix {
 };
 constexpr Prefix kPrefixes[] = {{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}};
 
-/// `largest`: of the axis. Small ticks are written as powers of ten, unless all are near a plain number.
+/// largest`: largest value on the axis. Small ticks are written as powers of ten unless `largest` has a plain
+/// form and they are not much smaller.
 std::string tick_label(double value, double step, double largest) {
   const double size = std::fabs(value);
   if (value == 0 || size < step * 1e-6) return "0";
@@ -76,7 +76,7 @@ std::string tick_label(double value, double step, double largest) {
 std::vector<double> linear_ticks(double low, double high, int count) {
   const double step = nice_step((high - low) / std::max(1, count));
   std::vector<double> ticks;
-  // By whole numbers: sums of steps would drift.
+  // Integer multiples avoid the drift of accumulated steps.
   const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
   for (double k = first; k <= last && ticks.size() < 100; ++k) ticks.push_back(k * step);
   return ticks;
@@ -153,7 +153,7 @@ std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
   double largest = 0;
   for (const double tick : ticks) largest = std::max(largest, std::fabs(tick));
   for (std::size_t i = 0; i < ticks.size(); ++i) {
-    // The distance to the nearest neighbour tells how many digits matter.
+    // The distance to the nearest tick determines how many digits are needed.
     double step = std::fabs(ticks[i]);
     if (i > 0) step = std::min(step > 0 ? step : 1e300, std::fabs(ticks[i] - ticks[i - 1]));
     if (i + 1 < ticks.size()) step = std::min(step > 0 ? step : 1e300, std::fabs(ticks[i + 1] - ticks[i]));

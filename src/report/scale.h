@@ -1,4 +1,4 @@
-// From figures to places on paper: ranges, ticks, their labels. Pure functions.
+// Mapping of values to positions: ranges, ticks and labels. All functions are pure.
 #pragma once
 
 #include <string>
@@ -12,29 +12,29 @@ struct Range {
   double low = 0, high = 1;
 };
 
-/// Multiples of 1, 2 or 5 times a power of ten within [low, high], `count` of them or about as many. For
+/// Returns multiples of 1, 2 or 5 times a power of ten within [low, high], about `count` of them. Requires
 /// low < high, both finite.
 std::vector<double> linear_ticks(double low, double high, int count);
 
-/// Ticks of a log axis within [low, high], 0 < low < high: powers of ten, every k-th of them where there are
-/// more than `count`; with their double and fivefold where there are fewer than three; linear_ticks where
-/// that leaves fewer than two.
+/// Returns ticks of a log axis within [low, high], 0 < low < high: powers of ten, or every k-th of them if
+/// there are more than `count`; if there are fewer than three, also 2 and 5 times powers of ten; if that
+/// gives fewer than two, linear_ticks().
 std::vector<double> log_ticks(double low, double high, int count);
 
-/// The range an axis shows of `values`: its own ends where they are given; else the data's, widened by a
-/// twentieth at either end (of the logarithm on a log axis), and never empty. A linear axis whose data lie at
-/// or above 0 does not go below 0. Values that cannot be shown are passed over.
+/// Range of an axis for `values`: its own ends if given, otherwise the range of the data extended by 5% at
+/// each end (of the logarithm on a log axis); never empty. A linear axis does not go below 0 if no value
+/// does. Values that cannot be shown are ignored.
 Range range_of(const Axis& axis, const std::vector<double>& values);
 
-/// Whether a value has a place on the axis.
+/// Whether a value has a position on the axis: finite, and above 0 on a log axis.
 bool can_be_shown(Scale scale, double value);
 
-/// Maps a range to places: low to `from`, high to `to`.
+/// Maps a range to positions: `low` to `from` and `high` to `to`.
 class Mapping {
  public:
   Mapping(Scale scale, Range range, double from, double to);
   double operator()(double value) const;
-  /// Ticks in the range, `count` of them or about as many.
+  /// Returns ticks in the range, about `count` of them.
   std::vector<double> ticks(int count) const;
   Range range() const { return range_; }
 
@@ -44,19 +44,19 @@ class Mapping {
   double from_, to_;
 };
 
-/// "0.25", "200k", "1.2M", "5×10⁻⁴", with no more digits than tell the ticks apart.
+/// Labels such as "0.25", "200k", "1.2M", "5×10⁻⁴", with no more digits than needed to distinguish the ticks.
 std::vector<std::string> tick_labels(const std::vector<double>& ticks);
 
-/// `value` with `digits` significant digits for people: "0.3142", "1234", "1.2×10⁻⁵", "not finite".
+/// Formats `value` with `digits` significant digits: "0.3142", "1234", "1.2×10⁻⁵", "not finite".
 std::string figure(double value, int digits = 4);
 
-/// At most about `most` points that look the same as all: the first, the last, and of every stretch between
-/// the lowest and the highest.
+/// Reduces a curve to about `most` points without changing its appearance: keeps the first and last points,
+/// and the lowest and highest point of every segment.
 std::vector<PlotPoint> thinned(const std::vector<PlotPoint>& points, std::size_t most);
 
-/// Mean over the `window` points around each, always as many before as after it: a window that leans would
-/// lift a falling curve. Near the start it reaches over a third of what lies before, where curves are steep;
-/// at the end it closes. Intervals are dropped.
+/// Mean over about `window` points around each point, always with as many points before it as after it, since
+/// an asymmetric window would shift a falling curve. Near the start, where curves are steep, it extends at
+/// most a third of the way to the first point; near the end it shrinks. Intervals are dropped.
 std::vector<PlotPoint> running_mean(const std::vector<PlotPoint>& points, std::size_t window);
 
 }  // namespace diffit

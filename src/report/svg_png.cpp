@@ -26,7 +26,7 @@ using Owned = std::unique_ptr<T, Free>;
   fail("the plot cannot be drawn as PNG: {}", error != nullptr ? error->message : "librsvg does not say why");
 }
 
-/// Cairo's opaque pixels are native-endian xRGB words.
+/// Converts cairo's opaque pixels, which are native-endian xRGB words.
 Picture picture_of(cairo_surface_t* surface, int width, int height) {
   Picture picture{width, height, 3, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * height * 3)};
   const unsigned char* data = cairo_image_surface_get_data(surface);

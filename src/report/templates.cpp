@@ -28,8 +28,8 @@ ctemplate::TemplateCache& cache() {
   return *all;
 }
 
-/// Bytes that are not UTF-8 as U+FFFD, control characters that no page may hold as spaces, marks of direction
-/// as \u202e.
+/// Replaces bytes that are not valid UTF-8 by U+FFFD and control characters that are not allowed in a page by
+/// spaces, and escapes bidirectional formatting characters as \u202e.
 std::string well_formed(const std::string& text) {
   const std::string valid = valid_utf8(text);
   std::string clean;

@@ -1,5 +1,5 @@
-// The page's templates: files under templates/, part of the program, filled by ctemplate. Every template
-// begins with the kind of text it is (AUTOESCAPE), so that what is filled in is escaped for its place.
+// Templates of the page: files in templates/, embedded in the program and expanded by ctemplate. Each
+// template begins with its content type (AUTOESCAPE), so that inserted text is escaped for its context.
 #pragma once
 
 #include <ctemplate/template_dictionary.h>
@@ -8,8 +8,8 @@
 
 namespace diffit {
 
-/// The template of that file name with its values, sections and included templates (by file name) filled in.
-/// The result is UTF-8 without control characters, whatever was filled in.
+/// Expands the template with that file name, including its values, sections and included templates (by file
+/// name). The result is UTF-8 without control characters, for any inserted text.
 std::string expand(const std::string& name, const ctemplate::TemplateDictionary& values);
 
 }  // namespace diffit

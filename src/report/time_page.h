@@ -1,4 +1,4 @@
-// What `diffit explain --time` measures, as a table and as pictures.
+// Results of `diffit explain --time` as a table and as plots.
 #pragma once
 
 #include <string>
@@ -9,19 +9,19 @@
 namespace diffit {
 
 struct TimeExplanation {
-  std::string model;     // as it was given
-  std::string pictures;  // what was noised
+  std::string model;     // as given on the command line
+  std::string pictures;  // the images to which noise was added
   TimeMovement trained, untrained;
 };
 
-/// Layers by rows: movement of attention, q, k and v, trained and untrained, means over noise levels, and the
-/// reach of attention at the lowest and the highest level. As Markdown.
+/// Markdown table with one row per layer: change of attention, q, k and v for trained and untrained weights,
+/// averaged over noise levels, and the attention distance at the lowest and the highest level.
 std::string time_markdown(const TimeExplanation& explanation);
 
-/// Error(invalid) unless write_time_picture() knows the extension; "" is fine.
+/// Throws Error(invalid) unless write_time_picture() supports the extension; an empty path is valid.
 void check_time_picture(const fs::path& path);
 
-/// `path`: .html for a page with table and plots; .svg or .png for the plot of attention alone.
+/// path`: .html for a page with table and plots; .svg or .png for the plot of attention only.
 void write_time_picture(const TimeExplanation& explanation, const fs::path& path);
 
 }  // namespace diffit

@@ -1,4 +1,4 @@
-// What a model does on the way from noise to a picture: the denoising trajectory of a few seeds.
+// Denoising trajectories of a few seeds, from noise to image.
 #pragma once
 
 #include <functional>
@@ -10,24 +10,26 @@
 
 namespace diffit {
 
-/// The trajectories of B pictures at the same K noise levels.
+/// Trajectories of B images at the same K noise levels.
 struct Trajectories {
-  std::vector<double> sigmas;                  // of the levels shown, falling
-  std::vector<std::vector<Picture>> states;    // [B][K] x over sqrt(1 + sigma^2): what the sampler holds
-  std::vector<std::vector<Picture>> denoised;  // [B][K] D(x; sigma): the picture the network expects
+  std::vector<double> sigmas;                  // noise levels shown, decreasing
+  std::vector<std::vector<Picture>> states;    // [B][K] x / sqrt(1 + sigma^2): the state of the sampler
+  std::vector<std::vector<Picture>> denoised;  // [B][K] D(x; sigma): the expected image
   std::vector<Picture> results;                // [B]
-  at::Tensor samples;                          // what they are of: [B, C, R, R] float32 on the CPU
+  at::Tensor samples;                          // samples of the results: [B, C, R, R] float32 on the CPU
 };
 
-/// Samples [B, C, R, R] float32 on the CPU -> pictures.
+/// Converts samples [B, C, R, R] float32 on the CPU to images.
 using ToPictures = std::function<std::vector<Picture>(const at::Tensor& samples)>;
 
-/// Runs Heun's method on the grid `sigmas` (ends with 0) from unit noise [B, C, R, R] and keeps `shown` of
-/// its levels, the first and the last among them. `to_pictures` is asked for what is shown alone.
+/// Runs Heun's method on the grid `sigmas` (which ends with 0) from unit noise [B, C, R, R] and keeps `shown`
+/// of its levels, including the first and the last. `to_pictures` is called only for what is shown. Throws
+/// Error(failed) for non-finite states.
 Trajectories trace(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
                    std::size_t shown, const ToPictures& to_pictures, const StepProgress& progress = {});
 
-/// `count` of the numbers 0 .. all - 1, evenly spread, with both ends; all of them where there are fewer.
+/// Returns `count` of the numbers 0 .. all - 1, evenly spread and including both ends; all of them if there
+/// are fewer.
 std::vector<std::size_t> spread(std::size_t all, std::size_t count);
 
 }  // namespace diffit

@@ -15,7 +15,7 @@ std::vector<Picture> pictures(const at::Tensor& samples) {
   return to_pictures(samples);
 }
 
-TEST(Spread, HasBothEndsAndNoNumberTwice) {
+TEST(Spread, IncludesBothEndsWithoutDuplicates) {
   EXPECT_EQ(spread(10, 4), (std::vector<std::size_t>{0, 3, 6, 9}));
   EXPECT_EQ(spread(3, 9), (std::vector<std::size_t>{0, 1, 2}));
   EXPECT_EQ(spread(5, 1), (std::vector<std::size_t>{0}));
@@ -30,9 +30,8 @@ TEST(Spread, HasBothEndsAndNoNumberTwice) {
   }
 }
 
-/// A data set of one grey picture, level 0.5: D(x; sigma) is that picture whatever x is, and so is the
-/// result.
-TEST(Trace, ShowsTheExpectedPictureAtEachLevelAndTheResult) {
+/// Data set of a single gray image of level 0.5: D(x; sigma) is that image for any x, and so is the result.
+TEST(Trace, ShowsExpectedImageAtEachLevelAndResult) {
   std::vector<double> asked;
   const Denoiser denoise = [&](const at::Tensor& x, double sigma) {
     asked.push_back(sigma);
@@ -49,12 +48,12 @@ TEST(Trace, ShowsTheExpectedPictureAtEachLevelAndTheResult) {
     ASSERT_EQ(t.denoised[b].size(), 4);
     for (const Picture& picture : t.denoised[b]) EXPECT_EQ(picture.pixels[0], level);
     EXPECT_NEAR(t.results[b].pixels[0], level, 1);
-    // 80 / sqrt(1 + 80^2) of unit noise is white, up to rounding.
+    // 80 / sqrt(1 + 80^2) times unit noise is white up to rounding.
     EXPECT_GE(t.states[b].front().pixels[0], 254);
   }
 }
 
-TEST(Trace, RefusesWhatIsNotFinite) {
+TEST(Trace, RejectsNonFiniteStates) {
   const Denoiser denoise = [](const at::Tensor& x, double) { return x / 0.0; };
   EXPECT_THROW(trace(denoise, at::ones({1, 1, 2, 2}), karras_sigmas(3), 3, pictures), Error);
 }
@@ -76,15 +75,15 @@ class NeighboursTest : public testing::Test {
   fs::path folder_;
 };
 
-TEST_F(NeighboursTest, AreTheNearestWithTheirDistanceInLevels) {
+TEST_F(NeighboursTest, AreNearestWithDistanceInLevels) {
   const auto data = open_dataset(folder_);
   const NeighbourSearch search = find_neighbours(*data, {grey(83), grey(0)}, 3, 5, pixel_space());
   ASSERT_EQ(search.nearest.size(), 2);
   ASSERT_EQ(search.nearest[0].size(), 3);
   EXPECT_EQ(search.nearest[0][0].index, 10);
   EXPECT_EQ(search.nearest[0][1].index, 11);
-  // Float32 pixels over their root number, squared and summed in float64: the rounding of 80/4 and 83/4 is
-  // none.
+  // Float32 pixels are divided by the square root of their number, then squared and summed in float64: 80/4
+  // and 83/4 are exact.
   EXPECT_NEAR(search.nearest[0][0].distance, 3, 1e-5);
   EXPECT_NEAR(search.nearest[0][1].distance, 5, 1e-5);
   EXPECT_EQ(search.nearest[1][0].index, 0);
@@ -93,12 +92,12 @@ TEST_F(NeighboursTest, AreTheNearestWithTheirDistanceInLevels) {
   for (const double distance : search.usual) EXPECT_NEAR(distance, 8, 1e-5) << "never a picture to itself";
 }
 
-TEST_F(NeighboursTest, AreAsManyAsThereAre) {
+TEST_F(NeighboursTest, CountIsLimitedToSizeOfSet) {
   const auto data = open_dataset(folder_);
   EXPECT_EQ(find_neighbours(*data, {grey(9)}, 100, 0, pixel_space()).nearest[0].size(), 30);
 }
 
-TEST_F(NeighboursTest, TakesAnotherSpace) {
+TEST_F(NeighboursTest, SupportsOtherSpaces) {
   const auto data = open_dataset(folder_);
   const PictureSpace inverted{"last bits", "", [](const at::Tensor& p) {
                                 return p.flatten(1).to(at::kFloat).remainder(16).slice(1, 0, 1);
@@ -107,7 +106,7 @@ TEST_F(NeighboursTest, TakesAnotherSpace) {
   for (const Neighbour& n : search.nearest[0]) EXPECT_EQ(n.index % 2, 0);
 }
 
-TEST_F(NeighboursTest, AreSoughtAmongScaledMeansOfLatents) {
+TEST_F(NeighboursTest, SearchesScaledMeansOfLatents) {
   LatentInfo info{.vae = "v", .scale = 2, .source = "s"};
   info.pictures = 20, info.channels = 1, info.height = info.width = 2;
   LatentShard shard;
@@ -130,7 +129,7 @@ TEST_F(NeighboursTest, AreSoughtAmongScaledMeansOfLatents) {
   EXPECT_THROW(find_neighbours(LatentDataset(folder), at::zeros({1, 2, 2, 2}), 1, 0, decode), Error);
 }
 
-TEST_F(NeighboursTest, RefusesAnotherSize) {
+TEST_F(NeighboursTest, RejectsOtherSize) {
   const auto data = open_dataset(folder_);
   EXPECT_THROW(find_neighbours(*data, {{2, 2, 1, std::vector<std::uint8_t>(4)}}, 1, 0, pixel_space()), Error);
 }
