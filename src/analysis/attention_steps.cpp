@@ -11,12 +11,12 @@ namespace diffit {
 
 namespace {
 
-/// Half the mean over queries of sum over keys |a - b|.
+/// Total variation: half the sum over keys of |a - b|, averaged over queries.
 double total_variation(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().sum(-1).mean().item<double>() / 2;
 }
 
-/// The attention of every layer in one evaluation, in their order.
+/// Records the attention probabilities of every layer during one evaluation, in order.
 class Watch {
  public:
   explicit Watch(ImageDiffiT& model) : model_(model) {
@@ -29,7 +29,7 @@ class Watch {
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  /// Takes what the last evaluation left.
+  /// Returns and clears the probabilities recorded during the last evaluation.
   std::vector<at::Tensor> take() {
     std::vector<at::Tensor> taken;
     taken.swap(now_);
@@ -69,7 +69,7 @@ std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t co
         denoise_pictures(model, input, at::full({count}, sigma, input.options()), {labels, {}})
             .to(at::kDouble);
     std::vector<at::Tensor> now = watch.take();
-    // Heun evaluates twice a step: at its start, and at the next level, which the next step begins with.
+    // Heun evaluates twice per step: at its start, and at the next level, where the next step starts.
     if (sigma == last_sigma) return d;
     last_sigma = sigma;
     if (layers.empty()) {

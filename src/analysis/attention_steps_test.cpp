@@ -28,7 +28,7 @@ ImageDiffiT tiny(double time_scale) {
   return model;
 }
 
-TEST(AttentionSteps, AreOfEveryLayerAndPairOfSteps) {
+TEST(AttentionSteps, CoverEveryLayerAndPairOfSteps) {
   ImageDiffiT model = tiny(1);
   const std::vector<LayerSteps> layers = attention_over_steps(model, 3, {}, 6);
   ASSERT_EQ(layers.size(), 3U);
@@ -41,14 +41,14 @@ TEST(AttentionSteps, AreOfEveryLayerAndPairOfSteps) {
   }
 }
 
-TEST(AttentionSteps, ATimeTokenThatShoutsMakesStepsDifferMoreThanPicturesDo) {
+TEST(AttentionSteps, StrongTimeTokenRaisesStepToImageRatio) {
   ImageDiffiT calm = tiny(0.05), shouting = tiny(30);
   const std::vector<LayerSteps> a = attention_over_steps(calm, 3, {}, 6),
                                 b = attention_over_steps(shouting, 3, {}, 6);
   for (std::size_t l = 0; l < a.size(); ++l) EXPECT_GT(b[l].ratio(), a[l].ratio()) << a[l].layer;
 }
 
-TEST(AttentionSteps, LeaveTheModelUnobserved) {
+TEST(AttentionSteps, RemoveObserverAfterwards) {
   ImageDiffiT model = tiny(1);
   const at::Tensor x = at::zeros({1, 8, 8, 1}), t = at::zeros({1});
   const at::Tensor before = model(x, t, {});

@@ -1,5 +1,5 @@
-// Each bundled experiment's every variant: a configuration without contradictions, comparable as it says,
-// within a budget that can be scored. The data is a handful of pictures of the right layout.
+// Tests every variant of each bundled experiment: a consistent configuration, comparable as declared, with a
+// budget large enough to be scored. The data are a few images in the right format.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,7 +15,7 @@ class BundledExperiments : public ::testing::Test {
   BundledExperiments() {
     fs::remove_all(folder_);
     fs::create_directories(folder_ / "cifar");
-    // CIFAR-10: a label, then 3 x 32 x 32 pixels. IDX: magic, count, rows, columns, pixels.
+    // CIFAR-10: a label, then 3 x 32 x 32 pixels. IDX: magic number, count, rows, columns, pixels.
     std::string cifar, idx{"\0\0\x08\x03\0\0\0\x0a\0\0\0\x1c\0\0\0\x1c", 16},
         labels{"\0\0\x08\x01\0\0\0\x0a", 8};
     for (char label = 0; label < 10; ++label) {
@@ -39,7 +39,7 @@ class BundledExperiments : public ::testing::Test {
   fs::path folder_ = fs::temp_directory_path() / fmt::format("diffit-experiments-{}", getpid());
 };
 
-TEST_F(BundledExperiments, HoldTogether) {
+TEST_F(BundledExperiments, AreConsistentAndWithinBudget) {
   ::setenv("DIFFIT_HOME", DIFFIT_SOURCE_DIR, 1);
   const std::vector<std::string> names = experiment_names();
   EXPECT_GE(names.size(), 10U);
@@ -52,7 +52,7 @@ TEST_F(BundledExperiments, HoldTogether) {
   }
 }
 
-// The paper's own model is the reference of each table, so that a training of it serves all of them.
+// The paper's own model is the reference of each table, so that one training run serves all tables.
 TEST_F(BundledExperiments, ShareTheirReference) {
   ::setenv("DIFFIT_HOME", DIFFIT_SOURCE_DIR, 1);
   for (const char* scale : {"cifar10", "fashion"}) {

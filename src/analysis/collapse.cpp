@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 1024;
 
-/// `same`: row i of `of` is row i of `in`, and no neighbour of itself.
+/// same`: row i of `of` is row i of `in`, and is not counted as its own neighbor.
 Neighbours search(const at::Tensor& of, const at::Tensor& in, bool same) {
   DIFFIT_CHECK(of.dim() == 2 && in.dim() == 2 && of.size(1) == in.size(1) && in.size(0) > (same ? 1 : 0),
                "nearest neighbours: wanted sets of one width, with a picture to find");
@@ -25,7 +25,7 @@ Neighbours search(const at::Tensor& of, const at::Tensor& in, bool same) {
     at::Tensor distance = at::addmm(norms.unsqueeze(0), rows, in.t(), 1, -2);
     if (same) distance.diagonal(first).fill_(std::numeric_limits<float>::infinity());
     const at::Tensor index = distance.argmin(1);
-    // Differences of near neighbours do not survive |u|^2 - 2uv + |v|^2: taken again as they are.
+    // |u|^2 - 2uv + |v|^2 loses the precision of small distances, so they are recomputed from differences.
     const at::Tensor difference = rows.to(at::kDouble) - in.index_select(0, index).to(at::kDouble);
     found.distance.narrow(0, first, count).copy_(difference.square().sum(1).sqrt());
     found.index.narrow(0, first, count).copy_(index);
@@ -50,14 +50,14 @@ double small_quantile(const at::Tensor& distances) {
   return at::quantile(distances, kExpectedShare).item<double>();
 }
 
-/// Squared distances of rows from their mean, so scaled that their mean is the trace of the covariance.
+/// Squared distances of rows from their mean, scaled such that their mean is the trace of the covariance.
 at::Tensor spreads(const at::Tensor& features) {
   const at::Tensor x = features.to(at::kDouble);
   const auto n = static_cast<double>(x.size(0));
   return (x - x.mean(0)).square().sum(1) * (n / (n - 1));
 }
 
-/// The relative standard error of a mean of n values, squared.
+/// Squared relative standard error of a mean of n values.
 double relative_variance(const at::Tensor& values) {
   const double mean = values.mean().item<double>();
   return values.var().item<double>() / (mean * mean * static_cast<double>(values.numel()));

@@ -1,5 +1,5 @@
-// Signs that samples are not a distribution: the same picture again, copies of training pictures, classes
-// without variety. All of features [N, D] float32 on the CPU, rows in any order.
+// Indicators of collapse: duplicate samples, copies of training images, and classes without diversity. All
+// features are [N, D] float32 on the CPU, with rows in any order.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,39 +9,42 @@
 
 namespace diffit {
 
-/// The nearest row of another set, or of the set itself (its own row not counted).
+/// Nearest row in another set, or in the same set (not counting the row itself).
 struct Neighbours {
   at::Tensor distance;  // [N] float64, Euclidean
-  at::Tensor index;     // [N] int64, into the other set
+  at::Tensor index;     // [N] int64, index into the other set
 };
+/// Throws Error(invalid) if the widths differ or there is no other row.
 Neighbours nearest_neighbours(const at::Tensor& of, const at::Tensor& in);
 Neighbours nearest_neighbours(const at::Tensor& within);
 
-/// A share of samples with the ends of its 95 % interval (Wilson 1927), and what real pictures give.
+/// Fraction of samples with its 95 % interval (Wilson 1927), and the fraction expected for real images.
 struct Share {
   double value = 0, low = 0, high = 0;
-  double expected = 0;     // by construction, of pictures that are nothing but another draw
-  double distance = 0;     // below which a picture counts
+  double expected = 0;     // expected by construction for another draw of real images
+  double distance = 0;     // distance below which an image counts
   at::Tensor counts = {};  // [N] bool
 };
 
-/// How large a share of real pictures is called a duplicate or a copy, by construction.
+/// Fraction of real images that is classified as a duplicate or copy, by construction.
 inline constexpr double kExpectedShare = 0.01;
 
-/// Samples nearer to another sample than all but kExpectedShare of real pictures are to another real one.
-/// Distances to the nearest fall with the size of a set: the larger set is cut to the size of the smaller.
+/// Fraction of samples that are nearer to another sample than all but kExpectedShare of real images are to
+/// another real image. Nearest distances decrease with the size of a set, so the larger set is cut to the
+/// size of the smaller one.
 Share near_duplicates(const at::Tensor& samples, const at::Tensor& real);
 
-/// Samples nearer to a training picture than all but kExpectedShare of held-out pictures are to one.
+/// Fraction of samples that are nearer to a training image than all but kExpectedShare of held-out images
+/// are.
 Share copies(const at::Tensor& samples, const at::Tensor& training, const at::Tensor& held_out);
 
-/// How far a class's samples lie apart, over how far its real pictures do.
+/// Spread of the samples of a class relative to the spread of its real images.
 struct ClassDiversity {
   std::int64_t label = 0, samples = 0;
-  double ratio = 0, low = 0, high = 0;  // of the traces of covariances, with its 95 % interval
+  double ratio = 0, low = 0, high = 0;  // ratio of the traces of covariance, with its 95 % interval
 };
 
-/// labels [N], [M] int64. Classes with fewer than two pictures on a side are left out.
+/// labels [N], [M] int64. Classes with fewer than two images in either set are omitted.
 std::vector<ClassDiversity> diversity(const at::Tensor& samples, const at::Tensor& sample_labels,
                                       const at::Tensor& real, const at::Tensor& real_labels);
 

@@ -15,7 +15,7 @@ at::Tensor to_bytes(const at::Tensor& levels) {
   return levels.round().clamp(0, 255).to(at::kByte);
 }
 
-/// Separable, borders repeated. x [N, R, R, C] float32.
+/// Separable Gaussian blur with repeated borders. x [N, R, R, C] float32.
 at::Tensor blurred(const at::Tensor& x, double deviation) {
   const auto reach = static_cast<std::int64_t>(std::ceil(3 * deviation));
   at::Tensor kernel =
@@ -28,7 +28,7 @@ at::Tensor blurred(const at::Tensor& x, double deviation) {
   return at::conv2d(rows, kernel.view({1, 1, 1, -1})).view({n, channels, side, side}).permute({0, 2, 3, 1});
 }
 
-/// Picture i of x [N, ...] is given to change(i, its numbers).
+/// Calls change(x[i], random) for each image of x [N, ...], with a random stream of its own.
 template <class Change>
 void for_each_picture(const at::Tensor& x, std::uint64_t seed, std::int64_t first, const Change& change) {
   for (std::int64_t i = 0; i < x.size(0); ++i) {

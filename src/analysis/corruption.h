@@ -1,4 +1,4 @@
-// Pictures made worse in known ways: inputs that a model was not trained on.
+// Corruption of images in known ways, as inputs on which a model was not trained.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,12 +8,12 @@
 
 namespace diffit {
 
-/// severity 1, 2 or 3; what each means is in docs/metrics.md.
-///   blur        Gaussian, of deviation R / 64, R / 32, R / 16 pixels
-///   noise       Gaussian, of deviation 8, 24, 64 levels
-///   contrast    distances from the picture's mean times 0.75, 0.5, 0.25
-///   occlusion   a square of a quarter, three eighths, half of the side, black, at a random place
-///   inversion   255 - x; one severity
+/// Kind of corruption with severity 1, 2 or 3 (docs/metrics.md):
+///   blur        Gaussian with a standard deviation of R / 64, R / 32, R / 16 pixels
+///   noise       Gaussian with a standard deviation of 8, 24, 64 levels
+///   contrast    differences from the mean of the image times 0.75, 0.5, 0.25
+///   occlusion   a black square of 1/4, 3/8, 1/2 of the side at a random position
+///   inversion   255 - x; severity 1 only
 struct Corruption {
   enum class Kind { blur, noise, contrast, occlusion, inversion };
   Kind kind = Kind::blur;
@@ -22,10 +22,11 @@ struct Corruption {
   std::string name() const;  // "blur 2"; "inversion"
 };
 
-/// All of them, by kind and severity.
+/// Returns all corruptions, ordered by kind and severity.
 std::vector<Corruption> all_corruptions();
 
-/// pictures [N, R, R, C] uint8 -> the same, made worse; picture i by random numbers of (seed, first + i).
+/// pictures [N, R, R, C] uint8 -> corrupted images of the same shape and dtype. Image i uses the random
+/// stream of (seed, first + i).
 at::Tensor corrupted(const at::Tensor& pictures, const Corruption& corruption, std::uint64_t seed,
                      std::int64_t first);
 

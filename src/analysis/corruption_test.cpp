@@ -17,7 +17,7 @@ at::Tensor random_pictures(std::int64_t count, std::int64_t channels) {
   return at::randint(256, {count, 32, 32, channels}, at::kByte);
 }
 
-TEST(Corruption, OfAPictureDoesNotKnowItsBatch) {
+TEST(Corruption, DoesNotDependOnBatch) {
   const at::Tensor pictures = random_pictures(5, 3);
   for (const Corruption& corruption : all_corruptions()) {
     const at::Tensor together = corrupted(pictures, corruption, 7, 100);
@@ -42,7 +42,7 @@ TEST(Corruption, GrowsWithSeverity) {
   }
 }
 
-TEST(Corruption, IsWhatItSays) {
+TEST(Corruption, MatchesDefinition) {
   const at::Tensor pictures = random_pictures(8, 3), grey = at::full({8, 32, 32, 1}, 128, at::kByte);
   EXPECT_TRUE(
       at::equal(corrupted(corrupted(pictures, {Kind::inversion}, 0, 0), {Kind::inversion}, 0, 0), pictures));
@@ -50,16 +50,17 @@ TEST(Corruption, IsWhatItSays) {
       << "what is even stays so, to the border";
   const at::Tensor flat = corrupted(pictures, {Kind::contrast, 3}, 0, 0).to(at::kFloat),
                    exact = pictures.to(at::kFloat);
-  // The mean of 1024 values, each rounded by at most a half.
+  // The mean of 1024 values, each rounded by at most one half.
   EXPECT_LE((flat.mean({1, 2}) - exact.mean({1, 2})).abs().max().item<double>(), 0.5);
   const at::Tensor holes = corrupted(grey, {Kind::occlusion, 2}, 0, 0).eq(0).sum({1, 2, 3});
   EXPECT_TRUE(holes.eq(12 * 12).all().item<bool>()) << holes;
   const at::Tensor noise = corrupted(grey, {Kind::noise, 1}, 0, 0).to(at::kFloat) - 128;
-  // 8192 numbers: the deviation of their deviation is 8 / sqrt(2 * 8192) = 0.063; rounding adds 1/12 to 64.
+  // 8192 numbers: the standard error of their standard deviation is 8 / sqrt(2 * 8192) = 0.063; rounding adds
+  // 1/12 to the variance of 64.
   EXPECT_NEAR(noise.std().item<double>(), std::sqrt(64 + 1.0 / 12), 5 * 0.063);
 }
 
-TEST(Corruption, HasANameOfItsOwn) {
+TEST(Corruption, NamesAreDistinct) {
   std::set<std::string> names;
   for (const Corruption& corruption : all_corruptions()) names.insert(corruption.name());
   EXPECT_EQ(names.size(), all_corruptions().size());

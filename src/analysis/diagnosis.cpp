@@ -9,7 +9,7 @@ namespace diffit {
 
 namespace {
 
-/// mean(a) / mean(b) of pairs, with its 95 % interval (delta method).
+/// mean(a) / mean(b) of paired values, with its 95 % interval (delta method).
 struct Ratio {
   double value = 0, low = 0, high = 0;
 };
@@ -26,7 +26,7 @@ const LevelError& worst(const std::vector<LevelError>& levels, double LevelError
                            [key](const LevelError& a, const LevelError& b) { return a.*key < b.*key; });
 }
 
-/// Raised at five times what real pictures give.
+/// The threshold is five times the fraction expected for real images.
 Signature signature_of_share(const Share& share) {
   Signature s;
   s.value = share.value;

@@ -1,4 +1,4 @@
-// Known ways in which a diffusion model fails, each as a measure with a threshold and the reason for it.
+// Known failure modes of diffusion models, each with a measure, a threshold and the reason for it.
 #pragma once
 
 #include <string>
@@ -10,41 +10,41 @@
 
 namespace diffit {
 
-/// Error at a noise level; all are mean squares a number, over the same pictures and noise.
+/// Error at a noise level. All errors are mean squares per element, over the same images and noise.
 struct LevelError {
   double sigma = 0;
-  double error = 0;   // of the model
-  double linear = 0;  // of the best denoiser that sees one pixel at a time and knows its mean and variance
+  double error = 0;   // error of the model
+  double linear = 0;  // error of the best linear denoiser per pixel, see linear_errors()
   double share = 0, share_low = 0, share_high = 0;  // error / linear, with its 95 % interval
-  double rival = 0;                                 // of the model that is compared with; 0: none
+  double rival = 0;                                 // error of the model for comparison; 0: none
   double ratio = 0, ratio_low = 0, ratio_high = 0;  // error / rival, paired, with its 95 % interval
 };
 
-/// E of the best denoiser that is linear and sees one pixel: the mean over pixels of sigma^2 s^2 / (sigma^2 +
-/// s^2), s^2 the pixel's variance over y [N, C, H, W].
+/// Error of the best linear per-pixel denoiser: the mean over pixels of sigma^2 s^2 / (sigma^2 + s^2), where
+/// s^2 is the variance of the pixel over y [N, C, H, W].
 std::vector<double> linear_errors(const at::Tensor& y, const std::vector<double>& sigmas);
 
 /// errors, rival [levels, N] float64 (rival may be undefined).
 std::vector<LevelError> compare_levels(const std::vector<double>& sigmas, const at::Tensor& errors,
                                        const std::vector<double>& linear, const at::Tensor& rival);
 
+/// Result of the test for one failure mode.
 struct Signature {
   std::string name;
   double value = 0, low = 0, high = 0;  // with its 95 % interval
-  double expected = 0;                  // of a sound model
-  double threshold = 0;                 // raised where the interval lies beyond it
+  double expected = 0;                  // value for a sound model
+  double threshold = 0;                 // raised if the interval is entirely beyond it
   bool raised = false;
-  std::string measure = {}, reason = {};  // what the value is; why that threshold, what it hints at
+  std::string measure = {}, reason = {};  // what the value is; reason for the threshold and what it indicates
 };
 
-/// Error above that of the linear denoiser at some level; error above the rival's at some level.
+/// Error above that of the linear denoiser at some level, and error above the rival's at some level.
 std::vector<Signature> signatures_of_levels(const std::vector<LevelError>& levels);
 Signature signature_of_duplicates(const Share& share);
 Signature signature_of_copies(const Share& share);
-/// The layer whose attention moves most from one denoising step to the next, against how far it is apart
-/// between pictures.
+/// The layer whose attention changes most between denoising steps, relative to its variation between images.
 Signature signature_of_steps(const std::vector<LayerSteps>& layers);
-/// The class that varies least.
+/// The class with the lowest diversity.
 Signature signature_of_diversity(const std::vector<ClassDiversity>& classes);
 
 struct Diagnosis {
@@ -54,7 +54,7 @@ struct Diagnosis {
 };
 
 Json as_json(const Diagnosis& diagnosis);
-/// For people: a table of levels, a table of signatures, and a line for each that is raised.
+/// Readable text: a table of levels, a table of signatures, and a line for each signature that is raised.
 std::string as_text(const Diagnosis& diagnosis);
 
 }  // namespace diffit

@@ -8,13 +8,13 @@
 namespace diffit {
 namespace {
 
-/// Pixels that vary by 0.5, and by nothing.
+/// Pixels with standard deviation 0.5 in the upper half and constant pixels in the lower half.
 at::Tensor pictures() {
   at::manual_seed(2);
   return at::cat({0.5 * at::randn({400, 1, 2, 4}), at::zeros({400, 1, 2, 4})}, 2).to(at::kFloat);
 }
 
-/// The linear denoiser that is best for them, `off` times too strong.
+/// The best linear denoiser for these images, with its gain multiplied by `off`.
 Denoiser linear(double off) {
   return [off](const at::Tensor& x, double sigma) {
     const at::Tensor kept = at::zeros_like(x);
@@ -30,7 +30,7 @@ std::vector<LevelError> levels_of(const Denoiser& model, const Denoiser& rival) 
                         noise_errors(rival, y, sigmas, 0, 0, 64));
 }
 
-TEST(Diagnosis, TheBestLinearDenoiserIsAtTheBoundAndEqualToItself) {
+TEST(Diagnosis, BestLinearDenoiserReachesBound) {
   for (const LevelError& level : levels_of(linear(1), linear(1))) {
     EXPECT_NEAR(level.share, 1, 3 * (level.share_high - level.share_low)) << level.sigma;
     EXPECT_DOUBLE_EQ(level.ratio, 1);
@@ -38,7 +38,7 @@ TEST(Diagnosis, TheBestLinearDenoiserIsAtTheBoundAndEqualToItself) {
   }
 }
 
-TEST(Diagnosis, AModelThatIsWrongAtOneLevelIsRaisedWithThatLevel) {
+TEST(Diagnosis, ErrorAtOneLevelRaisesSignatureForThatLevel) {
   const Denoiser broken = [](const at::Tensor& x, double sigma) {
     return linear(sigma > 3 ? 8 : 1)(x, sigma);
   };
@@ -52,7 +52,7 @@ TEST(Diagnosis, AModelThatIsWrongAtOneLevelIsRaisedWithThatLevel) {
     EXPECT_FALSE(s.raised) << s.name;
 }
 
-TEST(Diagnosis, ThresholdsAreOfTheIntervalNotOfTheValue) {
+TEST(Diagnosis, ThresholdsApplyToInterval) {
   EXPECT_FALSE(signature_of_duplicates({.value = 0.06, .low = 0.04, .high = 0.09, .expected = 0.01}).raised);
   EXPECT_TRUE(signature_of_copies({.value = 0.08, .low = 0.06, .high = 0.1, .expected = 0.01}).raised);
   EXPECT_FALSE(

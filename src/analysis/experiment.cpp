@@ -78,7 +78,7 @@ std::string where_of(const std::string& where, const VariantSection& v) {
   return fmt::format("{}: variant '{}'", where, v.name);
 }
 
-/// The recipe of a variant before the data is known.
+/// Recipe of a variant before it is resolved against the data.
 Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string& data,
                  const std::string& dtype, const std::string& where) {
   const fs::path path = preset_path(e.base);
@@ -105,7 +105,7 @@ Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string
   return recipe;
 }
 
-/// Gives the recipe its budget: whole batches.
+/// Sets the number of images of the recipe to its budget, in whole batches.
 void set_budget(const Experiment& e, PlannedVariant& planned, const std::string& where) {
   Recipe& recipe = planned.recipe;
   const std::int64_t batch = recipe.train.batch;

@@ -1,5 +1,5 @@
-// An experiment: variants of one recipe, trained with the same seeds under one budget. What
-// presets/experiments/*.toml holds, as data.
+// Experiment: variants of one recipe, trained with the same seeds and the same budget. Represents
+// presets/experiments/*.toml.
 #pragma once
 
 #include <functional>
@@ -11,11 +11,11 @@
 
 namespace diffit {
 
-/// The table [score]: what a trained variant is measured by.
+/// Table [score]: how a trained variant is scored.
 struct ScoreSection {
-  std::string features = "fashion-net";  // bundled feature network, or a file of Inception's weights
-  std::int64_t pictures = 5000;          // sampled at the end of a training
-  std::int64_t curve_pictures = 0;       // sampled at each snapshot before it; 0: no curve of scores
+  std::string features = "fashion-net";  // bundled feature network, or a file with Inception weights
+  std::int64_t pictures = 5000;          // images sampled at the end of training
+  std::int64_t curve_pictures = 0;       // images sampled at each earlier snapshot; 0: no score curve
   std::int64_t steps = 18;               // of Heun's method
   std::int64_t batch = 100;
 };
@@ -30,60 +30,61 @@ void visit_fields(V& v, ScoreSection& s) {
   v("batch", s.batch, "pictures sampled together", 1, 1 << 20);
 }
 
-/// An entry of [[variant]].
+/// Entry of [[variant]].
 struct VariantSection {
-  std::string name;        // of folders and options: letters, digits, '-', '_', '.'
-  std::string label;       // of the table's row; empty is the name
-  std::string row;         // the paper's: "H"
-  std::string comparable;  // to the reference within 10%: "parameters", "flops", "both", "" (as it comes)
-  double published = 0;    // the paper's FID; 0: it has none
-  std::vector<std::string> set;  // "key=value" beside the experiment's own
+  std::string name;   // name in folders and options: letters, digits, '-', '_', '.'
+  std::string label;  // label of the row in the table; empty: the name
+  std::string row;    // row in the paper: "H"
+  /// Costs within 10% of the reference: "parameters", "flops", "both"; "": unconstrained.
+  std::string comparable;
+  double published = 0;          // FID in the paper; 0: none
+  std::vector<std::string> set;  // "key=value", in addition to the experiment's own
 };
 
 struct Experiment {
-  std::string title, source;  // what is compared, and the paper's table
+  std::string title, source;  // what is compared, and the table of the paper
   std::string base;           // preset or recipe
-  std::string reference;      // name of the variant that others are compared with; empty is the first
-  std::string note;           // for people
+  std::string reference;      // name of the reference variant; empty: the first
+  std::string note;           // free text
   std::vector<std::int64_t> seeds{0, 1, 2};
-  std::int64_t images = 0;       // the budget of each training, or
-  double flops = 0;              // multiply-adds times two, forward and backward
-  std::int64_t snapshots = 1;    // of each training, at equal distances
+  std::int64_t images = 0;       // budget of each training run in images, or
+  double flops = 0;              // in FLOPs: two per multiply-add, forward and backward
+  std::int64_t snapshots = 1;    // number of snapshots per training run, evenly spaced
   std::vector<std::string> set;  // changes of the base in every variant
   ScoreSection score;
   std::vector<VariantSection> variants;
 
-  /// Of the reference.
+  /// Index of the reference variant.
   std::size_t reference_index() const;
 };
 
-/// Reads and checks an experiment from TOML as JSON. Error(invalid), beginning with `where`, names the
-/// nearest key. Nothing of the recipes is looked at yet.
+/// Reads and checks an experiment from TOML parsed to JSON. Throws Error(invalid), with a message that begins
+/// with `where` and suggests the nearest key. Does not read the recipes.
 Experiment read_experiment(const Json& toml, const std::string& where);
 Json write_experiment(const Experiment& experiment);
 
-/// Leaves the variants of these names, in the experiment's order, the reference always. Error(invalid) names
-/// the nearest. Empty: all.
+/// Keeps the variants with these names, in the order of the experiment, and always the reference. Empty: all.
+/// Throws Error(invalid) that suggests the nearest name.
 void keep_variants(Experiment& experiment, const std::vector<std::string>& names);
 
-/// One variant as it will be trained, but for the seed.
+/// A variant as it will be trained, except for the seed.
 struct PlannedVariant {
   VariantSection section;
-  Recipe recipe;  // resolved; train.images is the budget's, train.seed the first
+  Recipe recipe;  // resolved; train.images follows from the budget, train.seed is the first seed
   PartCost cost;
   double flops_per_image = 0;
-  double parameters_ratio = 1, flops_ratio = 1;  // to the reference's
+  double parameters_ratio = 1, flops_ratio = 1;  // relative to the reference
 };
 
 struct Plan {
   Experiment experiment;
   TrainingData data;
-  std::vector<PlannedVariant> variants;  // the experiment's
+  std::vector<PlannedVariant> variants;  // in the order of the experiment
 };
 
-/// Opens the data and resolves every variant. Error(invalid) where a key is unknown, fields contradict each
-/// other, a row is not comparable as it says, or the budget is below ten steps of some variant. `data`: path
-/// instead of the base's, empty for none. dtype: what train.dtype "auto" stands for here.
+/// Opens the data and resolves every variant. Throws Error(invalid) for an unknown key, contradictory fields,
+/// a variant that is not comparable as declared, or a budget below ten steps for some variant. `data`:
+/// replaces the data path of the base unless empty. `dtype`: value of train.dtype "auto" on this machine.
 Plan plan_experiment(const Experiment& experiment, const std::string& data, const std::string& dtype,
                      const std::string& where);
 

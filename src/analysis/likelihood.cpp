@@ -12,7 +12,7 @@ namespace diffit {
 
 namespace {
 
-/// fill(i, random, row) for each picture, by numbers of its own.
+/// Calls fill(random, row) for each image with a random stream of its own.
 template <class Fill>
 at::Tensor drawn(const at::Tensor& like, Purpose purpose, std::uint64_t seed, std::int64_t first,
                  const Fill& fill) {

@@ -1,4 +1,4 @@
-// Likelihood and error where the best denoiser, and with it the answer, is known.
+// Tests likelihood and error in cases where the best denoiser, and therefore the result, is known.
 #include "analysis/likelihood.h"
 
 #include <gtest/gtest.h>
@@ -14,12 +14,12 @@ namespace {
 
 constexpr double kSpread = 0.7;
 
-/// E[y | x] of y ~ N(0, kSpread^2).
+/// E[y | x] for y ~ N(0, kSpread^2).
 at::Tensor of_gaussian(const at::Tensor& x, double sigma) {
   return x * (kSpread * kSpread / (kSpread * kSpread + sigma * sigma));
 }
 
-/// E[y | x] of y uniform over the 256 levels.
+/// E[y | x] for y uniform over the 256 levels.
 at::Tensor of_levels(const at::Tensor& x, double sigma) {
   const at::Tensor levels = at::arange(256, at::kDouble) / 127.5 - 1;
   const at::Tensor weight = at::softmax(-(x.unsqueeze(-1) - levels).square() / (2 * sigma * sigma), -1);
@@ -33,7 +33,7 @@ std::vector<double> rising(std::int64_t steps, double sigma_min, double sigma_ma
   return sigmas;
 }
 
-/// The largest error of ln p a number, of Gaussian data.
+/// Largest error of ln p per element for Gaussian data.
 double gaussian_error(std::int64_t steps) {
   constexpr double least = 0.01, most = 200;
   at::manual_seed(5);
@@ -44,14 +44,14 @@ double gaussian_error(std::int64_t steps) {
          16;
 }
 
-TEST(Likelihood, ConvergesToTheDensityOfGaussianDataWithTheSquareOfTheStep) {
+TEST(Likelihood, ConvergesQuadraticallyForGaussianData) {
   const double coarse = gaussian_error(32), fine = gaussian_error(64), finest = gaussian_error(128);
   EXPECT_LT(finest, 2e-3);
   EXPECT_NEAR(coarse / fine, 4, 1.2) << coarse << " " << fine;
   EXPECT_NEAR(fine / finest, 4, 1.2) << fine << " " << finest;
 }
 
-TEST(Likelihood, BoundsTheEntropyOfUniformLevelsByAboutEightBits) {
+TEST(Likelihood, BoundOfUniformLevelsIsAboutEightBits) {
   at::manual_seed(6);
   const at::Tensor y = (at::randint(256, {32, 1, 4, 4}, at::kFloat) / 127.5 - 1).to(at::kFloat);
   const at::Tensor bits = bits_a_number(of_levels, y, rising(96, 0.002, 80), 2, 0);
@@ -61,7 +61,7 @@ TEST(Likelihood, BoundsTheEntropyOfUniformLevelsByAboutEightBits) {
   EXPECT_LT(mean, 8 + 4 * error + 0.05) << "error " << error;
 }
 
-TEST(Likelihood, OfWhatTheModelNeverExpectsIsWorse) {
+TEST(Likelihood, IsWorseForUnexpectedImages) {
   const at::Tensor y = at::full({2, 1, 4, 4}, 0.5), far = at::full({2, 1, 4, 4}, 0.9);
   const Denoiser knows_one = [](const at::Tensor& x, double sigma) {
     const double kept = 1e-4 / (1e-4 + sigma * sigma);
@@ -72,7 +72,7 @@ TEST(Likelihood, OfWhatTheModelNeverExpectsIsWorse) {
             bits_a_number(knows_one, far, sigmas, 0, 0).min().item<double>());
 }
 
-TEST(Likelihood, OfAPictureDoesNotKnowItsBatch) {
+TEST(Likelihood, DoesNotDependOnBatch) {
   at::manual_seed(7);
   const at::Tensor y = at::randint(256, {3, 1, 4, 4}, at::kFloat) / 127.5 - 1;
   const std::vector<double> sigmas = rising(8, 0.01, 80);
@@ -81,7 +81,7 @@ TEST(Likelihood, OfAPictureDoesNotKnowItsBatch) {
   EXPECT_NEAR(one.item<double>(), all[2].item<double>(), 1e-12 * all[2].item<double>());
 }
 
-TEST(NoiseError, OfTheBestDenoiserIsThePosteriorVariance) {
+TEST(NoiseError, IsPosteriorVarianceForBestDenoiser) {
   at::manual_seed(8);
   const at::Tensor y = (kSpread * at::randn({256, 1, 8, 8})).to(at::kFloat);
   const std::vector<double> sigmas = noise_levels(0.05, 5, 5);
@@ -92,7 +92,7 @@ TEST(NoiseError, OfTheBestDenoiserIsThePosteriorVariance) {
     const double s = kSpread * kSpread,
                  n = sigmas[static_cast<std::size_t>(k)] * sigmas[static_cast<std::size_t>(k)];
     const double exact = s * n / (s + n);
-    // The mean of 256 x 64 squares of normals, each of relative deviation sqrt(2).
+    // The mean of 256 x 64 squared normal numbers, each with a relative standard deviation of sqrt(2).
     EXPECT_NEAR(errors[k].mean().item<double>(), exact, 5 * exact * std::sqrt(2.0 / (256 * 64)))
         << sigmas[static_cast<std::size_t>(k)];
   }

@@ -1,4 +1,5 @@
-// A model on inputs it was not trained on: denoising error and likelihood bound of sets of pictures.
+// Evaluation of a model on inputs on which it was not trained: denoising error and likelihood bound for sets
+// of images.
 #pragma once
 
 #include <functional>
@@ -12,41 +13,43 @@
 namespace diffit {
 
 struct RobustnessRequest {
-  std::vector<double> sigmas;             // noise levels of the error
-  std::vector<double> likelihood_sigmas;  // rising; empty: no bound
-  bool levels = true;  // inputs have 256 levels (pictures): bits_a_number(); else (latents) the density alone
+  std::vector<double> sigmas;             // noise levels for the denoising error
+  std::vector<double> likelihood_sigmas;  // increasing; empty: no likelihood bound
+  /// True: inputs have 256 levels (images), use bits_a_number(). False: latents, use the density alone.
+  bool levels = true;
   std::uint64_t seed = 0;
   std::int64_t batch = 32;
 };
 
-/// What a model makes of a set of N inputs.
+/// Scores of a set of N inputs.
 struct SetScores {
   std::string name;
-  at::Tensor errors;  // [levels, N] float64, noise_errors()
-  at::Tensor bits;    // [N] float64, bits a number; undefined where it was not asked for
+  at::Tensor errors;  // [levels, N] float64, see noise_errors()
+  at::Tensor bits;    // [N] float64, bits per element; undefined if not requested
 
   std::int64_t size() const { return errors.size(1); }
 };
 
-/// Called with the share of a set that is done, 0 to 1. May throw to stop.
+/// Called with the fraction of the set that is done, 0 to 1. May throw to cancel.
 using ScoreProgress = std::function<void(double share)>;
 
-/// y [N, C, H, W] float32: the inputs as the model sees them.
+/// Scores y [N, C, H, W] float32, the inputs in the range of the model. Throws Error(failed) if a result is
+/// not finite.
 SetScores score_set(const Denoiser& denoise, const std::string& name, const at::Tensor& y,
                     const RobustnessRequest& request, const ScoreProgress& progress = {});
 
-/// A mean with the ends of its 95 % interval, from the deviation over independent values [N].
+/// Mean with its 95 % interval, from the standard deviation of independent values [N].
 struct MeanInterval {
   double mean = 0, low = 0, high = 0;
 };
 MeanInterval mean_interval(const at::Tensor& values);
 
-/// The probability that a value of `other` is above one of `held_out`, ties counting half: 0.5 where the two
-/// sets cannot be told apart, 1 where all of other's are higher. Both [N], float64.
+/// Probability that a value of `other` exceeds one of `held_out`, counting ties as one half: 0.5 if the sets
+/// are indistinguishable, 1 if all values of `other` are higher. Both are [N] float64.
 double separation(const at::Tensor& held_out, const at::Tensor& other);
 
-/// {"sigmas": [..], "sets": [{"name", "pictures", "error": [{"sigma", "mean", "low", "high"}], "bits":
-/// {"mean", "low", "high"}, "separation"}]}; the first set is the one that the others are held against.
+/// Returns {"sigmas": [..], "sets": [{"name", "pictures", "error": [{"sigma", "mean", "low", "high"}],
+/// "bits": {"mean", "low", "high"}, "separation"}]}. The first set is the reference for the others.
 Json robustness_json(const RobustnessRequest& request, const std::vector<SetScores>& sets);
 
 }  // namespace diffit

@@ -12,15 +12,15 @@ at::Tensor halved(const at::Tensor& x, double) {
   return 0.5 * x;
 }
 
-TEST(Robustness, SeparationIsTheShareOfPairsInOrder) {
+TEST(Robustness, SeparationIsShareOfOrderedPairs) {
   const at::Tensor a = at::tensor({1.0, 2.0, 3.0}), b = at::tensor({2.0, 5.0});
-  // Pairs (a, b) with b above a: 1, 3; ties: 1; of 6.
+  // Pairs (a, b) with b above a: 1 and 3; ties: 1; out of 6.
   EXPECT_DOUBLE_EQ(separation(a, b), (4 + 0.5) / 6);
   EXPECT_DOUBLE_EQ(separation(b, a), 1 - (4 + 0.5) / 6);
   EXPECT_DOUBLE_EQ(separation(a, a), 0.5);
 }
 
-TEST(Robustness, ScoresDoNotKnowTheBatch) {
+TEST(Robustness, ScoresDoNotDependOnBatchSize) {
   at::manual_seed(1);
   const at::Tensor y = at::randn({5, 1, 4, 4});
   RobustnessRequest request{.sigmas = {10, 0.1}, .likelihood_sigmas = {0.1, 1, 10}, .batch = 2};
@@ -35,7 +35,7 @@ TEST(Robustness, ScoresDoNotKnowTheBatch) {
   EXPECT_DOUBLE_EQ(json["sets"][1]["separation"].get<double>(), 0.5);
 }
 
-TEST(Robustness, NumbersThatAreNotFiniteAreAnError) {
+TEST(Robustness, NonFiniteScoresAreErrors) {
   const Denoiser broken = [](const at::Tensor& x, double) { return x / 0; };
   EXPECT_THROW(score_set(broken, "a", at::zeros({1, 1, 2, 2}), {.sigmas = {1}, .likelihood_sigmas = {}}),
                Error);

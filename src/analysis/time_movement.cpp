@@ -13,7 +13,7 @@ namespace diffit {
 
 namespace {
 
-/// Distance in pixels of every key from every query of a window: [N, N].
+/// Distance in pixels between every query and key of a window: [N, N].
 at::Tensor distances(std::int64_t window) {
   const at::Tensor position = at::arange(window * window, at::kLong);
   const at::Tensor y = at::floor_divide(position, window).to(at::kFloat);
@@ -26,9 +26,9 @@ double relative(const at::Tensor& moved, const at::Tensor& base) {
   return size > 0 ? (moved - base).norm().item<double>() / size : 0;
 }
 
-/// Of a layer at the token of level i against those of the others.
+/// Movement of a layer from the token of level i to those of the other levels.
 Movement movement_of(const ObservedAttention& layer, const std::vector<at::Tensor>& tokens, std::size_t i) {
-  // A time token among the keys is no pixel: its own key and value are no part of k and v.
+  // A time token among the keys is not a pixel: its key and value are excluded from k and v.
   const std::int64_t pixels = layer.window * layer.window;
   const auto of_pixels = [pixels](const at::Tensor& keys) { return keys.narrow(-2, 0, pixels); };
   const AttentionParts base = layer.parts(tokens[i]);
@@ -50,7 +50,7 @@ Movement movement_of(const ObservedAttention& layer, const std::vector<at::Tenso
   return m;
 }
 
-/// A model at the noise levels: how it is evaluated on sigma's noisy samples, and its time token there.
+/// A model at the measured noise levels: its evaluation on noisy samples and its time token.
 struct Subject {
   std::vector<double> sigmas;
   std::function<at::Tensor(double sigma)> token;

@@ -1,4 +1,4 @@
-// That the measure sees time where it enters, and only there.
+// Tests that the measure detects time where it enters attention, and only there.
 #include "analysis/time_movement.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ LatentConfig tiny_latent() {
   return {.input_size = 8, .hidden = 16, .depth = 3, .heads = 2, .classes = 3, .in_channels = 2};
 }
 
-TEST(TimeMovement, SeesTimeWhereItEntersAndNowhereElse) {
+TEST(TimeMovement, DetectsTimeOnlyWhereItEnters) {
   for (const std::string& time : variant_names<TimePath>()) {
     const TimePath path = variant_named<TimePath>(time, "test");
     const TimeMovement movement = movement_of(tiny(time));
@@ -64,7 +64,7 @@ TEST(TimeMovement, SeesTimeWhereItEntersAndNowhereElse) {
   }
 }
 
-TEST(TimeMovement, OfDdpmppIsThatOfTmsaAlone) {
+TEST(TimeMovement, DdpmppDependsOnTimeWithTmsaOnly) {
   for (const char* time : {"add", "tmsa"}) {
     ImageConfig config = tiny(time);
     config.encoder = config.decoder = "ddpmpp";
@@ -79,13 +79,13 @@ TEST(TimeMovement, OfDdpmppIsThatOfTmsaAlone) {
   }
 }
 
-TEST(TimeMovement, OfALatentModelIsAtTheLevelsOfItsProcess) {
+TEST(TimeMovement, LatentModelUsesLevelsOfItsProcess) {
   const TimeMovement movement = movement_of(LatentDiffiT(tiny_latent()), {2, 2, 8, 8}, 1);
   ASSERT_EQ(movement.layers.size(), 3U);
   EXPECT_EQ(movement.layers[2].layer, "blocks.2");
   EXPECT_EQ(movement.layers[2].window, 4);
   EXPECT_GT(movement.mean_attention(), 1e-4);
-  // Neighbouring levels of the linear schedule are 5% apart at 0.05, less above.
+  // Adjacent noise levels of the linear schedule are 5% apart at 0.05 and closer above.
   const std::vector<double> asked = noise_levels(0.05, 5, 3);
   ASSERT_EQ(movement.sigmas.size(), asked.size());
   for (std::size_t i = 0; i < asked.size(); ++i) EXPECT_NEAR(movement.sigmas[i], asked[i], 0.06 * asked[i]);
@@ -94,15 +94,16 @@ TEST(TimeMovement, OfALatentModelIsAtTheLevelsOfItsProcess) {
   EXPECT_EQ(still.mean_attention(), 0);
 }
 
-// TMSA adds the token's projection to q, k and v: twice the projection moves them twice as far.
-TEST(TimeMovement, GrowsWithTheProjectionOfTheTimeToken) {
+// TMSA adds the projection of the time token to q, k and v: doubling the projection doubles the change.
+TEST(TimeMovement, GrowsWithProjectionOfTimeToken) {
   const TimeMovement once = movement_of(tiny("tmsa"), 1e-4), twice = movement_of(tiny("tmsa"), 2e-4);
-  // The relation is exact for the first layer's numerator; its denominator moves by a share of 1e-3.
+  // The relation is exact for the numerator of the first layer; its denominator changes by a fraction of
+  // 1e-3.
   EXPECT_NEAR(twice.layers[0].at[1].q / once.layers[0].at[1].q, 2, 0.02);
   EXPECT_GT(twice.mean_attention(), 1.5 * once.mean_attention());
 }
 
-TEST(TimeMovement, ReachIsADistanceInsideTheWindow) {
+TEST(TimeMovement, ReachIsDistanceWithinWindow) {
   for (const LayerMovement& layer : movement_of(tiny("tmsa")).layers) {
     for (const Movement& m : layer.at) {
       EXPECT_GT(m.reach, 0);
