@@ -1,4 +1,4 @@
-// A classifier under cross entropy, for the features that it learns.
+// Classifier trained with cross entropy for its learned features.
 #include "base/error.h"
 #include "kernels/autocast.h"
 #include "train/classifier_file.h"
@@ -9,7 +9,7 @@ namespace diffit {
 
 namespace {
 
-/// Held-out pictures that are classified together.
+/// Batch size for evaluation on the held-out set.
 constexpr std::int64_t kTestBatch = 250;
 
 class ClassifierObjective : public PictureObjective {
@@ -48,7 +48,7 @@ class ClassifierObjective : public PictureObjective {
   }
 
  private:
-  /// Share of the held-out pictures that are told rightly, and their mean cross entropy in nats.
+  /// Returns accuracy and mean cross entropy in nats on the held-out set.
   Json held_out(const Classifier& network) const {
     const at::NoGradGuard no_grad;
     const std::int64_t count = test_->size();
@@ -66,7 +66,7 @@ class ClassifierObjective : public PictureObjective {
   }
 
   Classifier network_;
-  std::shared_ptr<const Dataset> test_;  // null: none was given
+  std::shared_ptr<const Dataset> test_;  // null if the recipe gives none
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The classifier in the one loop.
+// Tests training of the classifier.
 #include <cmath>
 
 #include "data/convert.h"
@@ -18,7 +18,7 @@ TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = fa
   return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat, nullptr}, {});
 }
 
-/// shades() as a zip, to be held out.
+/// Writes shades() to a zip file for use as the held-out set.
 std::string test_set(const TemporaryFolder& folder) {
   fs::create_directories(folder.path());
   const fs::path path = folder.path() / "test.zip";
@@ -26,7 +26,7 @@ std::string test_set(const TemporaryFolder& folder) {
   return path.string();
 }
 
-TEST(ClassifierObjective, LossIsTheSmoothedCrossEntropyOfTheImages) {
+TEST(ClassifierObjective, LossIsSmoothedCrossEntropy) {
   const Recipe recipe = small_classifier_recipe(64);
   const auto objective = make_objective(recipe, shades(), at::kCPU, at::kFloat);
   objective->seek(8);
@@ -47,7 +47,7 @@ TEST(ClassifierObjective, LossIsTheSmoothedCrossEntropyOfTheImages) {
   EXPECT_NEAR(loss, sum / 8, 1e-5 * loss);
 }
 
-TEST(ClassifierObjective, LearnsAndSaysHowWellOnHeldOutPictures) {
+TEST(ClassifierObjective, LearnsAndReportsHeldOutAccuracy) {
   const TemporaryFolder data, run;
   Recipe recipe = small_classifier_recipe(1600, test_set(data));
   recipe.train.snapshot_images = 1600;
@@ -61,7 +61,7 @@ TEST(ClassifierObjective, LearnsAndSaysHowWellOnHeldOutPictures) {
   ASSERT_FALSE(figures.is_null());
   EXPECT_EQ(figures["images"], 1600);
 
-  // The same of the file that was written, picture by picture.
+  // Recomputes the metrics from the written file, one image at a time.
   const Classifier network =
       load_classifier(WeightsFile(RunFolder(run.path()).snapshot(1600, "ema")), at::kCPU);
   EXPECT_EQ(network.config().name, "Small");
@@ -76,10 +76,10 @@ TEST(ClassifierObjective, LearnsAndSaysHowWellOnHeldOutPictures) {
   }
   EXPECT_DOUBLE_EQ(figures["eval"]["accuracy"].get<double>(), right / 64);
   EXPECT_NEAR(figures["eval"]["cross_entropy"].get<double>(), nats / 64, 1e-5);
-  EXPECT_GT(right / 64, 0.9);  // chance is 0.25
+  EXPECT_GT(right / 64, 0.9);  // chance level is 0.25
 }
 
-TEST(ClassifierObjective, StoppedAndResumedIsTheSameBitForBit) {
+TEST(ClassifierObjective, ResumedRunMatchesUninterruptedRun) {
   const TemporaryFolder data, whole, parts;
   const std::string test = test_set(data);
   train(whole.path(), small_classifier_recipe(40, test));
@@ -91,7 +91,7 @@ TEST(ClassifierObjective, StoppedAndResumedIsTheSameBitForBit) {
   }
 }
 
-TEST(ClassifierFile, IsConvertedToHalfItsSize) {
+TEST(ClassifierFile, ConvertsToHalfSize) {
   const TemporaryFolder run;
   train(run.path(), small_classifier_recipe(16));
   const WeightsFile full(RunFolder(run.path()).snapshot(16, "ema"));
@@ -118,7 +118,7 @@ std::string refusal(const std::function<void()>& call) {
   return "";
 }
 
-TEST(ClassifierRecipe, RefusesWhatDoesNotBelong) {
+TEST(ClassifierRecipe, RejectsKeysOfOtherModels) {
   const auto reading = [](const std::string& toml) {
     return refusal([&] { read_recipe(parse_toml("[model]\nmodel = 'classifier'\n" + toml, "r"), "r"); });
   };

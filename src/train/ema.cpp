@@ -19,7 +19,7 @@ double power_beta(double images, double batch, double gamma) {
 
 double power_gamma(double std) {
   DIFFIT_CHECK(std > 0 && std < 1 / std::sqrt(12.0), "EMA width: wanted 0 < std < 0.288, got {}", std);
-  // std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)) falls with gamma: bisect.
+  // std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)) decreases with gamma, so it is solved by bisection.
   double low = 0, high = 1;
   const auto variance = [](double g) { return (g + 1) / ((g + 2) * (g + 2) * (g + 3)); };
   while (variance(high) > std * std) high *= 2;
@@ -40,7 +40,7 @@ double inner_product(const PowerProfile& a, const PowerProfile& b) {
   return (a.gamma + 1) * (b.gamma + 1) / sum * std::exp(log_power);
 }
 
-/// inner_product in units of the longest training, so that numbers stay near one.
+/// inner_product() in units of the longest training, so that values stay near one.
 class ProfileSpace {
  public:
   ProfileSpace(std::span<const PowerProfile> tracked, const PowerProfile& wanted) : longest_(wanted.images) {
@@ -66,7 +66,7 @@ std::vector<double> reconstruction(std::span<const PowerProfile> tracked, const 
     for (std::int64_t j = 0; j < n; ++j) gram[i][j] = product(a, tracked[static_cast<std::size_t>(j)]);
     right[i] = product(a, wanted);
   }
-  // The Gram matrix is near singular where snapshots are many: least squares over its eigenvectors.
+  // With many snapshots the Gram matrix is nearly singular: solve least squares with its eigenvectors.
   const auto [values, vectors] = at::linalg_eigh(gram);
   const at::Tensor kept = values > values.max() * 1e-13;
   const at::Tensor inverse = at::where(kept, values.reciprocal(), at::zeros_like(values));

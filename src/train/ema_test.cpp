@@ -8,15 +8,15 @@
 namespace diffit {
 namespace {
 
-TEST(HalfLife, HalvesOverItsImagesAndIsShorterAtTheStart) {
+TEST(HalfLife, HalvesOverHalfLifeAndRampsUp) {
   EXPECT_NEAR(std::pow(half_life_beta(1e9, 10, 1000, 0.05), 100), 0.5, 1e-12);
   EXPECT_NEAR(std::pow(half_life_beta(1000, 10, 1000, 0.05), 5), 0.5, 1e-12);
   EXPECT_EQ(half_life_beta(1000, 10, 0, 0), 0);
-  // The paper's 0.9999 a step of 512 is the cifar10 preset's half-life.
+  // The paper's decay of 0.9999 per step of 512 images is the half-life of the cifar10 preset.
   EXPECT_NEAR(half_life_beta(1e12, 512, 3548713, 0), 0.9999, 1e-9);
 }
 
-/// Standard deviation of p(tau) ~ tau^gamma on [0, 1], by summation.
+/// Standard deviation of p(tau) ~ tau^gamma on [0, 1], by numerical integration.
 double deviation(double gamma) {
   double mass = 0, mean = 0, square = 0;
   for (int i = 0; i < 200000; ++i) {
@@ -29,13 +29,13 @@ double deviation(double gamma) {
   return std::sqrt(square / mass - mean * mean);
 }
 
-TEST(PowerFunction, HasTheWidthThatWasAskedFor) {
+TEST(PowerFunction, GammaGivesRequestedWidth) {
   for (const double std : {0.02, 0.05, 0.10, 0.2, 0.27}) EXPECT_NEAR(deviation(power_gamma(std)), std, 1e-5);
-  EXPECT_NEAR(power_gamma(0.10), 6.94, 0.005);  // the two of the paper
+  EXPECT_NEAR(power_gamma(0.10), 6.94, 0.005);  // the two values in the paper
   EXPECT_NEAR(power_gamma(0.05), 16.97, 0.005);
 }
 
-/// Tracks powers over a weight that is the image count itself; an average is then the mean of its profile.
+/// Tracks averages of a weight that equals the image count; each average is then the mean of its profile.
 struct Tracked {
   std::vector<PowerProfile> profiles;
   std::vector<double> values;
@@ -63,14 +63,14 @@ Tracked track(const std::function<double(double)>& weight) {
   return tracked;
 }
 
-TEST(PowerFunction, TheRunningAverageHasItsProfile) {
+TEST(PowerFunction, RunningAverageHasItsProfile) {
   const Tracked t = track([](double image) { return image; });
   for (std::size_t i = 0; i < t.values.size(); ++i) {
     EXPECT_NEAR(t.values[i], profile_mean(t.profiles[i]), 1e-3 * t.profiles[i].images) << i;
   }
 }
 
-TEST(Reconstruction, GivesTheAverageThatWasNotTracked) {
+TEST(Reconstruction, ReproducesUntrackedAverage) {
   const auto weight = [](double image) { return std::sin(image / 9000) + image / 64000; };
   const Tracked t = track(weight);
   for (const double std : {0.06, 0.08, 0.10, 0.13}) {
@@ -86,7 +86,7 @@ TEST(Reconstruction, GivesTheAverageThatWasNotTracked) {
     EXPECT_NEAR(got, direct, 0.01) << std;
     EXPECT_LT(reconstruction_error(t.profiles, x, wanted), 0.1) << std;
   }
-  // A tracked one is itself.
+  // A tracked average is reproduced exactly.
   const std::vector<double> itself = reconstruction(t.profiles, t.profiles.back());
   EXPECT_LT(reconstruction_error(t.profiles, itself, t.profiles.back()), 1e-4);
 }

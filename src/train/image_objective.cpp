@@ -1,4 +1,4 @@
-// The image-space model under EDM's loss.
+// Image-space model trained with the EDM loss.
 
 #include "diffusion/generate.h"
 #include "diffusion/pictures.h"
@@ -10,9 +10,9 @@ namespace diffit {
 
 namespace {
 
-/// sigma and noise of training images first .. first + B - 1, each from numbers of its own.
+/// Noise levels and noise of training images first .. first + B - 1, each from a random stream of its own.
 struct TrainingNoise {
-  at::Tensor sigma, n;  // [B], [B, R, R, C] of deviation sigma
+  at::Tensor sigma, n;  // [B], [B, R, R, C] with standard deviation sigma
 
   TrainingNoise(const NoiseDistribution& distribution, std::uint64_t seed, std::int64_t first,
                 at::IntArrayRef shape)
@@ -93,7 +93,7 @@ class ImageObjective : public PictureObjective {
   }
 
  private:
-  /// Samples [b, C, R, R] of seeds 0 .. count - 1 in order.
+  /// Generates samples [b, C, R, R] with seeds 0 .. count - 1, in order.
   void make(const ImageDiffiT& model, std::int64_t count, std::int64_t steps,
             const std::function<void(const at::Tensor&)>& sink) const {
     ImageRequest wanted;

@@ -1,4 +1,4 @@
-// The latent model under the hybrid loss of the VP process.
+// Latent model trained with the hybrid loss of the VP process.
 
 #include "base/error.h"
 #include "diffusion/latent_generate.h"
@@ -15,7 +15,7 @@ namespace diffit {
 
 namespace {
 
-/// Timestep and noise of training images first .. first + B - 1, each from numbers of its own.
+/// Timesteps and noise of training images first .. first + B - 1, each from a random stream of its own.
 struct TrainingNoise {
   at::Tensor t, noise;  // [B] int64 in 0..steps-1, [B, L, S, S]
 
@@ -122,7 +122,7 @@ class LatentObjective : public Objective {
  private:
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
 
-  /// Latents of the batch, drawn anew from the posterior for each image of the training: [B, L, S, S].
+  /// Latents of the batch, sampled from the posterior anew for each training image: [B, L, S, S].
   at::Tensor latents() const {
     const LatentInfo& info = dataset_->info();
     const auto size = static_cast<std::int64_t>(batch_.labels.size());
@@ -133,17 +133,17 @@ class LatentObjective : public Objective {
     return posterior_sample(moments, e) * info.scale;
   }
 
-  /// [1, C, H, W] out of a scaled latent [L, S, S].
+  /// Decodes a scaled latent [L, S, S] to an image.
   Picture decoded(const at::Tensor& latent) const { return to_pictures(pictures_of(latent))[0]; }
 
-  /// The same as a sample [1, C, H, W] on the CPU.
+  /// Decodes a scaled latent [L, S, S] to [1, C, H, W] on the CPU.
   at::Tensor pictures_of(const at::Tensor& latent) const {
     const at::NoGradGuard no_grad;
     const at::Tensor z = latent.unsqueeze(0).to(device_) / recipe_.data.scale;
     return vae_->decode(z).to(at::kCPU);
   }
 
-  /// Latents [L, S, S] of seeds 0 .. count - 1 in order.
+  /// Generates latents [L, S, S] with seeds 0 .. count - 1, in order.
   void make(const LatentDiffiT& model, std::int64_t count, std::int64_t steps,
             const std::function<void(const at::Tensor&)>& sink) const {
     const LatentConfig& config = model.config();
@@ -173,7 +173,7 @@ class LatentObjective : public Objective {
   at::ScalarType dtype_;
   VpSchedule schedule_;
   LatentDiffiT model_;
-  std::unique_ptr<Vae> vae_;  // decodes the grids; null: there are none
+  std::unique_ptr<Vae> vae_;  // decodes the sample grids; null: no grids
   std::int64_t next_image_ = 0;
   LatentBatch batch_;
 };

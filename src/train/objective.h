@@ -1,5 +1,5 @@
-// What is trained: a network, the data it sees, and the loss of a microbatch. The loop around it (Trainer,
-// Run) is the same for all.
+// Training objective: a network, its data, and the loss of a microbatch. The training loop (Trainer, Run) is
+// the same for all objectives.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,42 +17,49 @@
 
 namespace diffit {
 
-/// A second network of an objective's kind, which averages of the weights are copied into to be written and
-/// looked at.
+/// Scratch model that receives EMA weights for saving, sampling and evaluation.
 struct Exhibit {
-  ParameterList parameters;       // on the CPU or the objective's device
-  std::function<Picture()> grid;  // pictures by these weights; empty: there is nothing to show
-  /// Samples by these weights for an evaluation, handed over in order as [b, H, W, C] uint8: seed i, class
-  /// i % classes, the grid's sampler and guidance. `steps` 0 is the grid's. Empty: there are none.
+  ParameterList parameters;  // on the CPU or on the objective's device
+  /// Generates the grid of images for the current weights; empty: there is none.
+  std::function<Picture()> grid;
+  /// Generates samples for an evaluation with the current weights and passes them on in order as [b, H, W, C]
+  /// uint8. Sample i has seed i and class i % classes, and uses the sampler and guidance of the grid. `steps`
+  /// = 0 selects the number of steps of the grid. Empty: the model generates no samples.
   std::function<void(std::int64_t count, std::int64_t steps,
                      const std::function<void(const at::Tensor&)>& sink)>
       sample = {};
-  std::function<Json()> measure = {};  // figures on held-out data by their names; empty: there is none
+  /// Returns metrics on held-out data by name; empty: there are none.
+  std::function<Json()> measure = {};
 };
 
-/// Every random number of training image n (noise, timestep, posterior sample, label dropout) is a function
-/// of (train.seed, n): the loss of images n .. n + B - 1 is one of the weights and n alone.
+/// Every random number for training image n (noise, timestep, posterior sample, label dropout) depends on
+/// (train.seed, n) alone, so the loss of images n .. n + B - 1 depends only on the weights and n. Not
+/// thread-safe.
 class Objective {
  public:
   virtual ~Objective() = default;
 
-  /// The network's, shared with it; they start as `initialise` says for train.seed.
+  /// Parameters of the network, which share its storage; initialized with initialise() and train.seed.
   virtual const ParameterList& parameters() const = 0;
-  /// The next microbatch begins at image `images` of the training.
+  /// Positions the data: the next microbatch starts at training image `images`.
   virtual void seek(std::int64_t images) = 0;
-  /// The mean loss over the next microbatch, a float32 scalar with its graph. Throws what reading throws.
+  /// Returns the mean loss over the next microbatch, a float32 scalar with its autograd graph. Throws errors
+  /// of reading the data.
   virtual at::Tensor loss() = 0;
 
-  /// Lines to be said when the training starts.
+  /// Messages to be shown when training starts.
   virtual std::vector<std::string> notes() const { return {}; }
-  /// Pictures as training sees them; without pixels where there is nothing to show.
+  /// Images as training sees them, arranged in a grid; without pixels if there is nothing to show.
   virtual Picture reals() const = 0;
+  /// Returns a new scratch model. Its weights must be set before use.
   virtual Exhibit exhibit() const = 0;
-  /// Writes weights of the network's names as a model file. A weight that is not finite is Error(failed).
+  /// Writes weights with the names of the network's parameters as a model file. Throws Error(failed) if a
+  /// weight is not finite.
   virtual void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const = 0;
 };
 
-/// The one that a resolved recipe asks for. dtype: of matrix products and convolutions, float32 or bfloat16.
+/// Creates the objective of a resolved recipe. dtype: dtype of matrix products and convolutions, float32 or
+/// bfloat16.
 std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingData& data, at::Device device,
                                           at::ScalarType dtype);
 
@@ -67,27 +74,31 @@ std::unique_ptr<Objective> make_classifier_objective(const Recipe& recipe,
                                                      std::shared_ptr<const Dataset> dataset,
                                                      at::Device device, at::ScalarType dtype);
 
-// ---- what objectives share
+// ---- shared by objectives
 
-/// Moves parameters to a device and has gradients kept for those that are trained.
+/// Moves parameters to a device and enables gradients for those that are trained.
 void prepare(const ParameterList& parameters, at::Device device);
 
-/// The labels [B] int64 of images first .. first + B - 1, on the CPU: each with probability `dropout` the
-/// null label `classes`; all of them where there are no classes.
+/// Returns the labels [B] int64 of images first .. first + B - 1 on the CPU. Each one is replaced by the null
+/// label `classes` with probability `dropout`; all are 0 if there are no classes.
 at::Tensor training_labels(const std::vector<std::int64_t>& labels, std::int64_t classes, double dropout,
                            std::uint64_t seed, std::int64_t first);
 
-/// Calls draw(i, random) for i in 0..count-1, in parallel, with the numbers of image first + i for a purpose.
+/// Calls draw(i, random) for i in 0..count - 1 in parallel, with the random stream of image first + i for
+/// this purpose.
 void for_each_image(Purpose purpose, std::uint64_t seed, std::int64_t first, std::int64_t count,
                     const std::function<void(std::int64_t i, Random& random)>& draw);
 
-/// Fills numbers [B, ...], float32 on the CPU, with standard normals: row i with those of image first + i.
+/// Fills numbers [B, ...], float32 on the CPU, with standard normal noise. Row i uses the random stream of
+/// image first + i.
 void fill_normal(const at::Tensor& numbers, Purpose purpose, std::uint64_t seed, std::int64_t first);
 
-/// Columns of a grid over `classes`: a class a column where they are few, else 0, as square as can be.
+/// Number of columns of a grid over `classes`: one per class if there are few, otherwise 0 for a nearly
+/// square grid.
 std::int64_t grid_columns(std::int64_t classes);
 
-/// Numbers of pictures for a grid: with classes, class i % classes at place i.
+/// Returns the indices of images for a grid. With classes and at least one image for each, position i has
+/// class i % classes.
 std::vector<std::int64_t> shown_pictures(std::int64_t size, std::int64_t classes, std::int64_t wanted,
                                          const std::function<std::int64_t(std::int64_t)>& label);
 

@@ -1,4 +1,4 @@
-// The three objectives in the one loop: what each computes, and resuming bit for bit.
+// Tests the objectives: the loss of each, and bitwise identical results after resuming.
 #include "train/objective.h"
 
 #include <cmath>
@@ -54,7 +54,7 @@ TrainingEnd train(const fs::path& folder, const Recipe& recipe, const TrainingDa
   return run_training({recipe, data, folder, resume, at::kCPU, at::kFloat, nullptr}, listener);
 }
 
-/// An untrained autoencoder and the latents that it makes of shades(): one for all tests.
+/// An untrained autoencoder and the latents of shades() that it computes, shared by all tests.
 struct Cache {
   Cache() {
     Vae vae(read_vae_config(small_vae_recipe(8).model, "vae"));
@@ -74,9 +74,7 @@ struct Cache {
   std::shared_ptr<const LatentDataset> latents;
 };
 
-// ---- what is computed
-
-TEST(ShownImages, AreNoneTwiceInASetSortedByClass) {
+TEST(ShownImages, AreDistinctInSetSortedByClass) {
   const std::vector<std::int64_t> labels{0, 0, 0, 1, 1, 2};
   const auto shown = [&](std::int64_t wanted) {
     return shown_pictures(6, 3, wanted, [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)]; });
@@ -90,13 +88,15 @@ TEST(ShownImages, AreNoneTwiceInASetSortedByClass) {
             (std::vector<std::int64_t>{1, 2, 4, 3, 5, 0}));
 }
 
-TEST(ImageObjective, LossIsThatOfEdmOnNoiseKeyedByTheImage) {
+// ---- loss
+
+TEST(ImageObjective, LossIsEdmWithNoiseKeyedByImage) {
   const Recipe recipe = small_recipe(64);
   const auto objective = make_objective(recipe, shades(), at::kCPU, at::kFloat);
   objective->seek(8);
   const double loss = objective->loss().item<double>();
 
-  // The same, image by image, out of the definitions.
+  // Recomputes the loss image by image from the definitions.
   ImageDiffiT model(std::get<ImageConfig>(read_model_config(recipe.model, "model")));
   initialise(model.parameters(), kSeed);
   Loader loader(shades(), {.flip = 0.5}, kSeed, 8, 8, 0);
@@ -119,16 +119,17 @@ TEST(ImageObjective, LossIsThatOfEdmOnNoiseKeyedByTheImage) {
   EXPECT_NEAR(loss, sum / 8, 1e-5 * loss);
 }
 
-TEST(ImageObjective, LossesAreThoseBeforeThereWereObjectives) {
-  // Of the first steps, by the implementation that knew image-space models only (trainings by both were the
-  // same bit for bit), on AVX-512. Another order of summation moves a loss by a few roundings of 6e-8, and
-  // Adam may turn one in a gradient near zero into a whole step of 1e-3 or less of one weight.
+TEST(ImageObjective, LossesMatchRecordedValues) {
+  // First losses of an earlier implementation for image-space models only, recorded with AVX-512 (both
+  // implementations trained bitwise identically). Another order of summation changes a loss by a few
+  // roundings of 6e-8, and Adam may turn such a difference in a gradient near zero into a full step of up to
+  // 1e-3 for one weight.
   const double wanted[] = {1.13154923915863, 1.092195987701416, 1.0645897388458252};
   Trainer trainer(small_recipe(64), shades(), at::kCPU, at::kFloat);
   for (const double loss : wanted) EXPECT_NEAR(trainer.step().loss, loss, 1e-4 * loss);
 }
 
-TEST(LatentObjective, LossIsTheHybridOneOnFreshSamplesOfThePosterior) {
+TEST(LatentObjective, LossIsHybridOnFreshPosteriorSamples) {
   const Cache cache;
   Recipe recipe = cache.recipe(64);
   const auto objective = make_objective(recipe, cache.latents, at::kCPU, at::kFloat);
@@ -160,7 +161,7 @@ TEST(LatentObjective, LossIsTheHybridOneOnFreshSamplesOfThePosterior) {
   EXPECT_NEAR(loss, sum / 8, 1e-5 * loss);
 }
 
-TEST(VaeObjective, LossIsItsFormula) {
+TEST(VaeObjective, LossMatchesFormula) {
   const at::Tensor x = at::tensor({0.0, 1.0}).reshape({1, 1, 1, 2});
   const at::Tensor y = at::tensor({0.5, -1.0}).reshape({1, 1, 1, 2});
   const at::Tensor moments = at::tensor({2.0, std::log(4.0)}).reshape({1, 2, 1, 1});
@@ -172,7 +173,7 @@ TEST(VaeObjective, LossIsItsFormula) {
   EXPECT_NEAR(loss.all.item<double>(), 1.25 + 0.5 * 2.125 + 0.1 * kl, 1e-6);
 }
 
-TEST(VaeObjective, ReconstructionGetsBetter) {
+TEST(VaeObjective, ReconstructionImproves) {
   Recipe recipe = small_vae_recipe(800);
   Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
   double first = 0, last = 0;
@@ -184,7 +185,7 @@ TEST(VaeObjective, ReconstructionGetsBetter) {
   EXPECT_LT(last, 0.6 * first);
 }
 
-TEST(LatentObjective, TheLossFalls) {
+TEST(LatentObjective, LossDecreases) {
   const Cache cache;
   Trainer trainer(cache.recipe(1600), cache.latents, at::kCPU, at::kFloat);
   double first = 0, last = 0;
@@ -196,7 +197,7 @@ TEST(LatentObjective, TheLossFalls) {
   EXPECT_LT(last, 0.8 * first);
 }
 
-TEST(Objectives, AccumulationChangesNothingButRounding) {
+TEST(Objectives, AccumulationChangesOnlyRounding) {
   const Cache cache;
   for (const bool vae : {false, true}) {
     const TrainingData data = vae ? TrainingData(shades()) : TrainingData(cache.latents);
@@ -209,7 +210,7 @@ TEST(Objectives, AccumulationChangesNothingButRounding) {
     recipe.train.microbatch = 2;
     const auto parts = losses();
     EXPECT_NEAR(whole.first, parts.first, 1e-6 * whole.first) << (vae ? "vae" : "latent");
-    // Adam's first step turns the rounding of a gradient near zero into a whole step.
+    // Adam's first step turns the rounding of a gradient near zero into a full step.
     EXPECT_NEAR(whole.second, parts.second, 1e-3 * whole.second) << (vae ? "vae" : "latent");
     if (vae) continue;
     recipe.train.checkpointing = true;
@@ -219,7 +220,7 @@ TEST(Objectives, AccumulationChangesNothingButRounding) {
 
 // ---- runs
 
-TEST(Objectives, StoppedAndResumedIsTheSameBitForBit) {
+TEST(Objectives, ResumedRunMatchesUninterruptedRun) {
   const Cache cache;
   for (const bool vae : {false, true}) {
     const TrainingData data = vae ? TrainingData(shades()) : TrainingData(cache.latents);
@@ -240,12 +241,12 @@ TEST(Objectives, StoppedAndResumedIsTheSameBitForBit) {
   }
 }
 
-TEST(Objectives, SnapshotsSayWhatTheyWereTrainedWith) {
+TEST(Objectives, SnapshotsRecordVaeAndScale) {
   const Cache cache;
   const TemporaryFolder vae, latent;
   train(vae.path(), small_vae_recipe(16), shades());
   const Vae trained = load_vae(RunFolder(vae.path()).snapshot(16, "ema"), at::kCPU);
-  // The scale that it carries makes the deviation of its latents 1.
+  // The stored scale gives latents with standard deviation 1.
   const TemporaryFolder latents;
   EXPECT_NEAR(encode_latents(*shades(), trained, latents.path(), {}).deviation, 1, 1e-4);
 
@@ -255,7 +256,7 @@ TEST(Objectives, SnapshotsSayWhatTheyWereTrainedWith) {
   EXPECT_EQ(file.metadata().at("diffit.latent_scale"), fmt::format("{}", cache.latents->info().scale));
 }
 
-TEST(Objectives, AStateFromBeforeAKeyExistedIsResumed) {
+TEST(Objectives, ResumesStateWrittenBeforeKeyWasAdded) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(16), shades());
   const fs::path path = RunFolder(folder.path()).state(16);
@@ -272,9 +273,9 @@ TEST(Objectives, AStateFromBeforeAKeyExistedIsResumed) {
   EXPECT_EQ(train(folder.path(), small_recipe(24), shades(), true), TrainingEnd::finished);
 }
 
-// ---- data that does not belong
+// ---- mismatched data
 
-TEST(Recipes, KeysOfAnotherKindOfModelAreUnknown) {
+TEST(Recipes, KeysOfOtherModelsAreUnknown) {
   const auto read = [](const char* toml) { read_recipe(parse_toml(toml, "r"), "r"); };
   EXPECT_NE(refusal([&] { read("[loss]\nkl_weight = 1"); }).find("kl_weight"), std::string::npos);
   EXPECT_NE(
@@ -285,7 +286,7 @@ TEST(Recipes, KeysOfAnotherKindOfModelAreUnknown) {
   EXPECT_NE(refusal([&] { read("[model]\nmodel = 'gan'"); }).find("vae"), std::string::npos);
 }
 
-TEST(Recipes, LatentsOfAnotherVaeScaleOrSizeAreRefused) {
+TEST(Recipes, RejectLatentsOfOtherVaeScaleOrSize) {
   const Cache cache;
   const auto with = [&](auto&& change) {
     Recipe recipe = small_latent_recipe(16);
@@ -307,7 +308,7 @@ TEST(Recipes, LatentsOfAnotherVaeScaleOrSizeAreRefused) {
             std::string::npos);
 }
 
-TEST(InitFrom, AnotherNumberOfClassesGetsANewLabelTable) {
+TEST(InitFrom, CreatesLabelTableForOtherClassCount) {
   const Cache cache;
   const TemporaryFolder before, after;
   train(before.path(), cache.recipe(16), cache.latents);
@@ -315,7 +316,7 @@ TEST(InitFrom, AnotherNumberOfClassesGetsANewLabelTable) {
   recipe.model["classes"] = 6;
   recipe.train.init_from = RunFolder(before.path()).snapshot(16, "").string();
   std::string said;
-  recipe.optimiser.lr = 0;  // so that the first snapshot holds what it started from
+  recipe.optimiser.lr = 0;  // the first snapshot then contains the initial weights
   train(after.path(), recipe, cache.latents, false, &said);
   EXPECT_NE(said.find("4 classes is replaced by a new one of 6"), std::string::npos) << said;
   const auto table = [](const fs::path& run, std::int64_t images) {
@@ -331,7 +332,7 @@ TEST(InitFrom, AnotherNumberOfClassesGetsANewLabelTable) {
   EXPECT_EQ(weights, wanted);
 }
 
-TEST(InitFrom, UnconditionalAndFromAReleasedFile) {
+TEST(InitFrom, AcceptsUnconditionalModelAndReleasedFile) {
   const Cache cache;
   const TemporaryFolder folder;
   Recipe recipe = small_latent_recipe(16);
@@ -354,7 +355,7 @@ TEST(InitFrom, UnconditionalAndFromAReleasedFile) {
   EXPECT_FALSE(trainer.step().skipped);
 }
 
-TEST(InitFrom, WeightsOfAnotherVaeOrShapeAreRefused) {
+TEST(InitFrom, RejectsWeightsOfOtherVaeOrShape) {
   const Cache cache;
   const TemporaryFolder folder;
   train(folder.path(), cache.recipe(16), cache.latents);

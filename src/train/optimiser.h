@@ -1,4 +1,4 @@
-// Adam and AdamW over all parameters at once, and the learning rate over images.
+// Adam and AdamW for all parameters, and the learning rate schedule over images.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,29 +12,30 @@
 
 namespace diffit {
 
-/// The rate for the step that begins at `images` of `all`: linear warm-up, then constant, then a fall to zero
-/// over the last decay_images.
+/// Returns the learning rate of the step that starts at `images` of `all`: linear warmup, then constant, then
+/// linear decay to zero over the last decay_images.
 double learning_rate(const OptimiserSection& section, double images, double all);
 
-/// Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019). Moments are float32, laid out as the
-/// weights.
+/// Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019). Moments are float32 with the memory
+/// layout of the weights. Not thread-safe.
 class Optimiser {
  public:
   Optimiser(const OptimiserSection& section, std::vector<Parameter> parameters);
 
-  /// The L2 norm of all gradients together, in the gradients' precision; not finite where one is not.
+  /// Returns the L2 norm over all gradients, in their precision; not finite if a gradient is not.
   double gradient_norm() const;
-  /// Multiplies the gradients so that a norm of `norm` becomes at most section.clip.
+  /// Scales the gradients so that their norm, which is `norm` before, is at most section.clip.
   void clip(double norm);
-  /// One update with the gradients that lie in the parameters.
+  /// Performs one update with the gradients stored in the parameters.
   void step(double lr);
-  /// Forgets the gradients, and their memory.
+  /// Clears the gradients and frees their memory.
   void clear_gradients();
 
   std::int64_t steps() const { return steps_; }
-  /// What must be saved beside steps(): "adam.m.NAME" and "adam.v.NAME". Shared with the optimiser.
+  /// State to save in addition to steps(): "adam.m.NAME" and "adam.v.NAME". The tensors share storage with
+  /// the optimizer.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
-  /// After state()'s tensors were overwritten in place.
+  /// Sets the step count after the tensors of state() have been overwritten in place.
   void restore_steps(std::int64_t steps);
 
  private:

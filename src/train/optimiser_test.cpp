@@ -7,7 +7,7 @@
 namespace diffit {
 namespace {
 
-TEST(LearningRate, RisesStaysAndFalls) {
+TEST(LearningRate, WarmsUpStaysConstantAndDecays) {
   OptimiserSection s;
   s.lr = 2;
   s.warmup_images = 100;
@@ -22,7 +22,7 @@ TEST(LearningRate, RisesStaysAndFalls) {
   EXPECT_NEAR(learning_rate(s, 850, 1000), 2 * 0.5 * (1 - std::cos(M_PI * 0.75)), 1e-12);
 }
 
-/// Adam as the paper's algorithm 1 states it, in double, for one number.
+/// Adam as in algorithm 1 of the paper, in double precision for a single number.
 struct ScalarAdam {
   double m = 0, v = 0, w;
   int t = 0;
@@ -36,7 +36,7 @@ struct ScalarAdam {
   }
 };
 
-TEST(Optimiser, IsAdamWithDecayOnWeightsAlone) {
+TEST(Optimiser, MatchesAdamWithDecayOnWeightsOnly) {
   for (const std::string name : {"adam", "adamw"}) {
     OptimiserSection s;
     s.name = name;
@@ -60,7 +60,7 @@ TEST(Optimiser, IsAdamWithDecayOnWeightsAlone) {
   }
 }
 
-TEST(Optimiser, ClipsTheNormOfAllGradientsTogether) {
+TEST(Optimiser, ClipsGlobalGradientNorm) {
   OptimiserSection s;
   s.clip = 1;
   const std::vector<Parameter> parameters{{"a", at::zeros({2, 2}).requires_grad_(), Start::xavier_uniform},

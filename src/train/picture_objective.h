@@ -1,4 +1,4 @@
-// What objectives that learn from pictures share: the data, and where in it they stand.
+// Base class of objectives that train on images: manages the data and the position in it.
 #pragma once
 
 #include "train/objective.h"
@@ -14,11 +14,11 @@ class PictureObjective : public Objective {
                    at::ScalarType dtype);
 
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
-  /// The next microbatch; valid until the next call.
+  /// Reads the next microbatch; the reference is valid until the next call.
   const Batch& next_batch();
-  /// Its pictures [B, R, R, C] in [-1, 1] on the device.
+  /// Returns the images of a batch, [B, R, R, C] in [-1, 1], on the device.
   at::Tensor pictures_of(const Batch& batch) const;
-  /// Numbers of the pictures that a grid of sample.pictures shows.
+  /// Indices of the images shown in a grid of sample.pictures images.
   std::vector<std::int64_t> shown() const;
 
   const Recipe recipe_;

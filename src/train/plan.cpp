@@ -8,8 +8,8 @@ namespace diffit {
 
 namespace {
 
-/// Numbers kept for one picture where blocks are checkpointed: the inputs of the blocks, and the inner
-/// activations of the one that is being run again.
+/// Number of values kept per image with checkpointed blocks: the inputs of the blocks, and the inner
+/// activations of the block being recomputed.
 double kept_with_checkpointing(const ImageConfig& config) {
   double inputs = 0, largest_block = 0;
   for (std::int64_t i = 0; i < config.stages(); ++i) {

@@ -1,4 +1,4 @@
-// What a training will cost, by arithmetic, before it is begun.
+// Cost of a training run, computed before it starts.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 namespace diffit {
 
 struct TrainingPlan {
-  PartCost network;              // one forward of one picture
-  double flops_per_image = 0;    // forward and backward: 3 x 2 x MACs, 4 x 2 with gradient checkpointing
-  double flops = 0;              // of the whole training
-  std::int64_t steps = 0;        // optimiser steps
-  double weights_bytes = 0;      // weights, gradients, two moments, averages: float32
-  double activations_bytes = 0;  // kept for the backward pass of one microbatch
-  double snapshot_bytes = 0;     // on disk, a snapshot: weights and averages
-  double state_bytes = 0;        // on disk, a state
+  PartCost network;              // one forward pass for one image
+  double flops_per_image = 0;    // forward and backward: 3 x 2 x MACs, or 4 x 2 with gradient checkpointing
+  double flops = 0;              // whole run
+  std::int64_t steps = 0;        // optimizer steps
+  double weights_bytes = 0;      // float32 weights, gradients, two moments, and averages
+  double activations_bytes = 0;  // activations of one microbatch kept for the backward pass
+  double snapshot_bytes = 0;     // size on disk of one snapshot: weights and averages
+  double state_bytes = 0;        // size on disk of one training state
   std::int64_t snapshots = 0;
 };
 
-/// Of a resolved recipe. `resolution`: of the pictures, which the cost of an autoencoder depends on;
-/// `element_bytes`: of an activation, 4 or 2.
+/// Computes the plan of a resolved recipe. `resolution`: side of the images, which determines the cost of an
+/// autoencoder. `element_bytes`: size of an activation element, 4 or 2.
 TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes);
 
 }  // namespace diffit

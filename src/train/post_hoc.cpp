@@ -16,7 +16,7 @@ struct Snapshot {
   PowerProfile profile;
 };
 
-/// The power-function averages in a run folder, earliest first.
+/// Returns the snapshots with power-function averages in a run folder, earliest first.
 std::vector<Snapshot> power_snapshots(const fs::path& run) {
   DIFFIT_CHECK(fs::is_directory(run), "{}: wanted a run folder", run.string());
   std::vector<Snapshot> found;
@@ -65,7 +65,7 @@ PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t imag
         }
         for (std::size_t i = 0; i < snapshots.size(); ++i) {
           const SafetensorsFile file(snapshots[i].path);
-          // Loading checks names and shapes against the first one's.
+          // Loading checks names and shapes against those of the first snapshot.
           load_parameters(model.parameters(), file.tensors(), "", file.path().string());
           std::size_t k = 0;
           for (const Parameter& p : model.parameters()) {

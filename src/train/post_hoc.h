@@ -1,4 +1,4 @@
-// Post-hoc EMA over the snapshots of a run folder (EDM2 section 3.2).
+// Post-hoc EMA from the snapshots of a run folder (EDM2 section 3.2).
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,13 @@ namespace diffit {
 
 struct PostHocResult {
   std::int64_t images = 0, snapshots = 0;
-  double profile_error =
-      0;  // L2 distance of the reconstructed profile from the wanted one, over the latter's norm
+  /// L2 distance between the reconstructed and the wanted profile, relative to the norm of the latter.
+  double profile_error = 0;
 };
 
-/// Sums the power-function averages in `run` up to the one of width `std` that ends at `images` (0: the last
-/// snapshot), and writes it as a model file. Error(invalid) where there are none, or none that early.
+/// Combines the power-function averages in `run` to the average of width `std` that ends at `images` (0: the
+/// last snapshot), and writes it as a model file. Throws Error(invalid) if there are no such averages, or
+/// none that early.
 PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t images, const fs::path& out);
 
 }  // namespace diffit

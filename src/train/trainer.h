@@ -1,4 +1,4 @@
-// What a training step computes: loss, gradients, update, averages. It reads no clock, writes no file, prints
+// One training step: loss, gradients, update and averages. Reads no clock, writes no files and prints
 // nothing.
 #pragma once
 
@@ -15,40 +15,41 @@
 namespace diffit {
 
 struct StepResult {
-  double loss = 0;           // mean over the batch; as it is, also where it is not finite
+  double loss = 0;           // mean over the batch; reported even if it is not finite
   double gradient_norm = 0;  // before clipping
   double lr = 0;
-  bool skipped = false;  // a loss or gradient was not finite: nothing was changed
+  bool skipped = false;  // the loss or a gradient was not finite, so nothing was updated
 };
 
-/// The whole state of a training. Step k is a function of the recipe, the data and k alone, bit for bit with
-/// the same number of threads on a CPU: every random number is keyed by (train.seed, running number of the
-/// image).
+/// Complete state of a training run. Step k depends only on the recipe, the data and k. It is bitwise
+/// reproducible on a CPU with the same number of threads, because every random number is keyed by
+/// (train.seed, index of the training image). Not thread-safe.
 class Trainer {
  public:
-  /// `recipe` was resolved against `data`; the weights are those of train.init_from where that is set. dtype:
-  /// of matrix products and convolutions, float32 or bfloat16.
+  /// recipe` must be resolved against `data`. Loads the weights of train.init_from if set. dtype: dtype of
+  /// matrix products and convolutions, float32 or bfloat16.
   Trainer(const Recipe& recipe, const TrainingData& data, at::Device device, at::ScalarType dtype);
 
-  /// One optimiser step of train.batch images. Throws what reading the data throws.
+  /// Performs one optimizer step with train.batch images. Throws errors of reading the data.
   StepResult step();
 
-  /// Images shown so far, those of skipped steps included.
+  /// Number of images used so far, including those of skipped steps.
   std::int64_t images() const { return images_; }
   std::int64_t skipped_steps() const { return skipped_; }
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   const Objective& objective() const { return *objective_; }
   const ParameterList& parameters() const { return objective_->parameters(); }
-  /// What is to be said before the first step.
+  /// Messages to be shown before the first step.
   const std::vector<std::string>& notes() const { return notes_; }
   const std::vector<Ema>& emas() const { return emas_; }
 
-  /// Every tensor that the state consists of, by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME",
-  /// "ema.NAME", ...
+  /// All tensors of the state by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME", "ema.NAME", ... They
+  /// share storage with the trainer.
   std::vector<std::pair<std::string, at::Tensor>> tensors() const;
-  /// The numbers of the state.
+  /// Counters of the state.
   Json counters() const;
-  /// After tensors() were overwritten in place: sets the counters, and the data to the next image.
+  /// Restores the counters after tensors() have been overwritten in place, and positions the data. Throws
+  /// Error(invalid), with a message that begins with `where`, if a counter is missing or invalid.
   void restore_counters(const Json& counters, const std::string& where);
 
  private:

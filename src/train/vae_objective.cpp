@@ -1,4 +1,4 @@
-// The autoencoder: reconstruction, and a weakly regularised posterior.
+// Autoencoder trained for reconstruction with a weakly regularized posterior.
 #include <cmath>
 
 #include "diffusion/pictures.h"
@@ -13,7 +13,7 @@ namespace diffit {
 
 namespace {
 
-/// Pictures from which the scale of the latents is measured whenever weights are written.
+/// Number of images from which the scale of the latents is measured whenever weights are saved.
 constexpr std::int64_t kScalePictures = 1000;
 
 void copy_weights(const ParameterList& from, const ParameterList& to) {
@@ -42,14 +42,14 @@ class VaeObjective : public PictureObjective {
     return vae_loss(x, reconstruction, moments, recipe_.loss.l2_weight, recipe_.loss.kl_weight).all;
   }
 
-  Picture reals() const override { return {}; }  // each stands in the grid, beside its reconstruction
+  Picture reals() const override { return {}; }  // each image is in the grid, next to its reconstruction
 
   Exhibit exhibit() const override {
     const auto vae = std::make_shared<Vae>(vae_.config());
     return {vae->parameters(), [this, vae] { return reconstructions(*vae); }};
   }
 
-  /// With the scale that gives these weights' latents a deviation of 1.
+  /// Stores the scale that gives the latents of these weights a standard deviation of 1.
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
     const Vae plain(vae_.config());
     copy_weights(parameters, plain.parameters());
@@ -61,7 +61,7 @@ class VaeObjective : public PictureObjective {
   }
 
  private:
-  /// [B, L, h, w] for moments [B, 2L, h, w] of images first .. first + B - 1.
+  /// Noise [B, L, h, w] for moments [B, 2L, h, w] of images first .. first + B - 1.
   at::Tensor posterior_noise(const at::Tensor& moments, std::int64_t first) const {
     const std::int64_t size = moments.size(0);
     const at::Tensor e = at::empty({size, moments.size(1) / 2, moments.size(2), moments.size(3)}, at::kFloat);
