@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Speed of diffit against the same networks in eager PyTorch: one run, both programs in turn, ratio with spread.
+"""Benchmarks diffit against the same networks in eager PyTorch: runs both alternately and reports ratios with their range.
 
-    ./dev bench                                   everything: about ten minutes on two cores
+    ./dev bench                                   default benchmarks, about ten minutes on two cores
     ./dev bench --configs fashion-mnist --rounds 9
-    ./dev bench --configs latent-256 --depth 28   the released DiffiT-XL/2 whole, one guided evaluation (batch 2)
-    ./dev bench --configs sample-256 --depth 28   seconds a picture of it, sampled with guidance as released
-    ./dev bench --configs features                Inception's features of pictures, against pytorch-fid and torch-fidelity
+    ./dev bench --configs latent-256 --depth 28   full DiffiT-XL/2 as released, one guided evaluation (batch 2)
+    ./dev bench --configs sample-256 --depth 28   sampling of it with guidance as released, images per second
+    ./dev bench --configs features                Inception features, against pytorch-fid and torch-fidelity
     ./dev bench --configs scores                  precision and recall, Frechet distance, against torch-fidelity
-    ./dev bench --markdown docs/speed.md          the table with machine and commit, for the docs
+    ./dev bench --markdown bench.md               writes the table with machine and commit
 
-A round runs both programs for a few seconds, one after the other; the ratio is taken within the round, so that a machine
-that slows down slows both. Above 1: diffit is faster. For latent models `share` is the part of this machine's own rate of
-matrix products (the better of LibTorch's two operators, on the same shapes in the same process) that an evaluation reaches,
-work of attention included.
+A round runs both programs for a few seconds, one after the other. The ratio is computed within each round, so that changes
+in machine speed affect both programs; above 1, diffit is faster. For latent models, `share` is the throughput of an evaluation,
+including attention, relative to this machine's matrix product throughput (the faster of LibTorch's two operators, with the
+same shapes in the same process).
 """
 import argparse
 import itertools
@@ -27,19 +27,19 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = {"smoke": 32, "fashion-mnist": 64, "cifar10": 16}  # and the images a pass
-# Blocks are all alike: a few of them (--depth) tell as much as the released 28.
+CONFIGS = {"smoke": 32, "fashion-mnist": 64, "cifar10": 16}  # with the number of images per pass
+# All blocks are identical, so a few of them (--depth) are as informative as the released 28.
 LATENT = {"latent-256": {"input_size": 32}, "latent-512": {"input_size": 64}}
 LATENT_WHAT = {"latent-256": ["forward", "attention"], "latent-512": ["attention"]}
-# One picture's latent from a file of random weights, loading excluded. The released preset has a rival.
+# Sampling of one latent with random weights, excluding loading. Only the released preset has a PyTorch counterpart.
 SAMPLE = {"sample-256": {"ddpm-250": ["--preset", "diffit-256"],
                          "dpmpp2m-20": ["--sampler", "dpmpp2m", "--steps", "20", "--guidance", "4.4",
                                         "--guidance-schedule", "power-cosine:4"],
                          "unipc-12": ["--sampler", "unipc", "--steps", "12", "--guidance", "4.4",
                                       "--guidance-schedule", "power-cosine:4"]}}
-# Metrics on random features, against torch-fidelity.
+# Metrics on random features, compared with torch-fidelity.
 SCORES = {"scores": ["precision-recall", "frechet"]}
-# Inception's features of random pictures of that side.
+# Inception features of random images of that size.
 FEATURES = {"features": [f"{rival}-{size}" for rival in ("pytorch-fid", "torch-fidelity") for size in (32, 256)]}
 LATENT_MODEL = {"patch": 2, "hidden": 1152, "heads": 16, "mlp_ratio": 4.0, "classes": 1000, "in_channels": 4}
 WHAT = ["train", "forward", "attention", *SAMPLE["sample-256"], *SCORES["scores"], *FEATURES["features"]]
@@ -56,7 +56,7 @@ def run(command, env=None):
 
 
 def rates(args, config, what, dtype):
-    """Pairs (ours, theirs), one a round."""
+    """Returns pairs (ours, theirs) in images per second, one per round."""
     model = tomllib.loads((ROOT / "presets" / f"{config}.toml").read_text())["model"]
     model = {key: model.get(key, OPEN.get(key)) for key in MODEL_KEYS}
     batch = str(args.batch or CONFIGS[config])
@@ -73,7 +73,7 @@ def rates(args, config, what, dtype):
 
 
 def latent_rates(args, config, what, dtype):
-    """The same for a latent model, and the share of the machine's own rate."""
+    """Returns pairs for a latent model, and its share of the matrix product throughput."""
     model = LATENT_MODEL | LATENT[config] | {"depth": args.depth}
     batch = args.batch or 2
     common = ["--what", what, "--dtype", dtype, "--batch", str(batch), "--seconds", str(args.seconds)]
@@ -90,7 +90,7 @@ def latent_rates(args, config, what, dtype):
 
 
 def sampled_rates(args, config, what, dtype, folder):
-    """The same for a whole run of a sampler."""
+    """Returns pairs for a complete run of a sampler."""
     model = LATENT_MODEL | {"input_size": 32, "depth": args.depth}
     rival = [str(args.python), str(ROOT / "bench/rivals/sample_latent.py")]
     file = Path(folder) / "random.safetensors"
@@ -108,7 +108,7 @@ def sampled_rates(args, config, what, dtype, folder):
 
 
 def scored_rates(args, what):
-    """Pairs of evaluations a second."""
+    """Returns pairs in evaluations per second."""
     common = ["--what", what, "--threads", str(args.threads)]
     ours = [str(args.diffit), "bench", "scores", *common, "--rounds", "1", "--json"]
     theirs = [str(args.python), str(ROOT / "bench/rivals/measure_scores.py"), *common]
@@ -116,7 +116,7 @@ def scored_rates(args, what):
 
 
 def feature_rates(args, what, dtype, folder):
-    """Pairs of pictures a second. The rival computes in float32."""
+    """Returns pairs in images per second. The other program computes in float32."""
     network, size = what.rsplit("-", 1)
     rival, weights = [str(args.python), str(ROOT / "bench/rivals/measure_features.py")], Path(folder) / "inception.safetensors"
     if not weights.exists():

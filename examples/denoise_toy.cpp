@@ -1,5 +1,4 @@
-// EDM's pieces on data of one's own: the exact denoiser of a Gaussian, walked by Heun's method from noise to
-// samples.
+// Uses the EDM sampler with a custom denoiser: the exact denoiser of a Gaussian, sampled with Heun's method.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 

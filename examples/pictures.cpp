@@ -1,4 +1,4 @@
-// The library without the command line: a model file in, pictures out.
+// Uses the library without the command line: loads a model file and writes a grid of images.
 //
 //   build/release/examples/pictures models/fashion-mnist.safetensors shoes.png
 #include <cstdio>

@@ -1,5 +1,5 @@
-// A fuzzer's bytes as a file, for readers that take a path; and errors of bad input, which are what is
-// wanted.
+// Helpers for fuzz targets: input bytes as a file, for readers that take a path, and handling of expected
+// errors.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,6 +15,7 @@
 
 namespace diffit {
 
+/// Anonymous file with the given content, accessible by a path while the object exists.
 class MemoryFile {
  public:
   MemoryFile(const std::uint8_t* data, std::size_t size) : fd_(memfd_create("input", MFD_CLOEXEC)) {
@@ -30,7 +31,7 @@ class MemoryFile {
   int fd_;
 };
 
-/// Runs `read`; a refusal must say something and be of the kind that a bad file is.
+/// Runs `read`. An error is accepted if it has kind `invalid` and a message; any other error aborts.
 template <class Read>
 int refuse_or_read(Read&& read) {
   try {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes fuzz/corpus/: small good files of each format, and the ways in which each can be bad that we know of.
+"""Writes fuzz/corpus/: small valid files of each format, and files with every known kind of error.
 
-The files are committed; run this again only to add to them. What a fuzzer finds is added by hand under its own name.
-replay.cpp cuts each file and flips its bits, so that damage of that kind need not be stored.
+The files are committed; run this again only to add files. Findings of a fuzzer are added by hand under a descriptive name.
+replay.cpp truncates each file and flips bits, so files with such corruption need not be stored.
 """
 
 import gzip
@@ -173,7 +173,7 @@ def make_text():
 
 
 def make_torch():
-    """Files of torch.save by torch itself (tests/golden/make_torch_files.py), and their pickles."""
+    """Files written by torch.save (tests/golden/make_torch_files.py), and the pickles in them."""
     for path in sorted((CORPUS.parents[1] / "tests/golden/torch").glob("*.pt")):
         content = path.read_bytes()
         write("torch", **{path.stem: content})

@@ -1,5 +1,6 @@
-// Runs a fuzz target over every file of folders, without libFuzzer: the corpus as a plain test. Each file is
-// also cut, lengthened, and damaged bit by bit. The program holds the targets that REPLAY_TARGETS lists.
+// Runs a fuzz target on every file of the given folders without libFuzzer, so that the corpus is a regular
+// test. Each file is also truncated, extended and corrupted bit by bit. The program contains the targets listed in
+// REPLAY_TARGETS.
 //
 //   replay NAME FOLDER...
 #include <cstdio>
@@ -29,7 +30,8 @@ Target find_target(std::string_view wanted) {
 
 Target target = nullptr;
 
-/// A copy of exactly that size: a read behind its end is seen by the address sanitizer.
+/// Runs the target on a buffer of exactly the input size, so that AddressSanitizer detects reads beyond its
+/// end.
 void run(std::vector<std::uint8_t> bytes) {
   bytes.shrink_to_fit();
   target(bytes.data(), bytes.size());
@@ -46,7 +48,7 @@ void run_damaged(const std::vector<std::uint8_t>& bytes, diffit::Random& random)
   run(longer);
   for (int i = 0; i < 48; ++i) {
     auto flipped = bytes;
-    // Half of them near the beginning, where headers are.
+    // Half of the flips are near the beginning, where headers are.
     const std::uint32_t at = random.below(i % 2 == 0 ? size : std::min<std::uint32_t>(size, 64));
     flipped[at] ^= static_cast<std::uint8_t>(1u << random.below(8));
     run(flipped);

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Checks that includes point up the page of layers (docs/architecture.md), and what each layer may see."""
+"""Checks that each layer includes only the layers it may depend on (docs/architecture.md), and other rules for src/."""
 
 import pathlib
 import re
 import sys
 
 LAYERS = ["base", "io", "kernels", "nn", "diffusion", "data", "train", "metrics", "analysis", "report"]
-# What a layer may include of the others, where that is less than everything above it.
+# Layers that a layer may include, if fewer than all layers listed before it.
 SEES = {"base": [], "io": ["base"], "kernels": ["base"], "data": ["base", "io"]}
 TORCH_FREE = {"base", "io", "data"}
 TORCH = re.compile(r"(ATen|c10|torch)/")
-# Only tools/ prints or ends the program.
+# Only tools/ may print or exit.
 PRINTS = re.compile(r"\bstd::(cout|cerr|clog|printf|exit|abort|_Exit)\b|\bfmt::print\b|(?<![\w:.>])(printf|exit|abort)\(")
 LONGEST = 500
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the loss of runs over images shown, from their stats.jsonl. Needs matplotlib.
+"""Plots the training loss of runs over the number of images from their stats.jsonl. Requires matplotlib.
 
     scripts/loss_curve.py RUN/stats.jsonl -o models/fashion-mnist-loss.svg
 """

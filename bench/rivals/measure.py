@@ -1,7 +1,7 @@
-"""One figure of the rival: images a second of eager PyTorch on the same network, as JSON on stdout.
+"""Measures images per second of eager PyTorch with the same network; prints JSON.
 
-A training step is what `diffit bench --what train` does: noise, EDM loss, backward, gradient norm and clipping,
-fused Adam, three running averages. Pictures are made beforehand; diffit's come through its loader.
+A training step matches `diffit bench --what train`: noise, EDM loss, backward pass, gradient norm and clipping,
+fused Adam, three running averages. Images are generated in advance, while diffit reads them through its loader.
 """
 import argparse
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Pictures a second through Inception-v3 by pytorch-fid or torch-fidelity, as each feeds it; weights are random.
+"""Measures images per second of Inception-v3 in pytorch-fid or torch-fidelity, with their own preprocessing and random weights.
 
-    bench/rivals/measure_features.py --write FILE.safetensors        weights under pytorch-fid's names, for diffit
+    bench/rivals/measure_features.py --write FILE.safetensors        writes weights for diffit, with pytorch-fid's names
     bench/rivals/measure_features.py --network pytorch-fid --size 256
 """
 import argparse
@@ -18,7 +18,7 @@ except ImportError as error:
 
 
 def random_network():
-    """torch-fidelity's, its weights as they start, with statistics under which activations neither die nor explode."""
+    """torch-fidelity's network with initial weights, and statistics for which activations neither vanish nor explode."""
     torch.manual_seed(0)
     torch_fidelity.load_state_dict_from_url = lambda *_, **__: {}
     load = torch.nn.Module.load_state_dict

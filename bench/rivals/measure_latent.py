@@ -1,8 +1,8 @@
-"""One figure of the rival: milliseconds of eager PyTorch on the latent network, as JSON on stdout.
+"""Measures milliseconds of eager PyTorch with the latent network; prints JSON.
 
-`--what forward`: one evaluation of LatentDiffiT (batch 2: one guided picture). `--what attention`: TMSA between its
-linear layers, that is: the time token's part added, scores, bias, softmax, values. bf16 is the whole network in
-bfloat16, not autocast.
+`--what forward`: one evaluation of LatentDiffiT (batch 2: one guided image). `--what attention`: TMSA between its
+linear layers, that is, addition of the time token's contribution, scores, bias, softmax, values. With bf16, the
+whole network is in bfloat16, without autocast.
 """
 import argparse
 import json
@@ -14,7 +14,7 @@ from latent import TMSA, LatentDiffiT
 
 
 def attention(tmsa, qkv, qkv_t):
-    """TMSA.forward between its linear layers, line by line."""
+    """TMSA.forward between its linear layers."""
     b, n, ch = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     qkv = qkv_t.unsqueeze(1) + qkv
     q, k, v = qkv.reshape(b, n, 3, tmsa.h, ch // tmsa.h).permute(2, 0, 3, 1, 4).unbind(0)

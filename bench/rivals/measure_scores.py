@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds of torch-fidelity's precision and recall, and of its Frechet distance, on random features."""
+"""Measures the time of torch-fidelity's precision and recall, and of its Frechet distance, on random features."""
 import argparse
 import json
 import time

@@ -1,7 +1,7 @@
-"""The rival's sampler: a picture's latent by the loop that goes with the released checkpoints, in eager PyTorch.
+"""Samples a latent with the sampling loop of the released checkpoints in eager PyTorch.
 
-`--write FILE` makes a model file of random weights that both programs read; `--model FILE` samples one latent from it by
-DDPM, 250 steps, with guidance as released: both halves of the batch at every step. Seconds of the loop as JSON on stdout.
+`--write FILE` writes a model file with random weights that both programs can read. `--model FILE` samples one latent from it
+with DDPM, 250 steps, and guidance as released, with both halves of the batch at every step. Prints the time of the loop as JSON.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ from latent import LatentDiffiT
 
 
 def respaced(steps, T=1000):
-    """Original timesteps and betas of the process that jumps between them."""
+    """Returns the kept timesteps and the betas of the respaced process."""
     alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, T))
     kept = np.rint(np.linspace(0, T - 1, steps)).astype(int)
     before = np.append(1.0, alpha_bar[kept][:-1])
@@ -24,7 +24,7 @@ def respaced(steps, T=1000):
 
 
 def sample(net, scale, label, steps, dtype):
-    """Ancestral sampling with a learned range of variances; x is float32, the network computes in dtype."""
+    """Ancestral sampling with a learned variance range; x is float32, the network computes in dtype."""
     side, channels = net.input_size, net.out // 2
     timesteps, beta, bar, before = respaced(steps)
     posterior = beta * (1 - before) / (1 - bar)
