@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 1024;
 
-/// same`: row i of `of` is row i of `in`, and is not counted as its own neighbor.
+/// `same`: row i of `of` is row i of `in`, and is not counted as its own neighbor.
 Neighbours search(const at::Tensor& of, const at::Tensor& in, bool same) {
   DIFFIT_CHECK(of.dim() == 2 && in.dim() == 2 && of.size(1) == in.size(1) && in.size(0) > (same ? 1 : 0),
                "nearest neighbours: wanted sets of one width, with a picture to find");

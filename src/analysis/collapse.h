@@ -16,9 +16,11 @@ struct Neighbours {
 };
 /// Throws Error(invalid) if the widths differ or there is no other row.
 Neighbours nearest_neighbours(const at::Tensor& of, const at::Tensor& in);
+/// The same within one set; a row is not its own neighbor.
 Neighbours nearest_neighbours(const at::Tensor& within);
 
-/// Fraction of samples with its 95 % interval (Wilson 1927), and the fraction expected for real images.
+/// Fraction of samples with its 95 % confidence interval (Wilson 1927), and the fraction expected for real
+/// images.
 struct Share {
   double value = 0, low = 0, high = 0;
   double expected = 0;     // expected by construction for another draw of real images
@@ -41,7 +43,8 @@ Share copies(const at::Tensor& samples, const at::Tensor& training, const at::Te
 /// Spread of the samples of a class relative to the spread of its real images.
 struct ClassDiversity {
   std::int64_t label = 0, samples = 0;
-  double ratio = 0, low = 0, high = 0;  // ratio of the traces of covariance, with its 95 % interval
+  /// Ratio of the traces of covariance, with its 95 % confidence interval.
+  double ratio = 0, low = 0, high = 0;
 };
 
 /// labels [N], [M] int64. Classes with fewer than two images in either set are omitted.

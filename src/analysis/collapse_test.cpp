@@ -58,7 +58,7 @@ TEST(Collapse, FindsClassWithoutDiversity) {
   samples.index_put_({made.eq(2)}, samples.index({made.eq(2)}) * 0.5);
   for (const ClassDiversity& c : diversity(samples, made, real, labels)) {
     const double exact = c.label == 2 ? 0.25 : 1.0;
-    // Twice the width of the 95 % interval: four standard deviations.
+    // Twice the width of the 95 % confidence interval: four standard deviations.
     EXPECT_LT(std::abs(std::log(c.ratio / exact)), std::log(c.high / c.low)) << c.label;
     EXPECT_LT(c.high / c.low, 1.3) << c.label;
     EXPECT_EQ(c.samples, 250);

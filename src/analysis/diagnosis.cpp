@@ -9,7 +9,7 @@ namespace diffit {
 
 namespace {
 
-/// mean(a) / mean(b) of paired values, with its 95 % interval (delta method).
+/// mean(a) / mean(b) of paired values, with its 95 % confidence interval (delta method).
 struct Ratio {
   double value = 0, low = 0, high = 0;
 };

@@ -41,6 +41,7 @@ struct VariantSection {
   std::vector<std::string> set;  // "key=value", in addition to the experiment's own
 };
 
+/// Experiment file: what is trained and how it is scored.
 struct Experiment {
   std::string title, source;  // what is compared, and the table of the paper
   std::string base;           // preset or recipe
@@ -61,6 +62,7 @@ struct Experiment {
 /// Reads and checks an experiment from TOML parsed to JSON. Throws Error(invalid), with a message that begins
 /// with `where` and suggests the nearest key. Does not read the recipes.
 Experiment read_experiment(const Json& toml, const std::string& where);
+/// Inverse of read_experiment().
 Json write_experiment(const Experiment& experiment);
 
 /// Keeps the variants with these names, in the order of the experiment, and always the reference. Empty: all.
@@ -76,6 +78,7 @@ struct PlannedVariant {
   double parameters_ratio = 1, flops_ratio = 1;  // relative to the reference
 };
 
+/// Experiment with its data and resolved variants.
 struct Plan {
   Experiment experiment;
   TrainingData data;

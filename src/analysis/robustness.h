@@ -12,6 +12,7 @@
 
 namespace diffit {
 
+/// Noise levels, seed and batch size of the evaluation.
 struct RobustnessRequest {
   std::vector<double> sigmas;             // noise levels for the denoising error
   std::vector<double> likelihood_sigmas;  // increasing; empty: no likelihood bound
@@ -38,7 +39,7 @@ using ScoreProgress = std::function<void(double share)>;
 SetScores score_set(const Denoiser& denoise, const std::string& name, const at::Tensor& y,
                     const RobustnessRequest& request, const ScoreProgress& progress = {});
 
-/// Mean with its 95 % interval, from the standard deviation of independent values [N].
+/// Mean with its 95 % confidence interval, from the standard deviation of independent values [N].
 struct MeanInterval {
   double mean = 0, low = 0, high = 0;
 };

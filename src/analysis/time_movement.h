@@ -27,12 +27,14 @@ struct Movement {
   double reach = 0;
 };
 
+/// Results for one layer at each noise level.
 struct LayerMovement {
   std::string layer;         // "encoder.0.blocks.0", "blocks.5"
   std::int64_t window = 0;   // side of its attention window
   std::vector<Movement> at;  // one for each noise level
 };
 
+/// Results for all layers.
 struct TimeMovement {
   std::vector<double> sigmas;
   std::vector<LayerMovement> layers;  // in the order of evaluation
@@ -52,6 +54,7 @@ TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& x, cons
 TimeMovement measure_time_movement(LatentDiffiT& model, const at::Tensor& x, const at::Tensor& labels,
                                    const std::vector<double>& sigmas, const LevelProgress& progress = {});
 
+/// Result as a JSON object.
 Json to_json(const TimeMovement& movement);
 
 }  // namespace diffit

@@ -28,6 +28,7 @@ struct Preconditioning {
 struct VpProcess {
   static constexpr double kBetaD = 19.9, kBetaMin = 0.1, kEpsT = 1e-5, kSteps = 1000;
 
+  /// Noise level at time t in [0, 1].
   static double sigma(double t);
   /// Inverse of sigma(t), with the shape and dtype of sigma.
   static at::Tensor t(const at::Tensor& sigma);

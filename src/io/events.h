@@ -28,6 +28,7 @@ class EventWriter {
   EventWriter(const EventWriter&) = delete;
   EventWriter& operator=(const EventWriter&) = delete;
 
+  /// Path of the event file.
   const fs::path& path() const;
 
   /// The part of `tag` before '/' is the group: "train/loss".

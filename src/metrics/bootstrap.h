@@ -7,12 +7,14 @@
 
 namespace diffit {
 
+/// Parameters of the bootstrap.
 struct BootstrapOptions {
   std::int64_t replicates = 1000;  // at least 2
   double confidence = 0.95;        // in (0, 1)
   std::uint64_t seed = 0;
 };
 
+/// Confidence interval of a metric.
 struct Interval {
   double low = 0, high = 0;
   double deviation = 0;  // standard deviation over replicates: the standard error of the metric

@@ -11,6 +11,7 @@
 
 namespace diffit {
 
+/// Parameters of the extrapolation.
 struct ExtrapolationOptions {
   std::int64_t points = 15;  // number of subset sizes, evenly spaced up to N; at least 3
   std::uint64_t seed = 0;    // seed of the subsets
@@ -18,6 +19,7 @@ struct ExtrapolationOptions {
   std::function<void(double share)> progress = {};
 };
 
+/// Fitted line.
 struct Extrapolation {
   double value = 0;           // value of the fitted line at 1/N = 0
   double slope = 0;           // slope of the distance over 1/N

@@ -11,6 +11,7 @@
 
 namespace diffit {
 
+/// Description of a feature network.
 struct FeatureInfo {
   std::string name;      // name for messages and files: "Inception-v3 2015-12-05", "FashionNet"
   std::string identity;  // fingerprint of the weights: 16 hexadecimal digits, independent of the file format
@@ -25,6 +26,7 @@ struct FeatureInfo {
   std::string frechet_label() const;
 };
 
+/// Features of a batch of images, on the CPU.
 struct Features {
   at::Tensor pooled;  // [B, D] float32
   /// [B, S] float32, flattened in NHWC order as in ADM's sFID; undefined if S = 0.

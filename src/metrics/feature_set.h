@@ -10,6 +10,7 @@
 
 namespace diffit {
 
+/// Statistics of a set. A statistic that was not requested or is not supported is empty or undefined.
 struct FeatureSet {
   std::int64_t pictures = 0;  // number of images used for the moments; 0: unknown
   std::optional<Gaussian> pooled, spatial;
@@ -32,7 +33,9 @@ class FeatureSum {
   /// images, used to allocate memory.
   FeatureSum(const FeatureInfo& network, FeatureSums sums, std::int64_t expected);
 
+  /// Adds the features of a batch [B, ...].
   void add(const Features& features);
+  /// Number of images added so far.
   std::int64_t pictures() const { return pictures_; }
   /// Throws Error(invalid) for fewer than two images if moments are requested.
   FeatureSet finish();

@@ -8,6 +8,7 @@
 
 namespace diffit {
 
+/// Inception score of a set.
 struct InceptionScore {
   double value = 0;      // mean over blocks of exp(mean over images of KL(p(y|x) || p(y)))
   double deviation = 0;  // over blocks, with their number as divisor as in the original; 0 for one block

@@ -7,12 +7,14 @@
 
 namespace diffit {
 
+/// Parameters of the kernel distance.
 struct KernelDistanceOptions {
   std::int64_t subsets = 100, subset_size = 1000;  // subset_size is limited to the smaller set
   std::uint64_t seed = 0;                          // seed of the subsets
   bool influence = false;
 };
 
+/// Kernel distance of two sets.
 struct KernelDistance {
   double value = 0;              // mean over subsets; unbiased, so it may be negative
   double deviation = 0;          // over subsets, with their number as divisor; reflects the subset size

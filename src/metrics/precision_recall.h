@@ -9,6 +9,7 @@
 
 namespace diffit {
 
+/// Parameters of precision and recall.
 struct PrecisionRecallOptions {
   std::int64_t neighbours = 3;  // k
   /// Computes distances in float16 like ADM's evaluator, which falls back to float32 for a block of 10000 x
@@ -18,6 +19,7 @@ struct PrecisionRecallOptions {
   std::function<void(double share)> progress = {};  // fraction of work done, 0..1
 };
 
+/// Precision and recall of two sets.
 struct PrecisionRecall {
   double precision = 0;         // fraction of samples inside the ball of a reference image
   double recall = 0;            // fraction of reference images inside the ball of a sample

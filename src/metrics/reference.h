@@ -36,6 +36,7 @@ void visit_fields(V& v, StatisticsInfo& s) {
   v("source", s.source, "what was measured");
 }
 
+/// Contents of a statistics file.
 struct Statistics {
   StatisticsInfo info;
   std::optional<Gaussian> pooled, spatial;

@@ -82,6 +82,7 @@ struct TimeEmbedder {
 
   TimeEmbedder() = default;
   explicit TimeEmbedder(std::int64_t width, TimeFeatures features = TimeFeatures::positional);
+  /// t [B] -> [B, width].
   at::Tensor operator()(const at::Tensor& t) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };

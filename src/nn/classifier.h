@@ -14,6 +14,7 @@ struct ClassifierStage {
   std::vector<VaeResBlock> blocks;
 };
 
+/// Output of the classifier.
 struct Classified {
   at::Tensor features;  // [B, D]
   at::Tensor logits;    // [B, K]: features times a weight, no bias

@@ -33,6 +33,7 @@ struct ImageConfig {
 
   std::int64_t stages() const { return static_cast<std::int64_t>(channels.size()); }
   std::int64_t resolution_of(std::int64_t stage) const { return resolution >> stage; }
+  /// Side of the attention window of a stage; the last stage attends to its whole map.
   std::int64_t window_of(std::int64_t stage) const;
   std::int64_t heads_of(std::int64_t stage) const {
     return channels[static_cast<std::size_t>(stage)] / head_dim;

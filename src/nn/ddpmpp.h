@@ -21,8 +21,10 @@ struct UnetAttention {
   std::int64_t heads = 1, side = 1;
 
   UnetAttention() = default;
+  /// `side`: side of the map, which is one attention window.
   UnetAttention(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t side,
                 TimePath path);
+  /// Whether the block has attention.
   bool defined() const { return norm.weight.defined(); }
   /// x [B, H, W, C], time [B, time_width] -> [B, H, W, C].
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;

@@ -19,6 +19,8 @@ struct Condition {
   Dropout dropout = {};            // of the training images
 };
 
+/// Image-space model with any of the variants in nn/variant.h, including DDPM++. Parameters are uninitialized
+/// until initialise() or load_parameters() is called. Not thread-safe.
 class ImageDiffiT {
  public:
   explicit ImageDiffiT(const ImageConfig& config);

@@ -86,6 +86,7 @@ struct PatchEmbedding {
 
   PatchEmbedding() = default;
   PatchEmbedding(std::int64_t channels, std::int64_t width, std::int64_t patch, std::int64_t side);
+  /// x [B, H, W, channels] -> [B, side, side, width].
   at::Tensor operator()(const at::Tensor& x) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };

@@ -19,6 +19,7 @@ inline constexpr std::int64_t kInceptionWidth = 2048, kInceptionClasses = 1008;
 /// Side and number of channels of the feature map that sFID uses: 17 * 17 * 7 = 2023 numbers.
 inline constexpr std::int64_t kInceptionSpatialSide = 17, kInceptionSpatialChannels = 7;
 
+/// Features of a batch of images, on the CPU.
 struct InceptionFeatures {
   at::Tensor pooled;         // [B, 2048] float32, TensorFlow's pool_3
   at::Tensor spatial;        // [B, 2023] float32: channels 0..6 of mixed_6/conv, flattened from [17, 17, 7]
@@ -47,6 +48,7 @@ struct InceptionBlock {
   std::vector<InceptionBranch> branches;
 };
 
+/// The network with packed weights, for inference only.
 class Inception {
  public:
   /// Takes weights by pytorch-fid's names: X.conv.weight, X.bn.{weight, bias, running_mean, running_var},

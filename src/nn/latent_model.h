@@ -10,12 +10,14 @@
 
 namespace diffit {
 
+/// Trainable latent model. LatentEvaluator is the faster, inference-only version. Parameters are
+/// uninitialized until initialise() or load_parameters() is called. Not thread-safe.
 class LatentDiffiT {
  public:
   explicit LatentDiffiT(const LatentConfig& config);
 
   const LatentConfig& config() const { return config_; }
-  /// Parameters in the order and with the names of the released checkpoints. The tensors share storage with
+  /// Parameters in the order and with the names of the released weights. The tensors share storage with
   /// the model.
   const ParameterList& parameters() const { return parameters_; }
 

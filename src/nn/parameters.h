@@ -12,7 +12,7 @@
 
 namespace diffit {
 
-/// Initialization of a parameter. Follows the released code where that defines it; the image model's is our
+/// Initializer of a parameter. Follows the released code where that defines it; the image model's is our
 /// own.
 enum class Start {
   zero,
@@ -24,6 +24,7 @@ enum class Start {
   buffer,          // int64 index: written to files and checked, not trained
 };
 
+/// A named parameter of a module.
 struct Parameter {
   std::string name;   // name in the reference: "blocks.0.attn.qkv.weight"
   at::Tensor tensor;  // shares storage with the module's tensor

@@ -15,6 +15,7 @@ struct VaeStage {
   Conv2d resample;  // down (encoder) or up (decoder) after the blocks; undefined in the last stage
 };
 
+/// Encoder and decoder. Parameters are uninitialized until initialise() or load_parameters() is called.
 class Vae {
  public:
   explicit Vae(const VaeConfig& config);

@@ -16,6 +16,7 @@ struct VaeResBlock {
 
   VaeResBlock() = default;
   VaeResBlock(std::int64_t in, std::int64_t out, std::int64_t groups);
+  /// x [B, H, W, in] -> [B, H, W, out].
   at::Tensor operator()(const at::Tensor& x) const;
   at::Tensor shortcut(const at::Tensor& x) const;
   void add_to(ParameterList& list, const std::string& prefix) const;

@@ -25,12 +25,14 @@ struct PictureSpace {
 /// The distance is the root mean square difference in levels, 0..255.
 PictureSpace pixel_space();
 
+/// A training image found for a query.
 struct Neighbour {
   std::int64_t index = -1;  // in the data set
   double distance = 0;
   Picture picture;
 };
 
+/// Result of a search.
 struct NeighbourSearch {
   std::vector<std::vector<Neighbour>> nearest;  // [queries][k], nearest first
   /// Distance to the nearest other image for each of some training images, as a reference; sorted.

@@ -14,6 +14,7 @@
 
 namespace diffit {
 
+/// Paragraphs of text.
 struct Text {
   std::vector<std::string> paragraphs;
 };
@@ -42,6 +43,7 @@ struct Column {
   bool published = false;  // published values, set apart: the paper's column
 };
 
+/// Table with a head row.
 struct Table {
   std::string title, caption;
   std::vector<Column> columns;
@@ -56,6 +58,7 @@ void mark_best(Table& table, std::size_t column, Better better);
 /// Formats the table as GitHub-flavored Markdown, without its title.
 std::string to_markdown(const Table& table);
 
+/// Image with its caption.
 struct Shown {
   Picture picture;
   std::string caption;  // may be empty
@@ -68,6 +71,7 @@ struct PictureRow {
   std::vector<Shown> pictures;
 };
 
+/// Grid of images.
 struct PictureGrid {
   std::string title, caption;
   std::vector<std::string> column_heads = {};  // if not empty, a table with one image per column
@@ -78,6 +82,7 @@ struct PictureGrid {
 
 using PageBlock = std::variant<Text, Code, Table, LinePlot, ScatterPlot, PictureGrid>;
 
+/// Section of a page.
 struct Section {
   std::string title;
   std::vector<PageBlock> blocks;  // consecutive plots are placed side by side if there is room

@@ -9,6 +9,7 @@ namespace diffit {
 
 enum class Scale { linear, log };
 
+/// Axis of a plot.
 struct Axis {
   std::string label;  // including the unit: "images", "memory (GiB)"
   Scale scale = Scale::linear;
@@ -39,6 +40,7 @@ struct Reference {
   double y = 0;
 };
 
+/// Plot of curves.
 struct LinePlot {
   std::string name;     // name of its files and its anchor in the page: letters, digits, '-'
   std::string title;    // one line
@@ -55,6 +57,7 @@ struct ScatterPoint {
   std::optional<double> x_low, x_high, y_low, y_high;
 };
 
+/// Points that share a style and an entry in the legend.
 struct ScatterGroup {
   std::string label;
   std::vector<ScatterPoint> points;
@@ -63,6 +66,7 @@ struct ScatterGroup {
 /// Which direction of an axis is better.
 enum class Better { lower, higher };
 
+/// Scatter plot with an optional Pareto front.
 struct ScatterPlot {
   std::string name, title, caption;
   Axis x, y;

@@ -7,6 +7,7 @@
 
 namespace diffit {
 
+/// A run with its generated images.
 struct ReportedRun {
   RunRecord record;
   std::optional<RunPictures> pictures;  // nothing if they were not requested

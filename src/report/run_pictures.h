@@ -11,6 +11,7 @@
 
 namespace diffit {
 
+/// Options for the images of one run.
 struct RunPicturesOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
@@ -27,6 +28,7 @@ struct RunPicturesOptions {
   std::function<void(const std::string& what, double done, double all)> progress;
 };
 
+/// Generated images, or the reasons why they could not be generated.
 struct RunPictures {
   std::optional<Trajectories> trajectories;
   std::string no_trajectories;      // reason why there are none

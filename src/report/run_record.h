@@ -13,11 +13,13 @@
 
 namespace diffit {
 
+/// Sample grid of a run at a number of trained images.
 struct GridFile {
   std::int64_t images = 0;
   fs::path path;
 };
 
+/// Contents of one run folder.
 struct RunRecord {
   fs::path folder;
   std::string name;   // distinguishes the run from the others on a page

@@ -55,8 +55,8 @@ struct Prefix {
 };
 constexpr Prefix kPrefixes[] = {{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}};
 
-/// largest`: largest value on the axis. Small ticks are written as powers of ten unless `largest` has a plain
-/// form and they are not much smaller.
+/// `largest`: largest value on the axis. Small ticks are written as powers of ten unless `largest` has a
+/// plain form and they are not much smaller.
 std::string tick_label(double value, double step, double largest) {
   const double size = std::fabs(value);
   if (value == 0 || size < step * 1e-6) return "0";

@@ -33,6 +33,7 @@ bool can_be_shown(Scale scale, double value);
 class Mapping {
  public:
   Mapping(Scale scale, Range range, double from, double to);
+  /// Returns the position of a value.
   double operator()(double value) const;
   /// Returns ticks in the range, about `count` of them.
   std::vector<double> ticks(int count) const;

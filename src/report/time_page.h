@@ -8,6 +8,7 @@
 
 namespace diffit {
 
+/// Measurements for one model, with trained and with untrained weights.
 struct TimeExplanation {
   std::string model;     // as given on the command line
   std::string pictures;  // the images to which noise was added
@@ -21,7 +22,7 @@ std::string time_markdown(const TimeExplanation& explanation);
 /// Throws Error(invalid) unless write_time_picture() supports the extension; an empty path is valid.
 void check_time_picture(const fs::path& path);
 
-/// path`: .html for a page with table and plots; .svg or .png for the plot of attention only.
+/// `path`: .html for a page with table and plots; .svg or .png for the plot of attention only.
 void write_time_picture(const TimeExplanation& explanation, const fs::path& path);
 
 }  // namespace diffit

@@ -40,7 +40,7 @@ double reconstruction_error(std::span<const PowerProfile> tracked, std::span<con
 /// One running average of all trained parameters.
 class Ema {
  public:
-  /// name`: "ema" (half-life) or "ema-0.050" (power function of that width).
+  /// `name`: "ema" (half-life) or "ema-0.050" (power function of that width).
   Ema(std::string name, const EmaSection& section, double power_std, const ParameterList& parameters);
 
   const std::string& name() const { return name_; }

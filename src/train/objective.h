@@ -63,6 +63,7 @@ class Objective {
 std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingData& data, at::Device device,
                                           at::ScalarType dtype);
 
+/// The objective of each kind of model; make_objective() selects one by recipe.model.
 std::unique_ptr<Objective> make_image_objective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
                                                 at::Device device, at::ScalarType dtype);
 std::unique_ptr<Objective> make_latent_objective(const Recipe& recipe,

@@ -20,6 +20,7 @@ double learning_rate(const OptimiserSection& section, double images, double all)
 /// layout of the weights. Not thread-safe.
 class Optimiser {
  public:
+  /// `parameters`: those to train; they share storage with the network. Weight decay applies to weights only.
   Optimiser(const OptimiserSection& section, std::vector<Parameter> parameters);
 
   /// Returns the L2 norm over all gradients, in their precision; not finite if a gradient is not.
@@ -31,6 +32,7 @@ class Optimiser {
   /// Clears the gradients and frees their memory.
   void clear_gradients();
 
+  /// Number of updates performed.
   std::int64_t steps() const { return steps_; }
   /// State to save in addition to steps(): "adam.m.NAME" and "adam.v.NAME". The tensors share storage with
   /// the optimizer.

@@ -8,6 +8,7 @@
 
 namespace diffit {
 
+/// Compute, memory and disk space of a training run. Sizes are in bytes.
 struct TrainingPlan {
   PartCost network;              // one forward pass for one image
   double flops_per_image = 0;    // forward and backward: 3 x 2 x MACs, or 4 x 2 with gradient checkpointing
@@ -16,7 +17,7 @@ struct TrainingPlan {
   double weights_bytes = 0;      // float32 weights, gradients, two moments, and averages
   double activations_bytes = 0;  // activations of one microbatch kept for the backward pass
   double snapshot_bytes = 0;     // size on disk of one snapshot: weights and averages
-  double state_bytes = 0;        // size on disk of one training state
+  double state_bytes = 0;        // size on disk of one checkpoint
   std::int64_t snapshots = 0;
 };
 

@@ -7,6 +7,7 @@
 
 namespace diffit {
 
+/// Result of a reconstruction.
 struct PostHocResult {
   std::int64_t images = 0, snapshots = 0;
   /// L2 distance between the reconstructed and the wanted profile, relative to the norm of the latter.

@@ -14,6 +14,7 @@
 
 namespace diffit {
 
+/// Result of one training step.
 struct StepResult {
   double loss = 0;           // mean over the batch; reported even if it is not finite
   double gradient_norm = 0;  // before clipping
@@ -21,12 +22,12 @@ struct StepResult {
   bool skipped = false;  // the loss or a gradient was not finite, so nothing was updated
 };
 
-/// Complete state of a training run. Step k depends only on the recipe, the data and k. It is bitwise
-/// reproducible on a CPU with the same number of threads, because every random number is keyed by
+/// State of a training run, which a checkpoint stores. Step k depends only on the recipe, the data and k. It
+/// is bitwise reproducible on a CPU with the same number of threads, because every random number is keyed by
 /// (train.seed, index of the training image). Not thread-safe.
 class Trainer {
  public:
-  /// recipe` must be resolved against `data`. Loads the weights of train.init_from if set. dtype: dtype of
+  /// `recipe` must be resolved against `data`. Loads the weights of train.init_from if set. dtype: dtype of
   /// matrix products and convolutions, float32 or bfloat16.
   Trainer(const Recipe& recipe, const TrainingData& data, at::Device device, at::ScalarType dtype);
 
@@ -35,6 +36,7 @@ class Trainer {
 
   /// Number of images used so far, including those of skipped steps.
   std::int64_t images() const { return images_; }
+  /// Number of steps skipped because of a non-finite loss or gradient: in total, and since the last update.
   std::int64_t skipped_steps() const { return skipped_; }
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   const Objective& objective() const { return *objective_; }
@@ -43,10 +45,10 @@ class Trainer {
   const std::vector<std::string>& notes() const { return notes_; }
   const std::vector<Ema>& emas() const { return emas_; }
 
-  /// All tensors of the state by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME", "ema.NAME", ... They
+  /// All tensors of a checkpoint by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME", "ema.NAME", ... They
   /// share storage with the trainer.
   std::vector<std::pair<std::string, at::Tensor>> tensors() const;
-  /// Counters of the state.
+  /// Counters of a checkpoint.
   Json counters() const;
   /// Restores the counters after tensors() have been overwritten in place, and positions the data. Throws
   /// Error(invalid), with a message that begins with `where`, if a counter is missing or invalid.
