@@ -59,7 +59,7 @@ struct NoiseDistribution {
 };
 
 /// E[ lambda(sigma) || D(y + n; sigma) - y ||^2 ] per element (EDM eq. 2 and 8) with lambda = 1 / c_out^2.
-/// For EDM, this weighs all noise levels equally at initialization; for VP and VE it equals their 1 /
+/// For EDM, all noise levels have equal weight at initialization; for VP and VE, lambda is their 1 /
 /// sigma^2.
 /// y [B, ...]: clean images; n [B, ...]: noise with standard deviation sigma [B]; all float32. Returns the
 /// mean over the batch and the elements of an image as a float32 scalar.

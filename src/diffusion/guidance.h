@@ -1,4 +1,4 @@
-// Guidance extrapolates from a weaker prediction through the prediction of the model. The weaker prediction
+// Guidance: moves the prediction of a model further away from a weaker prediction. The weaker prediction
 // comes from the same model without its condition (classifier-free guidance, Ho and Salimans 2022) or from
 // another model (autoguidance, Karras et al. 2024).
 #pragma once

@@ -14,7 +14,7 @@ namespace diffit {
 
 /// Conditioning of the network besides the noise level. Undefined tensors mean no condition.
 struct Condition {
-  at::Tensor labels = {};          // [B] int64 in 0..classes (null label); undefined for unconditional models
+  at::Tensor labels = {};          // [B] int64 in 0..classes (the null label); undefined: unconditional
   at::Tensor augment_labels = {};  // [B, augment_labels] float32; undefined means all zero
   Dropout dropout = {};            // of the training images
 };

@@ -40,7 +40,7 @@ Cell number(double value, int digits = 4, std::optional<double> low = {}, std::o
 
 struct Column {
   std::string head;
-  bool published = false;  // published values, set apart: the paper's column
+  bool published = false;  // shown apart from our values: the column of the paper
 };
 
 /// Table with a head row.
