@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Scores the bundled models by the bundled feature network, against the 10,000 held-out images of Fashion-MNIST.
 
-    scripts/score_models.py --out scores                 everything; stopped, it goes on where it was
-    scripts/score_models.py --out scores --only latent   the rows whose name holds that
-    scripts/score_models.py --out scores --table         what is there, as the table of models/README.md
+    scripts/score_models.py --out scores                 all rows; an interrupted run resumes
+    scripts/score_models.py --out scores --only latent   rows whose name contains "latent"
+    scripts/score_models.py --out scores --table         results so far, as the table of models/README.md
 
-Each row is one `diffit sample` and one `diffit eval`; its JSON lies in the folder, with the command that made it.
+Each row is one `diffit sample` and one `diffit eval`; its result is a JSON file in the output folder and includes the command.
 """
 import argparse
 import json
@@ -20,7 +20,7 @@ LATENT = ["-m", "fashion-latent", "--guidance-channels", "all"]
 
 
 def rows():
-    """name -> (pictures, options of sample)"""
+    """Yields (name, number of images, options of `diffit sample`)."""
     yield "image, 18 steps", 10000, [*IMAGE, "--steps", "18"]
     yield "latent, dpmpp2m 10, guidance 2", 10000, [*LATENT, "--sampler", "dpmpp2m", "--steps", "10", "--guidance", "2"]
     for guidance in ["1", "1.5", "2", "3"]:
