@@ -18,8 +18,8 @@ class GridFiles {
   /// Lists an image as missing, with the reason.
   void missing(const std::string& why) { missing_.push_back(why); }
 
-  /// Puts the images side by side into `grid`, enlarged up to three times as long as an image is at most
-  /// `room` pixels wide, and adds the grid to the section, followed by the list of missing images.
+  /// Puts the images side by side into `grid`, enlarged by an integer factor of at most 3 that keeps each
+  /// image within `room` pixels, and adds the grid to the section, followed by the list of missing images.
   void put(Section& section, PictureGrid grid, std::int64_t room) &&;
 
  private:
