@@ -1,4 +1,4 @@
-// `diffit train --dry-run` on text instead of files: everything between the configuration and the data.
+// `diffit train --dry-run` on text instead of files: all processing of the configuration, without data.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,8 @@
 
 namespace diffit {
 
-/// Resolves a recipe as data of this layout would, and plans it. The data has the number of classes that the
-/// recipe states, where that is none or ImageNet's, else ten.
+/// Resolves a recipe against data of this format and plans it. The data have as many classes as the recipe if
+/// it has 0 or 1000, and otherwise ten.
 inline TrainingPlan dry_run(Recipe recipe, std::int64_t resolution, std::int64_t channels,
                             const std::string& where) {
   const Json stated = recipe.model.value("classes", Json(10));
@@ -47,8 +47,8 @@ inline TrainingPlan dry_run(Recipe recipe, std::int64_t resolution, std::int64_t
   return plan_training(recipe, side, 4);
 }
 
-/// A recipe, or where the text has the table [[variant]] an experiment with its variants as changes of
-/// `base`, after the assignments of --set.
+/// Applies the assignments of --set, then plans a recipe or, if the text has the table [[variant]], an
+/// experiment with its variants as changes of `base`.
 inline void dry_run_text(const std::string& toml, const std::vector<std::string>& assignments,
                          std::int64_t resolution, std::int64_t channels, const std::string& where) {
   Json json = parse_toml(toml, where);
@@ -60,7 +60,7 @@ inline void dry_run_text(const std::string& toml, const std::vector<std::string>
   const Experiment experiment = read_experiment(json, where);
   write_experiment(experiment);
   for (const VariantSection& variant : experiment.variants) {
-    // Only bundled recipes: a mutated name must not open any other file.
+    // Only bundled recipes are allowed: a mutated name must not open any other file.
     const bool bundled = std::all_of(experiment.base.begin(), experiment.base.end(),
                                      [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; });
     const fs::path base = bundled ? preset_path(experiment.base) : fs::path();

@@ -1,4 +1,5 @@
-// A recipe or an experiment as TOML; behind a NUL, lines that are given to --set.
+// The input is a recipe or an experiment as TOML, then optionally a NUL byte and one --set assignment per
+// line.
 #include "fuzz/dry_run.h"
 #include "fuzz/input.h"
 

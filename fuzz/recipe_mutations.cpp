@@ -1,6 +1,6 @@
-// Every bundled recipe and experiment, changed key by key: other types, values out of range, keys that are
-// missing, doubled, misspelt or nested, and the same by --set. Each is planned, or refused as a bad file in
-// one line that names the key.
+// Changes every bundled recipe and experiment key by key: other types, values out of range, missing,
+// duplicate, misspelled or nested keys, and the same by --set. Each result must be planned or rejected as
+// invalid, with a single line that names the key.
 //
 //   recipe_mutations SEED MUTATIONS FOLDER...
 #include <cmath>
@@ -73,7 +73,7 @@ struct Line {
 struct File {
   std::string name;
   std::vector<std::string> lines;
-  std::vector<Line> keys;  // of the assignments that are one line long
+  std::vector<Line> keys;  // keys whose assignment is a single line
 };
 
 File read(const fs::path& path) {
@@ -101,7 +101,7 @@ void fail_at(const std::string& what, const std::string& got) {
   ++failures;
 }
 
-/// `names`: what a refusal must name one of; empty for any.
+/// Returns whether the text is rejected. The error must contain one of `names`, if there are any.
 bool refused(const std::string& toml, const std::vector<std::string>& set, std::int64_t resolution,
              std::int64_t channels, const std::vector<std::string>& names, const std::string& what) {
   try {
@@ -121,7 +121,7 @@ bool refused(const std::string& toml, const std::vector<std::string>& set, std::
   return false;
 }
 
-/// Of data that the file is made for.
+/// Resolution of the data for which the file is intended.
 std::int64_t resolution_of(const File& file) {
   for (const auto& [part, resolution] : {std::pair{"256", 256}, std::pair{"512", 512}, std::pair{"64", 64}}) {
     if (file.name.find(part) != std::string::npos) return resolution;
@@ -133,12 +133,12 @@ std::int64_t channels_of(const File& file) {
   return file.name.starts_with("fashion") ? 1 : 3;
 }
 
-/// One change of one line: text, and what it is.
+/// Returns the file with one line changed. `what` receives a description, `names` what an error must contain.
 std::string mutate(const File& file, const Line& line, const std::string& value, std::uint32_t kind,
                    std::string& what, std::vector<std::string>& names) {
   std::vector<std::string> lines = file.lines;
   std::string& text = lines[line.number];
-  // What toml++ refuses is named by its line instead.
+  // Errors of toml++ give the line instead of the key.
   names = {line.key, fmt::format("f.toml:{}:", line.number + 1)};
   switch (kind) {
     case 0:
@@ -207,7 +207,7 @@ int run(int argc, char** argv) {
     } else {
       text = mutate(file, line, value, random.below(12), what, names);
     }
-    // Of another kind of model or another base, other keys are refused.
+    // With another kind of model or another base, other keys are rejected.
     if (line.key == "model" || line.key == "base") names.clear();
     refusals += refused(text, set, resolution, channels, names,
                         fmt::format("{} {} {} {}", file.name, line.table, line.key, what));

@@ -1,6 +1,6 @@
 // Runs a fuzz target on every file of the given folders without libFuzzer, so that the corpus is a regular
-// test. Each file is also truncated, extended and corrupted bit by bit. The program contains the targets listed in
-// REPLAY_TARGETS.
+// test. Each file is also truncated, extended and corrupted bit by bit. The program contains the targets
+// listed in REPLAY_TARGETS.
 //
 //   replay NAME FOLDER...
 #include <cstdio>
@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/random.h"
 
-// Each target is compiled under a name of its own (fuzz/CMakeLists.txt).
+// Each target is compiled with a distinct function name (fuzz/CMakeLists.txt).
 #define DIFFIT_TARGET(name) extern "C" int fuzz_##name(const std::uint8_t* data, std::size_t size);
 REPLAY_TARGETS
 #undef DIFFIT_TARGET

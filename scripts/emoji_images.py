@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Render the emoji of Noto Color Emoji as a small labelled image set: OUT/train/CLASS/NAME.png,
-and every eighth image held out in OUT/test/CLASS/NAME.png.
+"""Renders the emoji of Noto Color Emoji as a small labelled image set: OUT/train/CLASS/NAME.png,
+and every eighth image as test data in OUT/test/CLASS/NAME.png.
 
     apt-get install fonts-noto-color-emoji unicode-data python3-pil
     /usr/bin/python3 scripts/emoji_images.py OUT [--size 32]
@@ -21,7 +21,7 @@ CLASSES = {"Smileys & Emotion": "smileys", "Animals & Nature": "animals", "Food 
 
 
 def characters(path):
-    """(class, name, character) of each single emoji of the groups above, in the file's order."""
+    """Yields (class, name, character) of each single emoji of the groups above, in the order of the file."""
     group = ""
     for line in open(path, encoding="utf-8"):
         if line.startswith("# group: "):
@@ -35,7 +35,7 @@ def characters(path):
 
 
 def render(font, character, size):
-    """The character's bitmap centred on white; None where the font does not have it."""
+    """Returns the bitmap of the character, centered on white, or None if the font does not have it."""
     canvas = Image.new("RGBA", (136, 136), (0, 0, 0, 0))
     ImageDraw.Draw(canvas).text((0, 0), character, font=font, embedded_color=True)
     box = canvas.getbbox()
@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--font", default=FONT)
     parser.add_argument("--list", default=LIST)
     args = parser.parse_args()
-    font = ImageFont.truetype(args.font, 109)  # the one size that the font's bitmaps have
+    font = ImageFont.truetype(args.font, 109)  # the only bitmap size of the font
     counts = {"train": {}, "test": {}}
     drawn = 0
     for group, name, character in characters(args.list):

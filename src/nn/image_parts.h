@@ -15,7 +15,8 @@ inline constexpr double kGroupNormEps = 1e-5;
 std::int64_t groups_of(std::int64_t width);
 
 /// x = Block(Conv3x3(SiLU(GN(x))), time) + x (DiffiT eq. 9 and 10). A plain block is x = Block(x, time).
-/// Dropout, which the paper does not have, is applied to the input of the convolution; a plain block has none.
+/// Dropout, which the paper does not have, is applied to the input of the convolution; a plain block has
+/// none.
 struct ResBlock {
   GroupNorm norm;
   Conv2d conv;         // undefined in a plain block

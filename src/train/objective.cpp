@@ -63,8 +63,8 @@ std::vector<std::int64_t> shown_pictures(std::int64_t size, std::int64_t classes
                                          const std::function<std::int64_t(std::int64_t)>& label) {
   std::vector<std::int64_t> shown;
   std::int64_t next = 0;
-  // The next image of a class; in a set sorted by class that is the same one again unless those shown are
-  // passed over.
+  // Moves `next` to the next image of a class. Without `again`, images already shown are skipped, because in
+  // a set sorted by class the search would return the same image again.
   const auto find = [&](std::int64_t wanted_class, bool again) {
     for (std::int64_t tried = 0; tried < size; ++tried) {
       const std::int64_t index = (next + tried) % size;
