@@ -84,13 +84,21 @@ def test_a_second_signal_ends_at_once_and_leaves_no_temporary_file(tmp_path):
     assert list(out.iterdir()) == []
 
 
-def test_work_without_a_state_is_interrupted_with_one_line(small_data, tmp_path):
-    process = start("diagnose", "-m", "fashion-mnist", "--data", small_data, "--quiet", "--threads", "1")
-    time.sleep(0.5)
+def catches(process, number):
+    """Whether the process has a handler for the signal."""
+    lines = pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    caught = int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
+def test_work_without_a_state_is_interrupted_with_one_line(tmp_path):
+    process = start("explain", "-m", "fashion-mnist", "--time", "--levels", "64", "-n", "64", "-o", tmp_path / "x.html",
+                    "--quiet", "--threads", "1")
+    wait_for(lambda: catches(process, signal.SIGTERM), process)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    if process.returncode != 2:  # refused before the signal came
-        assert process.returncode == 1 and err.startswith("error: interrupted by SIGTERM") and out == ""
+    assert (process.returncode, out, err) == (1, "", "error: interrupted by SIGTERM\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_beyond_the_limit_of_the_shell_are_an_error(small_data, tmp_path):
