@@ -41,7 +41,7 @@ def start(*args, cwd=None, env=None):
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(*args, code=0, cwd=None, env=None, timeout=120):
+def run(*args, code=0, cwd=None, env=None, timeout=300):
     """Runs diffit and checks its exit code, unless that is None."""
     began = time.monotonic()
     process = subprocess.run([sys.executable, "-S", "-E", "-c", MEASURE, BINARY, *map(str, args)], cwd=cwd,

@@ -27,7 +27,7 @@ def keys(text):
 def dry_run(config, data, *options):
     """The finished dry run, which planned or refused."""
     arguments = [config, "--data", data, "--dry-run", "--json", "--quiet", "--threads", "1", *options]
-    result = subprocess.run([BINARY, "train", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    result = subprocess.run([BINARY, "train", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
     err = result.stderr.decode()
     assert result.returncode in (0, 2), f"{config} {options}: exit {result.returncode}\n{err}"
     if result.returncode == 2:
