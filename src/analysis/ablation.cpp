@@ -142,8 +142,11 @@ class Runner {
   bool train(const RunFolder& folder, const Recipe& recipe, const std::string& name) {
     if (stopped()) return false;
     say(fmt::format("{}: training{}", name, folder.used() ? ", from its last state" : ""));
-    const TrainingRequest training{recipe,          plan_.data,     folder.path(), /*resume=*/true,
-                                   request_.device, request_.dtype, request_.stop};
+    TrainingRequest training{recipe,          plan_.data,     folder.path(), /*resume=*/true,
+                             request_.device, request_.dtype, request_.stop};
+    if (recipe.train.eval_images > 0 && request_.evaluation) {
+      training.evaluate = request_.evaluation(recipe, plan_.data);
+    }
     TrainingListener heard;
     heard.stepped = [&](const TrainingStatus& status) {
       if (listener_.trained) listener_.trained(name, status);

@@ -28,6 +28,8 @@ struct AblationRequest {
   const FeatureNetwork* features = nullptr;  // null: train, score nothing
   std::vector<fs::path> from;                // folders or records whose finished trials are taken over
   const std::atomic<bool>* stop = nullptr;   // when true: save and return
+  /// Makes what evaluates a training whose recipe sets train.eval_images (TrainingRequest::evaluate).
+  std::function<std::function<Json(const Exhibit&)>(const Recipe&, const TrainingData&)> evaluation = {};
 };
 
 /// A trial is called "[2/18] tmsa-seed0".

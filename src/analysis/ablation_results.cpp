@@ -35,12 +35,16 @@ void read_stats(const fs::path& path, std::int64_t all, TrialResult& trial) {
     } catch (const Error&) {
       break;  // the line that a killed process was writing
     }
-    const double images = row.value("images", 0.0), loss = row.value("loss", 0.0);
+    const auto number = [&row](const char* key) {
+      return row.contains(key) && row[key].is_number() ? row[key].get<double>() : 0.0;
+    };
+    if (!row.is_object()) break;
+    const double images = number("images"), loss = number("loss");
     trial.loss.emplace_back(images, loss);
     trial.images = static_cast<std::int64_t>(images);
-    trial.images_per_second = std::max(trial.images_per_second, row.value("images_per_second", 0.0));
-    trial.memory_bytes = std::max(trial.memory_bytes, row.value("memory_bytes", 0.0));
-    trial.seconds = row.value("seconds", 0.0);
+    trial.images_per_second = std::max(trial.images_per_second, number("images_per_second"));
+    trial.memory_bytes = std::max(trial.memory_bytes, number("memory_bytes"));
+    trial.seconds = number("seconds");
     if (images > 0.8 * static_cast<double>(all)) late += loss, ++counted;
   }
   if (counted > 0 && trial.images >= all) trial.late_loss = late / static_cast<double>(counted);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "io/json_text.h"
 #include "io/printable.h"
+#include "io/set_option.h"
 #include "train/plan.h"
 
 namespace diffit {
@@ -95,7 +96,7 @@ Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string
       set_by_path(toml, assignment);
     }
   }
-  if (!data.empty()) toml["data"]["path"] = data;
+  if (!data.empty()) set_in_table(toml, "data", "path", data, where);
   Recipe recipe = read_recipe(toml, where);
   DIFFIT_CHECK(recipe.kind() == ModelKind::image,
                "{}: variants are of the image-space model, '{}' is not one", where, e.base);
@@ -110,6 +111,9 @@ void set_budget(const Experiment& e, PlannedVariant& planned, const std::string&
   Recipe& recipe = planned.recipe;
   const std::int64_t batch = recipe.train.batch;
   const double images = e.images > 0 ? static_cast<double>(e.images) : e.flops / planned.flops_per_image;
+  constexpr double kMostImages = 1e13;  // as of train.images
+  DIFFIT_CHECK(images <= kMostImages, "{}: the budget is {:.3g} images a training, wanted at most {:.0e}",
+               where, images, kMostImages);
   const std::int64_t steps = static_cast<std::int64_t>(images) / batch;
   DIFFIT_CHECK(steps >= kFewestSteps,
                "{}: the budget of {} is too small to score: {} steps of {} images, wanted at least {}", where,

@@ -32,8 +32,12 @@ std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identi
   const Json object = parse_json(read_text(scores_path(trial), 1 << 24), where);
   std::vector<Score> scores;
   if (!object.is_object() || !object.contains("scores") || !object.contains("features")) return scores;
-  if (!identity.empty() && object["features"].value("identity", std::string()) != identity) return scores;
-  if (object.value("steps", std::int64_t{0}) != steps) return scores;
+  const Json& features = object["features"];
+  if (!identity.empty() && !(features.is_object() && features.value("identity", Json()) == identity))
+    return scores;
+  if (object.value("steps", Json(0)) != steps) return scores;
+  DIFFIT_CHECK(object["scores"].is_array(), "{}: scores: wanted a list, got {}", where,
+               object["scores"].type_name());
   for (const Json& score : object["scores"]) scores.push_back(score_from_json(score, where));
   return scores;
 }

@@ -1,6 +1,7 @@
 #include "analysis/trial_score.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "diffusion/generate.h"
@@ -18,11 +19,52 @@ namespace {
 
 constexpr std::int64_t kBatch = 250;
 
-fs::path kept_path(const Dataset& data, const FeatureNetwork& network, const fs::path& folder) {
-  const std::string source =
-      fmt::format("{} {} {}", data.source().describe(), data.size(), data.resolution());
-  return folder / fmt::format("reference-{}-{:08x}.safetensors", network.info().identity,
-                              static_cast<std::uint32_t>(std::hash<std::string>{}(source)));
+/// What a kept file says of itself: the data and the network that its numbers are of. Pictures stand for the
+/// rest: the first, the last and some between, so that other data in the same place are another set.
+Metadata origin_of(const Dataset& data, const FeatureNetwork& network) {
+  constexpr std::int64_t kLooked = 16;
+  std::string seen;
+  std::vector<std::uint8_t> pixels(
+      static_cast<std::size_t>(data.resolution() * data.resolution() * data.channels()));
+  for (std::int64_t i = 0; i < std::min(kLooked, data.size()); ++i) {
+    const std::int64_t index = kLooked < data.size() ? i * (data.size() - 1) / (kLooked - 1) : i;
+    data.read(index, pixels);
+    seen += data.source().name(index) + '\0';
+    seen.append(reinterpret_cast<const char*>(pixels.data()), pixels.size());
+  }
+  const FeatureInfo& info = network.info();
+  return {{"network", info.name},
+          {"network_identity", info.identity},
+          {"data", data.source().describe()},
+          {"pictures", std::to_string(data.size())},
+          {"resolution", std::to_string(data.resolution())},
+          {"channels", std::to_string(data.channels())},
+          {"looked_at", identity_of(seen)}};
+}
+
+fs::path kept_path(const Metadata& origin, const fs::path& folder) {
+  std::string all;
+  for (const auto& [key, value] : origin) all += key + '\0' + value + '\0';
+  return folder / fmt::format("reference-{}-{}.safetensors", origin.at("network_identity"), identity_of(all));
+}
+
+/// What a kept file holds, where it is whole and says that it is of `origin`.
+std::optional<Gaussian> read_kept(const fs::path& path, const Metadata& origin, std::int64_t width,
+                                  std::int64_t pictures) {
+  std::error_code none;
+  if (!fs::exists(path, none)) return std::nullopt;
+  try {
+    const SafetensorsFile file(path);
+    Gaussian kept{to_tensor(file.at("mean")), to_tensor(file.at("covariance")), pictures};
+    const bool fits =
+        file.metadata() == origin && kept.mean.sizes() == at::IntArrayRef{width} &&
+        kept.covariance.sizes() == at::IntArrayRef{width, width} && kept.mean.scalar_type() == at::kDouble &&
+        kept.covariance.scalar_type() == at::kDouble && at::isfinite(kept.mean).all().item<bool>() &&
+        at::isfinite(kept.covariance).all().item<bool>();
+    return fits ? std::optional(std::move(kept)) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // damaged: it is made again
+  }
 }
 
 }  // namespace
@@ -40,15 +82,12 @@ Gaussian features_of(const Dataset& data, const FeatureNetwork& network,
 
 Gaussian kept_features_of(const Dataset& data, const FeatureNetwork& network, const fs::path& folder,
                           const std::function<void(std::int64_t, std::int64_t)>& progress) {
-  const fs::path path = kept_path(data, network, folder);
-  std::error_code none;
-  if (fs::exists(path, none)) {
-    const SafetensorsFile file(path);
-    return {to_tensor(file.at("mean")), to_tensor(file.at("covariance")), data.size()};
-  }
+  const Metadata origin = origin_of(data, network);
+  const fs::path path = kept_path(origin, folder);
+  if (auto kept = read_kept(path, origin, network.info().width, data.size())) return *std::move(kept);
   const Gaussian found = features_of(data, network, progress);
   const TensorView views[] = {view_of("mean", found.mean), view_of("covariance", found.covariance)};
-  write_safetensors(path, views, {{"network", network.info().name}, {"data", data.source().describe()}});
+  write_safetensors(path, views, origin);
   return found;
 }
 

@@ -18,9 +18,12 @@ Preconditioning preconditioning_of(const ImageConfig& config) {
 }
 
 at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
-                            const Condition& condition) {
+                            const Condition& condition, at::Tensor* raw) {
   const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
-    return model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, condition).permute({0, 3, 1, 2});
+    const at::Tensor f =
+        model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, condition).permute({0, 3, 1, 2});
+    if (raw != nullptr) *raw = f.to(at::kFloat);
+    return f;
   };
   return denoised(network, preconditioning_of(model.config()), x, sigma);
 }

@@ -27,9 +27,10 @@ EdmSampler edm_sampler_named(const std::string& name);
 /// The preconditioning that the model is trained under.
 Preconditioning preconditioning_of(const ImageConfig& config);
 
-/// D(x; sigma) for a batch [B, C, R, R] in the model's own layout, float32 in and out.
+/// D(x; sigma) for a batch [B, C, R, R], float32 in and out, under the model's own preconditioning. `raw`,
+/// where given, becomes the network's output F(c_in x; c_noise) as float32.
 at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
-                            const Condition& condition);
+                            const Condition& condition, at::Tensor* raw = nullptr);
 
 /// Error(invalid) where the request does not fit the model; generate() does it too.
 void check(const ImageConfig& config, const ImageRequest& request);

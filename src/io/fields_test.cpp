@@ -1,5 +1,8 @@
 #include "io/fields.h"
 
+#include "io/set_option.h"
+#include "io/testing.h"
+
 #include <gtest/gtest.h>
 
 namespace diffit {
@@ -109,6 +112,29 @@ TEST(Fields, SetByPathTakesTomlValuesAndBareWords) {
   set_by_path(object, "model.channels=[1,2]");
   EXPECT_EQ(object.dump(), R"({"train":{"lr":0.001,"kind":"adamw"},"model":{"channels":[1,2]}})");
   EXPECT_THROW(set_by_path(object, "train.lr"), Error);
+}
+
+using testing::expect_rejected;
+
+TEST(SetOption, ATableThatIsNoneAndANumberThatIsNoneAreNamed) {
+  Json toml = {{"data", {{"size", 3}}}, {"model", 5}};
+  set_in_table(toml, "data", "path", "x", "a.toml");
+  set_in_table(toml, "eval", "features", "y", "a.toml");
+  EXPECT_EQ(toml.dump(), R"({"data":{"size":3,"path":"x"},"model":5,"eval":{"features":"y"}})");
+  expect_rejected([&] { set_in_table(toml, "model", "path", "x", "a.toml"); }, {"a.toml: model", "5"});
+  EXPECT_EQ(read_whole_number(toml["data"], "size", 9, "a.toml: data"), 3);
+  EXPECT_EQ(read_whole_number(toml["data"], "classes", 9, "a.toml: data"), 9);
+  expect_rejected([&] { read_whole_number(toml["data"], "path", 9, "a.toml: data"); },
+                  {"a.toml: data.path", "\"x\""});
+  expect_rejected([&] { read_whole_number(toml["model"], "path", 9, "a.toml: model"); },
+                  {"a.toml: model", "5"});
+}
+
+TEST(SetByPath, TextThatIsNotUtf8IsRefusedAtOnce) {
+  Json object;
+  expect_rejected([&] { set_by_path(object, "data.path=caf\xe9"); },
+                  {"--set data.path", "UTF-8", "caf\\xe9"});
+  EXPECT_TRUE(object.is_null());
 }
 
 }  // namespace

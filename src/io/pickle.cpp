@@ -20,9 +20,15 @@ constexpr std::size_t kLargestPickle = 16 << 20;
 constexpr std::size_t kMostValues = 1'000'000;
 constexpr Index kMark = ~Index{0};
 
+constexpr std::size_t kLongestName = 500;  // module and name, each
+
 constexpr std::string_view kOrderedDict = "collections.OrderedDict";
+constexpr std::string_view kDefaultDict = "collections.defaultdict";
 constexpr std::string_view kRebuildTensor = "torch._utils._rebuild_tensor_v2";
+constexpr std::string_view kRebuildOldTensor = "torch._utils._rebuild_tensor";
 constexpr std::string_view kRebuildParameter = "torch._utils._rebuild_parameter";
+constexpr std::string_view kRebuildParameterWithState = "torch._utils._rebuild_parameter_with_state";
+constexpr std::string_view kRebuildFromType = "torch._tensor._rebuild_from_type_v2";
 
 constexpr std::array kStorages{std::pair<std::string_view, Dtype>{"torch.FloatStorage", Dtype::f32},
                                std::pair<std::string_view, Dtype>{"torch.HalfStorage", Dtype::f16},
@@ -41,9 +47,17 @@ const Dtype* storage_dtype(std::string_view name) {
   return found == kStorages.end() ? nullptr : &found->second;
 }
 
-bool known_name(std::string_view name) {
-  return name == kOrderedDict || name == kRebuildTensor || name == kRebuildParameter ||
-         storage_dtype(name) != nullptr;
+/// Names by which a pickle runs programs, or code that it brings along.
+bool runs_programs(std::string_view module, std::string_view name) {
+  constexpr std::string_view kModules[] = {"os",    "posix",  "nt",     "subprocess",
+                                           "sys",   "shutil", "socket", "importlib",
+                                           "runpy", "pty",    "ctypes", "webbrowser"};
+  constexpr std::string_view kBuiltins[] = {"eval",  "exec",       "execfile", "compile", "open",
+                                            "input", "__import__", "globals",  "apply",   "breakpoint"};
+  const std::string_view top = module.substr(0, module.find('.'));
+  if (std::find(std::begin(kModules), std::end(kModules), top) != std::end(kModules)) return true;
+  return (top == "builtins" || top == "__builtin__" || top == "__builtins__") &&
+         std::find(std::begin(kBuiltins), std::end(kBuiltins), name) != std::end(kBuiltins);
 }
 
 enum Opcode : std::uint8_t {
@@ -78,26 +92,36 @@ enum Opcode : std::uint8_t {
   kTuple = 't',
   kEmptyTuple = ')',
   kSetItems = 'u',
+  kBinString = 'T',
+  kShortBinString = 'U',
   kProto = 0x80,
+  kNewObject = 0x81,
   kTuple1 = 0x85,
   kTuple2 = 0x86,
   kTuple3 = 0x87,
   kNewTrue = 0x88,
   kNewFalse = 0x89,
   kLong1 = 0x8a,
+  kLong4 = 0x8b,
   kShortBinUnicode = 0x8c,
   kBinUnicode8 = 0x8d,
+  kBinBytes8 = 0x8e,
+  kEmptySet = 0x8f,
+  kAddItems = 0x90,
+  kFrozenSet = 0x91,
+  kNewObjectEx = 0x92,
   kStackGlobal = 0x93,
   kMemoize = 0x94,
   kFrame = 0x95,
+  kByteArray8 = 0x96,
 };
 
 }  // namespace
 
 std::string_view name_of(Kind kind) {
-  constexpr std::array<std::string_view, 13> kNames{
-      "None",    "a bool", "an int", "an int", "a float",        "a str",   "bytes",
-      "a tuple", "a list", "a dict", "a name", "a bare storage", "a tensor"};
+  constexpr std::array<std::string_view, 14> kNames{
+      "None",    "a bool", "an int", "an int", "a float",        "a str",    "bytes",
+      "a tuple", "a list", "a dict", "a name", "a bare storage", "a tensor", "an object"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -110,9 +134,9 @@ class Pickle::Reader {
 
   Index read() {
     check(bytes_.size() <= kLargestPickle, "{} bytes, at most {} wanted", bytes_.size(), kLargestPickle);
-    check(number(1) == kProto, "wanted protocol 2 to 4; re-save it by torch.save");
+    check(number(1) == kProto, "wanted protocol 2 to 5; re-save it by torch.save");
     const std::uint64_t protocol = number(1);
-    check(protocol >= 2 && protocol <= 4, "protocol {}, wanted 2 to 4", protocol);
+    check(protocol >= 2 && protocol <= 5, "protocol {}, wanted 2 to 5", protocol);
     while (true) {
       start_ = at_;
       const auto opcode = static_cast<std::uint8_t>(number(1));
@@ -199,6 +223,7 @@ class Pickle::Reader {
   }
   void extend(Kind kind, const std::vector<Index>& items) {
     Value& target = values_[top()];
+    if (target.kind == Kind::object) return;
     check(target.kind == kind, "adds items to {}, wanted {}", name_of(target.kind), name_of(kind));
     check(kind != Kind::dict || items.size() % 2 == 0, "a key without a value");
     target.items.insert(target.items.end(), items.begin(), items.end());
@@ -231,7 +256,9 @@ class Pickle::Reader {
       case kBinInt2:
         return push_integer(static_cast<std::int64_t>(number(2)));
       case kLong1:
-        return push_long();
+        return push_long(number(1));
+      case kLong4:
+        return push_long(number(4));
       case kBinFloat: {
         std::uint64_t big_endian = number(8);
         return push({.kind = Kind::real, .real = std::bit_cast<double>(__builtin_bswap64(big_endian))});
@@ -242,6 +269,13 @@ class Pickle::Reader {
         return push_text(Kind::text, text(number(4)));
       case kBinUnicode8:
         return push_text(Kind::text, text(number(8)));
+      case kShortBinString:  // Python 2's str
+        return push_text(Kind::text, text(number(1)));
+      case kBinString:
+        return push_text(Kind::text, text(number(4)));
+      case kBinBytes8:
+      case kByteArray8:
+        return push_text(Kind::bytes, text(number(8)));
       case kShortBinBytes:
         return push_text(Kind::bytes, text(number(1)));
       case kBinBytes:
@@ -295,34 +329,52 @@ class Pickle::Reader {
         return recall(number(4));
       case kGlobal: {
         const std::string module = line();
-        return push_name(module + "." + line());
+        return push_name(module, line());
       }
       case kStackGlobal: {
         const Index name = pop(), module = pop();
         check(values_[name].kind == Kind::text && values_[module].kind == Kind::text,
               "a name that is not text");
-        return push_name(values_[module].text + "." + values_[name].text);
+        return push_name(values_[module].text, values_[name].text);
       }
       case kBinPersid:
         return push_storage();
       case kReduce:
         return call();
+      case kNewObject:
+      case kNewObjectEx: {
+        if (opcode == kNewObjectEx) pop();  // keyword arguments
+        const Index arguments = pop(), made_of = pop();
+        check(values_[arguments].kind == Kind::tuple, "makes an object with {}, wanted a tuple",
+              name_of(values_[arguments].kind));
+        return make(made_of, {});
+      }
+      case kEmptySet:
+        return push_object(name_at("builtins", "set"));
+      case kAddItems:
+        pop_to_mark();
+        check(values_[top()].kind == Kind::object, "adds items to {}, wanted a set",
+              name_of(values_[top()].kind));
+        return;
+      case kFrozenSet:
+        pop_to_mark();
+        return push_object(name_at("builtins", "frozenset"));
       case kBuild: {
         pop();
-        check(values_[top()].kind == Kind::dict, "sets attributes of {}, wanted an OrderedDict",
-              name_of(values_[top()].kind));
+        const Kind kind = values_[top()].kind;
+        check(kind == Kind::dict || kind == Kind::object || kind == Kind::tensor, "sets attributes of {}",
+              name_of(kind));
         return;
       }
       default:
         refuse(
-            "opcode 0x{:02x}, which no state dict needs (classes and objects are not read); re-save the "
-            "state dict alone",
+            "opcode 0x{:02x}, which torch.save does not write; save the state dict alone: "
+            "torch.save(model.state_dict(), PATH)",
             opcode);
     }
   }
 
-  void push_long() {
-    const std::uint64_t bytes = number(1);
+  void push_long(std::uint64_t bytes) {
     if (bytes > 8) {
       take(bytes);
       return push({.kind = Kind::large_integer});
@@ -338,12 +390,32 @@ class Pickle::Reader {
     stack_.push_back(found->second);
   }
 
-  void push_name(std::string name) {
-    check(known_name(name),
-          "names {}, and nothing of Python's is imported or run; re-save the state dict alone: "
-          "torch.save(model.state_dict(), PATH)",
-          printable(name));
-    push_text(Kind::name, std::move(name));
+  /// The place of the name, which is kept once however often the pickle says it.
+  Index name_at(const std::string& module, const std::string& name) {
+    check(module.size() <= kLongestName && name.size() <= kLongestName, "a name of more than {} bytes",
+          kLongestName);
+    const std::string whole = module + "." + name;
+    check(!runs_programs(module, name),
+          "names {}, by which a pickle runs programs: do not trust this file (nothing was run here)",
+          printable(whole));
+    const auto [place, fresh] = names_.emplace(whole, 0);
+    if (fresh) place->second = add({.kind = Kind::name, .text = whole});
+    return place->second;
+  }
+  void push_name(const std::string& module, const std::string& name) {
+    stack_.push_back(name_at(module, name));
+  }
+  void push_object(Index name) { push({.kind = Kind::object, .integer = name}); }
+
+  /// What a class or function of that name gives: a dict, or an opaque object.
+  void make(Index made_of, const std::vector<Index>& pairs) {
+    const Value& name = values_[made_of];
+    if (name.kind == Kind::object) return push_object(static_cast<Index>(name.integer));
+    check(name.kind == Kind::name, "makes an object of {}", name_of(name.kind));
+    if (name.text == kOrderedDict || name.text == kDefaultDict) {
+      return push({.kind = Kind::dict, .items = pairs});
+    }
+    push_object(made_of);
   }
 
   const Value& item(const Value& tuple, std::size_t i, Kind kind, std::string_view what) const {
@@ -362,37 +434,65 @@ class Pickle::Reader {
     check(item(tuple, 0, Kind::text, kWhat).text == "storage", "{}: wanted a storage", kWhat);
     const std::string& type = item(tuple, 1, Kind::name, kWhat).text;
     const Dtype* dtype = storage_dtype(type);
-    check(dtype != nullptr, "{}: {} is no type of storage", kWhat, type);
+    if (dtype == nullptr) return push_object(tuple.items[1]);
     push({.kind = Kind::storage,
           .dtype = *dtype,
           .integer = item(tuple, 4, Kind::integer, kWhat).integer,
           .text = item(tuple, 2, Kind::text, kWhat).text});
   }
 
+  /// The key-value pairs of OrderedDict([[key, value], ...]), as Python 2 pickled it.
+  std::vector<Index> pairs_of(const Value& arguments) {
+    std::vector<Index> pairs;
+    if (arguments.items.size() != 1) return pairs;
+    const Value& list = values_[arguments.items[0]];
+    if (list.kind == Kind::dict) {
+      check((pairs_ += list.items.size()) <= kMostValues, "more than {} values", kMostValues);
+      return list.items;
+    }
+    if (list.kind != Kind::list) return pairs;
+    for (const Index at : list.items) {
+      const Value& pair = values_[at];
+      if ((pair.kind != Kind::list && pair.kind != Kind::tuple) || pair.items.size() != 2) return {};
+      check(++pairs_ <= kMostValues, "more than {} values", kMostValues);
+      pairs.insert(pairs.end(), pair.items.begin(), pair.items.end());
+    }
+    return pairs;
+  }
+
   void call() {
     const Index arguments_at = pop(), function_at = pop();
+    call(function_at, arguments_at, /*nested=*/false);
+  }
+
+  void call(Index function_at, Index arguments_at, bool nested) {
     const Value &function = values_[function_at], &arguments = values_[arguments_at];
-    check(function.kind == Kind::name && arguments.kind == Kind::tuple, "calls {} with {}",
-          name_of(function.kind), name_of(arguments.kind));
-    const std::string what = function.text;
-    if (what == kOrderedDict) {
-      check(arguments.items.empty(), "{}: wanted no arguments", what);
-      push({.kind = Kind::dict});
-    } else if (what == kRebuildTensor) {
-      // storage, offset, size, stride, requires_grad, backward_hooks, and metadata at times
-      check(arguments.items.size() == 6 || arguments.items.size() == 7, "{}: wanted 6 or 7 arguments", what);
+    check((function.kind == Kind::name || function.kind == Kind::object) && arguments.kind == Kind::tuple,
+          "calls {} with {}", name_of(function.kind), name_of(arguments.kind));
+    const std::string what = function.kind == Kind::name ? function.text : std::string();
+    if (what == kRebuildTensor || what == kRebuildOldTensor) {
+      // storage, offset, size, stride; then requires_grad, backward_hooks, and metadata at times
+      const bool old = what == kRebuildOldTensor;
+      check(old ? arguments.items.size() == 4 : arguments.items.size() == 6 || arguments.items.size() == 7,
+            "{}: wanted {} arguments", what, old ? "4" : "6 or 7");
+      if (values_[arguments.items[0]].kind == Kind::object) return push_object(function_at);
       item(arguments, 0, Kind::storage, what);
       item(arguments, 2, Kind::tuple, what);
       item(arguments, 3, Kind::tuple, what);
       push({.kind = Kind::tensor,
             .integer = item(arguments, 1, Kind::integer, what).integer,
             .items = {arguments.items[0], arguments.items[2], arguments.items[3]}});
-    } else if (what == kRebuildParameter) {
-      check(arguments.items.size() == 3, "{}: wanted 3 arguments", what);
+    } else if (what == kRebuildParameter || what == kRebuildParameterWithState) {
+      const std::size_t wanted = what == kRebuildParameter ? 3 : 4;
+      check(arguments.items.size() == wanted, "{}: wanted {} arguments", what, wanted);
+      if (values_[arguments.items[0]].kind == Kind::object) return push_object(function_at);
       item(arguments, 0, Kind::tensor, what);
       stack_.push_back(arguments.items[0]);
+    } else if (what == kRebuildFromType && !nested && arguments.items.size() == 4) {
+      // function, type, its arguments, state
+      call(arguments.items[0], arguments.items[2], /*nested=*/true);
     } else {
-      refuse("calls {}", what);
+      make(function_at, what == kOrderedDict ? pairs_of(arguments) : std::vector<Index>{});
     }
   }
 
@@ -402,10 +502,18 @@ class Pickle::Reader {
   std::size_t at_ = 0, start_ = 0;
   std::vector<Index> stack_;
   std::unordered_map<std::uint64_t, Index> memo_;
+  std::unordered_map<std::string, Index> names_;
+  std::size_t pairs_ = 0;
 };
 
 Pickle::Pickle(std::span<const std::byte> bytes, const std::string& where)
     : root_(Reader(bytes, where, values_).read()) {}
+
+std::string Pickle::describe(const Value& value) const {
+  if (value.kind == Kind::name) return "the name " + printable(value.text);
+  if (value.kind != Kind::object) return std::string(name_of(value.kind));
+  return "an object of " + printable(values_[static_cast<std::size_t>(value.integer)].text);
+}
 
 const Pickle::Value* Pickle::find(const Value& dict, std::string_view key) const {
   for (std::size_t i = dict.items.size() - dict.items.size() % 2; i >= 2; i -= 2) {

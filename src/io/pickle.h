@@ -1,11 +1,15 @@
-// The subset of pickle that torch.save writes for state dicts, as plain data. Nothing is called, imported or
-// run: a name of Python's is a word here, and every one outside the lists below is refused.
+// What torch.save pickles, as plain data. Nothing is called, imported or run: a name of Python's is a word
+// here.
 //
-// Protocols 2 to 4 (Python's Lib/pickletools.py documents the opcodes). Understood: None, bool, int, float,
+// Protocols 2 to 5 (Python's Lib/pickletools.py documents the opcodes). Understood: None, bool, int, float,
 // str, bytes, tuple, list, dict, the memo, and these names where torch.save puts them:
-//   collections.OrderedDict, called without arguments (what BUILD adds to one is dropped)
-//   torch._utils._rebuild_tensor_v2 and _rebuild_parameter, called
+//   collections.OrderedDict and defaultdict (what BUILD adds to one is dropped)
+//   torch._utils._rebuild_tensor, _rebuild_tensor_v2, _rebuild_parameter, _rebuild_parameter_with_state and
+//   torch._tensor._rebuild_from_type_v2 around them
 //   torch.FloatStorage and the other element types, in persistent ids of storages
+// Every other object (a trainer's callbacks, options, an optimiser) becomes an opaque value that knows the
+// name of its class, and whatever the pickle puts into it is dropped. A name that stands in no honest
+// checkpoint (os.system, builtins.eval, ...) is refused.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +43,7 @@ class Pickle {
     name,     // of Python's: text is "module.name"
     storage,  // text: its key; integer: how many elements; dtype
     tensor,   // items: storage, size, stride; integer: offset in elements
+    object,   // of a class that is not understood; integer: the place of its name among the values
   };
 
   struct Value {
@@ -58,6 +63,8 @@ class Pickle {
   const Value& operator[](Index index) const { return values_[index]; }
   /// The value under that key of a dict; nullptr where there is none. The last, where there are several.
   const Value* find(const Value& dict, std::string_view key) const;
+  /// "a dict", "an object of class argparse.Namespace": for messages, printable.
+  std::string describe(const Value& value) const;
 
  private:
   class Reader;

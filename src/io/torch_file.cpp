@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "io/file_kind.h"
 #include "io/pickle.h"
 #include "io/printable.h"
 #include "io/zip_places.h"
@@ -25,7 +26,6 @@ constexpr std::array<std::string_view, 5> kAverages{"ema", "model_ema", "ema_mod
                                                     "ema_state_dict"};
 constexpr std::array<std::string_view, 6> kTrained{"model", "state_dict", "model_state_dict",
                                                    "net",   "weights",    "module"};
-constexpr std::array<std::string_view, 2> kPrefixes{"module.", "_orig_mod."};
 
 // Protocol 2, and the long integer 0x1950a86a20f9469cfc6c, by which torch told its files before 1.6.
 constexpr std::string_view kOldMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14);
@@ -61,24 +61,64 @@ bool holds_only_tensors(const Pickle& pickle, const Value& dict) {
   return !dict.items.empty();
 }
 
-const Value* first_of(const Pickle& pickle, const Value& root, std::span<const std::string_view> keys) {
+/// The dict of tensors under one of these keys, or within what is there: {"ema": {"module": {...}}}.
+const Value* first_of(const Pickle& pickle, const Value& root, std::span<const std::string_view> keys,
+                      int depth = 0) {
+  constexpr int kDeepest = 3;
   for (const std::string_view key : keys) {
     const Value* found = pickle.find(root, key);
+    if (found == nullptr || found->kind != Kind::dict) continue;
     if (holds_tensors(pickle, found)) return found;
+    if (depth == kDeepest) continue;
+    if (const Value* inner = first_of(pickle, *found, kTrained, depth + 1)) return inner;
   }
   return nullptr;
+}
+
+/// The one dict of tensors among the values; nullptr where there are none or several.
+const Value* only_dict_of_tensors(const Pickle& pickle, const Value& root) {
+  const Value* only = nullptr;
+  for (std::size_t i = 1; i < root.items.size(); i += 2) {
+    const Value& value = pickle[root.items[i]];
+    if (!holds_tensors(pickle, &value)) continue;
+    if (only != nullptr && only != &value) return nullptr;
+    only = &value;
+  }
+  return only;
+}
+
+/// "; 'model' is an object of CLASS": what a model saved whole leaves under a key that was looked for.
+std::string objects_of(const Pickle& pickle, const Value& root) {
+  for (const auto& keys :
+       {std::span<const std::string_view>(kTrained), std::span<const std::string_view>(kAverages)}) {
+    for (const std::string_view key : keys) {
+      const Value* found = pickle.find(root, key);
+      if (found == nullptr || found->kind != Kind::object) continue;
+      return fmt::format("; '{}' is {}, saved whole: save its state_dict()", key, pickle.describe(*found));
+    }
+  }
+  return "";
 }
 
 const Value& choose_state_dict(const Pickle& pickle, Average average, const std::string& where) {
   const Value& root = pickle.root();
   if (root.kind == Kind::tensor) reject("{}: wanted a state dict, got a single tensor", where);
-  DIFFIT_CHECK(root.kind == Kind::dict, "{}: wanted a dict of tensors, got {}", where, name_of(root.kind));
+  DIFFIT_CHECK(
+      root.kind != Kind::object,
+      "{}: wanted a dict of tensors, got {}, and no class of Python's is imported or run; save the state "
+      "dict alone: torch.save(model.state_dict(), PATH)",
+      where, pickle.describe(root));
+  DIFFIT_CHECK(root.kind == Kind::dict, "{}: wanted a dict of tensors, got {}", where, pickle.describe(root));
   const Value* ema = first_of(pickle, root, kAverages);
   const Value* trained = holds_only_tensors(pickle, root) ? &root : first_of(pickle, root, kTrained);
+  if (ema == nullptr && trained == nullptr) {
+    trained = holds_tensors(pickle, &root) ? &root : only_dict_of_tensors(pickle, root);
+  }
   DIFFIT_CHECK(
       ema != nullptr || trained != nullptr,
-      "{}: wanted a dict of tensors, or one under a key such as {} or (an average) {}; its keys are {}",
-      where, fmt::join(kTrained, ", "), fmt::join(kAverages, ", "), keys_of(pickle, root));
+      "{}: wanted a dict of tensors, or one under a key such as {} or (an average) {}; its keys are {}{}",
+      where, fmt::join(kTrained, ", "), fmt::join(kAverages, ", "), keys_of(pickle, root),
+      objects_of(pickle, root));
   DIFFIT_CHECK(
       average != Average::wanted || ema != nullptr,
       "{}: wanted an average of the weights (one of the keys {}), its keys are {}; try without --ema", where,
@@ -198,7 +238,8 @@ std::pair<std::size_t, std::string> find_pickle(const ZipReader& zip) {
     DIFFIT_CHECK(!found, "{}: two entries are named data.pkl", zip.path().string());
     found = i;
   }
-  DIFFIT_CHECK(found, "{}: a zip without data.pkl: no file of torch.save", zip.path().string());
+  DIFFIT_CHECK(found, "{}: wanted a file of torch.save, got {} (it has no data.pkl)", zip.path().string(),
+               what_file_is_this(zip.path()));
   const std::string& name = zip.entries()[*found].name;
   DIFFIT_CHECK(zip.find(name.substr(0, name.size() - 8) + "constants.pkl") < 0,
                "{}: a TorchScript archive, which holds code; save the state dict: "
@@ -215,19 +256,9 @@ void check_byte_order(const ZipReader& zip, const std::string& folder) {
                printable(as_text(order)));
 }
 
-/// Drops a prefix that every name has.
-void drop_wrappers(std::vector<TensorView>& tensors) {
-  for (bool dropped = true; dropped && !tensors.empty();) {
-    dropped = false;
-    for (const std::string_view prefix : kPrefixes) {
-      const bool shared = std::all_of(tensors.begin(), tensors.end(), [&](const TensorView& view) {
-        return view.name.starts_with(prefix) && view.name.size() > prefix.size();
-      });
-      if (!shared) continue;
-      for (TensorView& view : tensors) view.name.erase(0, prefix.size());
-      dropped = true;
-    }
-  }
+/// Whether an object was made by a function of torch's that makes tensors.
+bool rebuilds_tensor(const Pickle& pickle, const Value& value) {
+  return value.kind == Kind::object && pickle.describe(value).find("._rebuild_") != std::string::npos;
 }
 
 }  // namespace
@@ -236,7 +267,8 @@ bool begins_as_torch_file(std::span<const std::byte> start) {
   const std::string_view text = as_text(start);
   // A safetensors file whose header has 67,324,752 bytes begins so too, and goes on with four zeros and '{'.
   const bool safetensors = text.size() > 8 && text[8] == '{';
-  return (text.starts_with("PK\3\4") && !safetensors) || text.starts_with("\x80\x02");
+  return (text.starts_with("PK\3\4") && !safetensors) ||
+         (text.size() > 2 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5);
 }
 
 TorchFile::TorchFile(const fs::path& path, Average average) : file_(path) {
@@ -256,10 +288,14 @@ TorchFile::TorchFile(const fs::path& path, Average average) : file_(path) {
   std::uint64_t may_copy = file_.bytes().size();
   for (std::size_t i = 0; i + 1 < state_dict.items.size(); i += 2) {
     const Value &key = pickle[state_dict.items[i]], &tensor = pickle[state_dict.items[i + 1]];
+    const bool understood = tensor.kind == Kind::tensor, rebuilt = rebuilds_tensor(pickle, tensor);
+    if (!understood && !rebuilt) continue;  // a counter, say, or extra state of a module
     DIFFIT_CHECK(key.kind == Kind::text, "{}: a key of the state dict is {}, wanted a str", where,
                  name_of(key.kind));
     const std::string place = fmt::format("{}: '{}'", where, printable(key.text));
-    DIFFIT_CHECK(tensor.kind == Kind::tensor, "{}: wanted a tensor, got {}", place, name_of(tensor.kind));
+    DIFFIT_CHECK(understood,
+                 "{}: {}, a kind of tensor (quantised, sparse or of a rare type) that is not read", place,
+                 pickle.describe(tensor));
     const Value& storage = pickle[tensor.items[0]];
     const std::span<const std::byte> held = storages.at(storage, place);
     const std::size_t width = element_size(storage.dtype);
@@ -277,7 +313,6 @@ TorchFile::TorchFile(const fs::path& path, Average average) : file_(path) {
     }
     tensors_.push_back(std::move(view));
   }
-  drop_wrappers(tensors_);
 }
 
 }  // namespace diffit

@@ -18,9 +18,11 @@ bool begins_as_torch_file(std::span<const std::byte> start);
 /// One state dict out of such a file; io/pickle.h says what is understood, and that nothing is run.
 ///
 /// The state dict is the file's own dict where all its values are tensors. Else it is the dict of tensors
-/// under one of these keys: an average under `ema`, `model_ema`, `ema_model`, `state_dict_ema` or
-/// `ema_state_dict`; what was trained under `model`, `state_dict`, `model_state_dict`, `net`, `weights` or
-/// `module`. `average` chooses. A prefix `module.` or `_orig_mod.` that all names share is dropped.
+/// under one of these keys, or under one of the second kind within it: an average under `ema`, `model_ema`,
+/// `ema_model`, `state_dict_ema` or `ema_state_dict`; what was trained under `model`, `state_dict`,
+/// `model_state_dict`, `net`, `weights` or `module`. `average` chooses. Without any of these keys it is the
+/// only dict of tensors that there is. Entries that are no tensors are left out. Names are as they are in the
+/// file.
 ///
 /// Tensors are views into the mapped file where their storage is stored and they lie in row-major order in
 /// it; others are copied into that order, at most once the storages' bytes in all. Offsets, sizes and strides

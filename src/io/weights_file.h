@@ -11,6 +11,9 @@
 
 namespace diffit {
 
+/// Prefixes that training code puts before every name (`module.`, `_orig_mod.`, `model.`, `ema.`, ...;
+/// io/wrapped_names.h) are taken off.
+///
 /// One of: a .safetensors file; a set of them, by its index (*.index.json, io/sharded.h); a file of
 /// torch.save (io/torch_file.h). Told apart by content. Bytes are mapped: memory is taken when they are read.
 /// Views stay valid as long as this lives, and while it is moved. Throws Error(invalid), naming file and
@@ -36,6 +39,8 @@ class WeightsFile {
   void done_with(const TensorView& view) const;
   /// "safetensors", "safetensors in N files", "torch".
   const std::string& kind() const { return kind_; }
+  /// What was taken off every name: "module.", or "".
+  const std::string& wrapper() const { return wrapper_; }
 
  private:
   struct Source;
@@ -43,7 +48,7 @@ class WeightsFile {
   std::unique_ptr<Source> source_;  // what the views point into
   TensorTable table_;
   Metadata metadata_;
-  std::string kind_;
+  std::string kind_, wrapper_;
 };
 
 }  // namespace diffit

@@ -64,5 +64,38 @@ TEST(WeightsFile, RefusesASetThatDoesNotHoldWhatItsIndexLists) {
   refuse({{"x", "3.safetensors"}}, "is not beside it");
 }
 
+TEST(WeightsFile, NamesWhatElseAFileIs) {
+  const TemporaryFolder folder;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:44\nsize 9\n";
+  for (const char* name : {"a.safetensors", "a.pt", "model.safetensors.index.json"}) {
+    expect_rejected([&] { WeightsFile{folder.write(name, pointer)}; }, {name, "git lfs pull"});
+    expect_rejected([&] { WeightsFile{folder.write(name, "<!doctype html><title>No</title>")}; },
+                    {"a web page ('No')"});
+  }
+  expect_rejected([&] { WeightsFile{folder.write("a.pt", "\x93NUMPY\1 and more")}; },
+                  {"a single .npy array"});
+  expect_rejected([&] { WeightsFile{folder.write("a.bin", "")}; }, {"0 bytes", "an empty file"});
+  expect_rejected([&] { WeightsFile{folder.write("a.bin", "{\"a\": 1}")}; }, {"weight_map"});
+  expect_rejected([&] { WeightsFile{folder.path()}; },
+                  {"got a folder", "give one of its files: a.bin, a.pt"});
+}
+
+TEST(WeightsFile, TakesOffWhatTrainingCodePutBeforeEveryName) {
+  const TemporaryFolder folder;
+  write(folder / "a.safetensors", {"module.x", "module.y"});
+  const WeightsFile file(folder / "a.safetensors");
+  EXPECT_EQ(file.wrapper(), "module.");
+  EXPECT_NE(file.find("x"), nullptr);
+  write(folder / "b.safetensors", {"model.x", "ema.x"});
+  float x = 0;
+  std::memcpy(&x, WeightsFile(folder / "b.safetensors", Average::wanted).at("x").bytes.data(), 4);
+  EXPECT_EQ(x, 1);
+  std::memcpy(&x, WeightsFile(folder / "b.safetensors", Average::refused).at("x").bytes.data(), 4);
+  EXPECT_EQ(x, 0);
+  write(folder / "c.safetensors", {"ema.x"});
+  expect_rejected([&] { WeightsFile(folder / "c.safetensors", Average::refused); }, {"'ema.'", "--no-ema"});
+  expect_rejected([&] { WeightsFile(folder / "a.safetensors", Average::wanted); }, {"without --ema"});
+}
+
 }  // namespace
 }  // namespace diffit

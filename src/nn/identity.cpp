@@ -50,6 +50,12 @@ std::uint64_t hash_of(const Parameter& p) {
 
 }  // namespace
 
+std::string identity_of(std::string_view bytes) {
+  Hash hash;
+  hash.add(bytes.data(), bytes.size());
+  return fmt::format("{:016x}", hash.value());
+}
+
 std::string identity_of(const ParameterList& parameters) {
   std::vector<const Parameter*> order;
   for (const Parameter& p : parameters) {

@@ -117,6 +117,31 @@ bool all_finite(const TensorView& view) {
 
 using Match = std::pair<const Parameter*, const TensorView*>;
 
+constexpr const char* kAddNullRow =
+    "the model was trained without label dropout and cannot be guided; diffit convert --null-row adds a row "
+    "for it";
+
+/// A label table of classes rows where classes + 1 are wanted.
+bool lacks_null_row(const TensorView& view, const Parameter& p) {
+  return p.name.ends_with("embedding_table.weight") && p.tensor.dim() == 2 && view.shape.size() == 2 &&
+         view.shape[0] == p.tensor.size(0) - 1 && view.shape[1] == p.tensor.size(1);
+}
+
+/// Names the prefix under which the file has what the model lacks.
+void complain_of_prefix(const ParameterList& parameters,
+                        const std::map<std::string, const TensorView*>& unclaimed, Complaints& complaints) {
+  if (unclaimed.empty() || parameters.items().empty()) return;
+  const std::string& first = parameters.items().front().name;
+  if (unclaimed.contains(first)) return;
+  for (const auto& [name, view] : unclaimed) {
+    if (!name.ends_with("." + first)) continue;
+    const std::string prefix = name.substr(0, name.size() - first.size());
+    complaints.add("names begin with '{}', which the model's do not: save the tensors without it",
+                   printable(prefix));
+    return;
+  }
+}
+
 /// Each parameter with its tensor in the file, as far as they fit; complains of all else.
 std::vector<Match> match(const ParameterList& parameters, std::span<const TensorView> tensors,
                          const std::string& prefix, Complaints& complaints) {
@@ -124,6 +149,7 @@ std::vector<Match> match(const ParameterList& parameters, std::span<const Tensor
   for (const TensorView& view : tensors) {
     if (view.name.starts_with(prefix)) unclaimed[view.name.substr(prefix.size())] = &view;
   }
+  complain_of_prefix(parameters, unclaimed, complaints);
   std::vector<Match> matches;
   for (const Parameter& p : parameters) {
     const auto found = unclaimed.find(p.name);
@@ -136,6 +162,12 @@ std::vector<Match> match(const ParameterList& parameters, std::span<const Tensor
     const TensorView& view = *found->second;
     unclaimed.erase(found);
     const at::ScalarType type = scalar_type(view.dtype);
+    if (lacks_null_row(view, p)) {
+      complaints.add(
+          "{}: {} rows are a table of {} classes without the row of the null label, which wanted {}; {}",
+          view.name, view.shape[0], view.shape[0], p.tensor.size(0), kAddNullRow);
+      continue;
+    }
     if (at::IntArrayRef(view.shape) != p.tensor.sizes()) {
       complaints.add("{}: wanted shape [{}], got [{}]", view.name, fmt::join(p.tensor.sizes(), ", "),
                      fmt::join(view.shape, ", "));
@@ -188,11 +220,26 @@ std::vector<std::pair<std::string, at::Tensor>> named_tensors(const ParameterLis
   return named;
 }
 
+namespace {
+
+/// Error(invalid) where the file has the tensor under a prefix.
+void refuse_prefix(std::span<const TensorView> tensors, const std::string& name, const std::string& where) {
+  for (const TensorView& view : tensors) {
+    if (!view.name.ends_with("." + name)) continue;
+    reject(
+        "{}: names begin with '{}', wanted {}, got {}: save the tensors of one network, without the prefix",
+        where, printable(view.name.substr(0, view.name.size() - name.size())), name, printable(view.name));
+  }
+}
+
+}  // namespace
+
 ModelConfig infer_config(std::span<const TensorView> tensors, const std::string& where) {
   std::map<std::string, const std::vector<std::int64_t>*> shape;
   for (const TensorView& view : tensors) shape[view.name] = &view.shape;
   const auto axis = [&](const std::string& name, std::size_t rank, std::size_t i) {
     const auto found = shape.find(name);
+    if (found == shape.end()) refuse_prefix(tensors, name, where);
     DIFFIT_CHECK(
         found != shape.end() && found->second->size() == rank,
         "{}: no \"diffit.config\" in its metadata, and no {} of {} axes to infer one from (wanted a model "
@@ -212,6 +259,12 @@ ModelConfig infer_config(std::span<const TensorView> tensors, const std::string&
                c.patch);
   c.input_size = grid * c.patch;
   c.classes = axis("y_embedder.embedding_table.weight", 2, 0) - 1;
+  // Nobody has 999 classes.
+  DIFFIT_CHECK(
+      c.classes != 999,
+      "{}: y_embedder.embedding_table.weight: 1000 rows are a table of 1000 classes without the row of the "
+      "null label; {}",
+      where, kAddNullRow);
   c.depth = 0;
   while (shape.contains(fmt::format("blocks.{}.attn.qkv.weight", c.depth))) ++c.depth;
   c.heads = axis("blocks.0.attn.relative_position_bias_table", 2, 1);

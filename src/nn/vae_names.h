@@ -24,12 +24,18 @@ struct VaeLayout {
   std::string name_of(const std::string& name, std::int64_t stages) const;
 };
 
-/// The layout of the autoencoder in these tensors. Error(invalid) where their names are none's.
+/// Whether a tensor of that name (without the layout's prefix) is known to be no part of an autoencoder but
+/// something that lies beside it in checkpoints: its loss and discriminator, averages, an optimiser,
+/// counters, the diffusion model of a whole checkpoint.
+bool is_left_over(std::string_view name);
+
+/// The layout of the autoencoder in these tensors. Error(invalid) where their names are none's, where there
+/// are several under prefixes of which none is usual, and where it has a code book.
 VaeLayout layout_of(std::span<const TensorView> tensors, const std::string& where);
 
-/// The configuration that names and shapes tell; norm_groups and scale are Stable Diffusion's, which they do
-/// not. Error(invalid) names the tensor without which it cannot be told.
+/// The configuration that names and shapes tell; norm_groups and scale, which they do not, are those of
+/// `otherwise`. Error(invalid) names the tensor without which it cannot be told.
 VaeConfig infer_vae_config(std::span<const TensorView> tensors, const VaeLayout& layout,
-                           const std::string& where);
+                           const std::string& where, const VaeConfig& otherwise = {});
 
 }  // namespace diffit

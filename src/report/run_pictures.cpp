@@ -113,7 +113,8 @@ class Maker {
 
   void open_vae() {
     const Json sample = run_.config.value("sample", Json::object());
-    const std::string path = sample.is_object() ? sample.value("vae", std::string()) : std::string();
+    const bool named = sample.is_object() && sample.contains("vae") && sample["vae"].is_string();
+    const std::string path = named ? sample["vae"].get<std::string>() : std::string();
     DIFFIT_CHECK(!path.empty(),
                  "the run's config has no sample.vae: its latents cannot be decoded, they are no pictures");
     vae_.emplace(load_vae(path, options_.device));

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "train/model_file.h"
+#include "train/vae_file.h"
 
 namespace diffit {
 
@@ -31,9 +32,30 @@ std::vector<std::string> check_latents(const Recipe& recipe, const Metadata& met
   return {};
 }
 
+/// Whether a label table of so many rows has none for the null label: as many rows as the file states
+/// classes, or 1000 where it states nothing.
+bool lacks_null_row(const WeightsFile& file, std::int64_t rows) {
+  const auto stated = file.metadata().find(kConfigKey);
+  if (stated == file.metadata().end()) return rows == 1000;
+  const Json config = parse_json(stated->second, place_of_config(file));
+  return config.is_object() && config.value("classes", Json()) == rows;
+}
+
+/// An autoencoder under any names and in any file or folder.
+std::vector<std::string> start_from_autoencoder(const std::string& path, const ParameterList& parameters) {
+  const OpenedVae opened = open_autoencoder(path, at::kCPU);
+  const std::string where = opened.weights.string();
+  std::vector<TensorView> views;
+  const auto tensors = named_tensors(opened.vae.parameters());
+  for (const auto& [name, tensor] : tensors) views.push_back(view_of(name, tensor));
+  load_parameters(parameters, views, "", where);
+  return {fmt::format("starting from the weights of {}", where)};
+}
+
 }  // namespace
 
 std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& parameters) {
+  if (recipe.kind() == ModelKind::vae) return start_from_autoencoder(recipe.train.init_from, parameters);
   const WeightsFile file(recipe.train.init_from);
   const std::string where = file.path().string();
   std::vector<std::string> notes = check_latents(recipe, file.metadata(), where);
@@ -48,10 +70,23 @@ std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& p
       theirs->shape[0] > 0 && theirs->shape[0] != ours->tensor.size(0) &&
       theirs->shape[1] == ours->tensor.size(1)) {
     table = ours->tensor.detach().clone();
-    table[-1].copy_(to_tensor(*theirs)[-1]);
-    notes.push_back(fmt::format(
-        "warning: its label table of {} classes is replaced by a new one of {}; the null label's row is kept",
-        theirs->shape[0] - 1, ours->tensor.size(0) - 1));
+    const std::int64_t rows = theirs->shape[0], classes = ours->tensor.size(0) - 1;
+    if (!lacks_null_row(file, rows)) {
+      table[-1].copy_(to_tensor(*theirs)[-1]);
+      notes.push_back(
+          fmt::format("warning: its label table of {} classes is replaced by a new one of {}; the null "
+                      "label's row is kept",
+                      rows - 1, classes));
+    } else if (rows == classes) {
+      table.narrow(0, 0, rows).copy_(to_tensor(*theirs));
+      notes.push_back(fmt::format(
+          "warning: its label table of {} classes has no row for the null label: that row starts anew",
+          rows));
+    } else {
+      notes.push_back(fmt::format(
+          "warning: its label table of {} classes is replaced by a new one of {}, which starts anew", rows,
+          classes));
+    }
     *theirs = view_of(kLabelTable, table);
   }
   load_parameters(parameters, tensors, "", where);

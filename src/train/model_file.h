@@ -13,6 +13,10 @@ inline constexpr const char* kConfigKey = "diffit.config";
 /// Metadata of a file that training resumes from, and that is no model as it is.
 inline constexpr const char* kStateKey = "diffit.state";
 
+/// Metadata of a latent model whose row of the null label was added by convert: it was not trained, so that
+/// guidance makes no sense.
+inline constexpr const char* kNullRowKey = "diffit.null_row";
+
 /// The configuration that a file states; without one, that of a released latent checkpoint, from names and
 /// shapes.
 ModelConfig config_of(const WeightsFile& file);

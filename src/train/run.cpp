@@ -24,6 +24,9 @@ class Run {
  public:
   Run(const TrainingRequest& request, const TrainingListener& listener)
       : request_(request), listener_(listener), recipe_(request.recipe), folder_(request.folder) {
+    DIFFIT_CHECK(recipe_.train.eval_images == 0 || request.evaluate,
+                 "{}: train.eval_images is set, and this program gives no evaluation: set it to 0",
+                 folder_.path().string());
     const bool used = folder_.used();
     DIFFIT_CHECK(!used || request_.resume,
                  "{}: holds a run already; go on with --resume, or give another --out",
@@ -63,8 +66,7 @@ class Run {
       ++steps_here_;
       count(step);
       if (trainer_->skipped_in_a_row() >= recipe_.train.nonfinite_limit) stop_for_nonfinite();
-      if (request_.evaluate && recipe_.train.eval_images > 0 && (due(recipe_.train.eval_images) || done()))
-        evaluate();
+      if (recipe_.train.eval_images > 0 && (due(recipe_.train.eval_images) || done())) evaluate();
       const bool whole = due(recipe_.train.snapshot_images) || done();
       if (whole) snapshot();
       if (request_.stop != nullptr && *request_.stop && !done()) {

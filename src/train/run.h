@@ -18,7 +18,8 @@ struct TrainingRequest {
   at::ScalarType dtype = at::kFloat;
   const std::atomic<bool>* stop = nullptr;  // when true: save and return
   /// Figures of the half-life average by their keys, asked for every train.eval_images and at the end. Must
-  /// draw no random numbers but counted ones. What it throws becomes a warning.
+  /// draw no random numbers but counted ones. What it throws becomes a warning. Error(invalid) where
+  /// train.eval_images is set and there is none.
   std::function<Json(const Exhibit&)> evaluate = {};
   std::vector<std::string> preamble = {};  // first lines of log.txt in this sitting: command, machine
 };

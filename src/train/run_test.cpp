@@ -252,6 +252,21 @@ TEST(Run, AnEvaluationThatFailsIsAWarning) {
   EXPECT_NE(said.find("no features today"), std::string::npos);
 }
 
+TEST(Run, EvaluationsThatNobodyGivesAreRefusedBeforeAnythingIsMade) {
+  const TemporaryFolder folder;
+  Recipe recipe = small_recipe(16);
+  recipe.train.eval_images = 8;
+  const TrainingRequest request{recipe, shades(), folder.path() / "run"};
+  try {
+    run_training(request, {});
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::invalid);
+    EXPECT_NE(std::string(error.what()).find("train.eval_images"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(fs::exists(folder.path() / "run"));
+}
+
 TEST(Run, SnapshotsDescribeThemselves) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(16));

@@ -139,11 +139,6 @@ TEST(VaeFile, EverythingThatDoesNotFitIsListedByTheFilesOwnNames) {
   expect_rejected([&] { load(views); },
                   {"f.safetensors", "missing decoder.mid.attn_1.q.weight", "unexpected decoder.surplus",
                    "encoder.conv_in.bias: wanted shape [8]"});
-  std::vector<TensorView> with_loss = golden.in_original_names("");
-  with_loss.push_back(with_loss.front());
-  with_loss.back().name = "loss.logvar";
-  expect_rejected([&] { load(with_loss); }, {"unexpected loss.logvar"});
-
   std::vector<TensorView> bad = golden.weights();
   std::vector<std::byte> bytes(bad.front().bytes.begin(), bad.front().bytes.end());
   ASSERT_EQ(bad.front().dtype, Dtype::f16);
@@ -151,6 +146,51 @@ TEST(VaeFile, EverythingThatDoesNotFitIsListedByTheFilesOwnNames) {
   bytes[1] = std::byte{0x7e};
   bad.front().bytes = bytes;
   expect_rejected([&] { load(bad); }, {bad.front().name, "NaN"});
+}
+
+TEST(VaeFile, WhatLiesBesideItInCheckpointsIsLeftAlone) {
+  const Golden golden;
+  const std::string wanted = vae_identity(load_vae(golden.weights(), golden.metadata, "f", at::kCPU));
+  for (const std::string prefix : {"", "first_stage_model.", "vae."}) {
+    std::vector<TensorView> views = golden.in_original_names(prefix);
+    for (const char* name : {"loss.logvar", "loss.discriminator.main.0.weight", "model_ema.decay",
+                             "model_ema.encoderconv_inweight", "discriminator.main.8.bias",
+                             "optimizer.state.0.exp_avg", "global_step"}) {
+      views.push_back(views.front());
+      views.back().name = prefix + name;
+    }
+    views.push_back(views.front());
+    views.back().name = "model.diffusion_model.out.2.bias";
+    EXPECT_EQ(vae_identity(load_vae(views, golden.metadata, "f", at::kCPU)), wanted) << prefix;
+    views.back().name = prefix + "encoder.surplus";
+    expect_rejected([&] { load_vae(views, golden.metadata, "f", at::kCPU); },
+                    {"unexpected", "encoder.surplus"});
+    views.back().name = prefix + "quantize.embedding.weight";
+    expect_rejected([&] { load_vae(views, golden.metadata, "f", at::kCPU); }, {"code book"});
+  }
+  std::vector<TensorView> two = golden.in_original_names("a.");
+  for (const TensorView& view : golden.in_original_names("b.")) two.push_back(view);
+  expect_rejected([&] { load_vae(two, golden.metadata, "f", at::kCPU); }, {"2 prefixes, a., b."});
+}
+
+TEST(VaeFile, AWholeCheckpointMaySayItsScale) {
+  const Golden golden;
+  std::vector<TensorView> views = golden.in_original_names("first_stage_model.");
+  const float scale = 0.5F;
+  views.push_back({"scale_factor", Dtype::f32, {}, std::as_bytes(std::span(&scale, 1))});
+  VaeConfig groups = read_vae_config(parse_json(golden.metadata.at(kConfigKey), "golden"), "golden");
+  groups.scale = 0.25;
+  EXPECT_EQ(load_vae(views, {}, "f", at::kCPU, groups).config().scale, 0.25);
+  EXPECT_EQ(load_vae(views, golden.metadata, "f", at::kCPU).config().scale, 0.18215);
+  VaeConfig wide;
+  wide.channels = {32, 32};
+  wide.blocks = 1;
+  const Vae made(wide);
+  std::vector<TensorView> plain;
+  const auto tensors = named_tensors(made.parameters());
+  for (const auto& [name, tensor] : tensors) plain.push_back(view_of(name, tensor));
+  plain.push_back(views.back());
+  EXPECT_EQ(load_vae(plain, {}, "f", at::kCPU).config().scale, 0.5);
 }
 
 TEST(VaeFile, WhatIsNoAutoencoderIsSaidToBeNone) {

@@ -33,3 +33,35 @@ def test_wrong_requests_are_refused():
     refused("bench", "latent", "--what", "sing", *QUICK, mentions=["--what", "sing"])
     refused("bench", "latent", "--set=model.heads=7", *QUICK, mentions=["heads"])
     refused("bench", "smoke", "--depth", 2, *QUICK, mentions=["--depth"])
+
+
+def test_an_autoencoder_is_measured_by_preset_by_file_and_by_part():
+    for config, what in [("fashion-latent-vae", "forward"), ("fashion-latent-vae", "encode"), ("fashion-latent-vae", "decode"),
+                         ("fashion-vae", "decode")]:
+        figures = run("bench", config, *QUICK, "--what", what, "--size", 32, "--batch", 2, "--json").json
+        assert figures["what"] == what and figures["size"] == 32 and figures["batch"] == 2
+        assert len(figures["images_per_second"]) == 2 and figures["median"] > 0
+    for preset in ("fashion-vae", "fashion-net"):
+        assert run("bench", preset, *QUICK, "--batch", 2, "--json").json["what"] == "train"
+    refused("bench", "fashion-latent-vae", *QUICK, "--size", 30, mentions=["--size", "multiples of 4"])
+    refused("bench", "fashion-latent-vae", *QUICK, "--what", "sing", mentions=["--what", "encode", "sing"])
+
+
+@pytest.mark.parametrize("key, value, mentions", [
+    ("model.classes", "x", ["model.classes", '"x"']), ("model.resolution", "[1]", ["model.resolution"]),
+    ("model.in_channels", "1.5", ["model.in_channels", "1.5"]), ("model", "5", ["model", "table"]),
+    ("model.channels", "3", ["model.channels", "3"]), ("train", "5", ["train", "table"]),
+    ("train.batch", "true", ["train.batch", "true"]), ("data.path", "1", ["data.path", "1"]), ("model.model", "7", ["model.model", "7"]),
+    ("train.batch.x", "1", ["train.batch.x"]), ("nothing.x", "1", ["nothing"])])
+def test_a_value_of_a_wrong_type_names_its_key(key, value, mentions, tmp_path):
+    refused("bench", "smoke", *QUICK, "--set", f"{key}={value}", mentions=mentions)
+    if key == "data.path":
+        return  # --data is in its place
+    refused("train", "smoke", "--data", tmp_path / "none.zip", "--out", tmp_path / "run", "--dry-run", "--set", f"{key}={value}",
+            mentions=mentions if not key.startswith("model.") or key == "model.model" else ())
+
+
+def test_a_table_that_is_none_is_named_where_an_option_writes_into_it(tmp_path):
+    refused("train", "smoke", "--data", "x.zip", "--set", "data=5", "--dry-run", mentions=["data", "5", "table"])
+    refused("ablate", "fashion-time", "--data", "x.zip", "--set", 'set=["data=5"]', "--dry-run", mentions=["data", "5", "table"])
+    refused("ablate", "fashion-time", "--features", "x", "--set", "score=5", "--dry-run", mentions=["score", "5", "table"])

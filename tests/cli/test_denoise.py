@@ -4,6 +4,8 @@ Bound: both are float32 sums in another order, so they differ by a few hundred r
 2^-24 * 256 = 1.5e-5 of it. The unit test (src/nn/golden_test.cpp) measures against float64 and is stricter.
 """
 
+import json
+
 import formats
 import numpy as np
 import pytest
@@ -117,3 +119,32 @@ def test_wrong_inputs_are_refused_by_name(change, mentions, image_model, tmp_pat
     refused("denoise", "-m", image_model, "-i", "in.safetensors", "-o", "out.safetensors", cwd=tmp_path,
             mentions=[*mentions, "in.safetensors"])
     assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("precondition, largest, least", [("edm", 80, 0.002), ("vp", 80, 0.002), ("ve", 80, 0.02)])
+def test_denoised_is_what_the_sampler_uses_under_every_preconditioning(precondition, largest, least, tmp_path):
+    """Two steps of Euler's method by hand: x + (s1 - s0) (x - D(x; s0)) / s0, then D(x; s1), since the last level is 0.
+    Bound: float64 in the sampler against float32 here."""
+    weights, metadata, _, _ = split_golden("image")
+    config = json.loads(metadata["diffit.config"]) | {"precondition": precondition}
+    formats.write_safetensors(tmp_path / "model.safetensors", weights, {"diffit.config": json.dumps(config)})
+    rng = np.random.default_rng(5)
+    noise = rng.standard_normal((2, 3, 16, 16)).astype(np.float32)
+    formats.write_safetensors(tmp_path / "noise.safetensors", {"noise": noise})
+    run("sample", "-m", "model.safetensors", "-n", 2, "--classes", "3,7", "--sampler", "euler", "--steps", 2,
+        "--init-noise", "noise.safetensors", "-o", "samples.safetensors", "--dtype", "f32", cwd=tmp_path)
+    want = formats.read_safetensors(tmp_path / "samples.safetensors")[0]["samples"]
+
+    def denoised(x, sigma):
+        formats.write_safetensors(tmp_path / "in.safetensors", {
+            "x": x.astype(np.float32), "y": np.array([3, 7]), "sigma": np.full(2, sigma, np.float32)})
+        run("denoise", "-m", "model.safetensors", "-i", "in.safetensors", "-o", "out.safetensors", "--dtype", "f32", cwd=tmp_path)
+        out = formats.read_safetensors(tmp_path / "out.safetensors")[0]
+        if precondition != "edm":  # D = x - sigma F (VP), x + sigma F (VE)
+            sign = -1 if precondition == "vp" else 1
+            np.testing.assert_allclose(out["denoised"], x + sign * sigma * out["forward"], rtol=0, atol=1e-5 * np.abs(x).max())
+        return out["denoised"].astype(np.float64)
+
+    x = noise.astype(np.float64) * largest
+    x = x + (least - largest) * (x - denoised(x, largest)) / largest
+    close(denoised(x, least), want, bound=2.0**-12)

@@ -136,3 +136,50 @@ def test_a_data_set(small_data):
 
 def test_data_and_a_model_are_told_apart():
     assert "60000" in run("info", FASHION / "train-images-idx3-ubyte.gz").out.replace(",", "").replace("_", "")
+
+
+def test_an_autoencoder():
+    told = run("info", "fashion-latent-vae", "--json").json
+    assert told["kind"] == "autoencoder" and told["config"]["model"] == "vae" and told["scale_from"] == "stated"
+    assert told["scale"] == told["config"]["scale"] and len(told["identity"]) == 8
+    assert sum(part["parameters"] for part in told["parts"]) == told["parameters"]
+    assert "an autoencoder" in run("info", "fashion-latent-vae").out
+
+
+def test_a_feature_network():
+    assert run("info", "fashion-net", "--json").json["kind"] == "feature network"
+
+
+def test_statistics(tmp_path):
+    np.savez(tmp_path / "ref.npz", mu=np.zeros(4), sigma=np.eye(4), mu_s=np.zeros(2), sigma_s=np.eye(2))
+    told = run("info", tmp_path / "ref.npz", "--json").json
+    assert told["kind"] == "statistics" and told["width"] == 4 and told["spatial"] == 2 and told["images"] == 0
+    assert told["arrays"]["sigma"] == {"dtype": "F64", "shape": [4, 4]}
+    assert "unknown number of images" in run("info", tmp_path / "ref.npz").out
+    np.savez(tmp_path / "ref.npz", mu=np.zeros(3), sigma=np.eye(4))
+    refused("info", tmp_path / "ref.npz", mentions=["ref.npz", "sigma"])
+
+
+def test_a_folder_of_diffusers_and_one_of_another_network(tmp_path):
+    (tmp_path / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    refused("info", tmp_path, mentions=["UNet2DConditionModel", "AutoencoderKL"])
+
+
+@pytest.mark.parametrize("content, mentions", [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:44\nsize 1\n", ["git lfs pull"]),
+    (b"<!DOCTYPE html><html><head><title>Sign in</title>", ["a web page ('Sign in')"]),
+    (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', ["error reply", "AccessDenied"]),
+    (b'{"error": "Repository not found"}', ["error reply", "Repository not found"]),
+    (b"\x1f\x8b\x08\0" + b"\0" * 20, ["a gzip file"]),
+    (b"x" * 257 + b"ustar\x0000" + b"\0" * 300, ["a tar archive"]),
+    (b"GGUF" + b"\3\0\0\0" * 8, ["a GGUF file"]),
+    (b"\x89HDF\r\n\x1a\n" + b"\0" * 40, ["an HDF5 file"]),
+    (b"\x93NUMPY\x01\0v\0" + b" " * 40, ["a single .npy array"]),
+    (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, ["a PNG image"]),
+    (b"\0" * 5000, ["zeros", "not finished"]),
+    (b"", ["an empty file"]),
+])
+def test_another_file_under_a_model_s_name_is_named(content, mentions, tmp_path):
+    for name in ("model.safetensors", "model.pt", "inception.pth"):
+        (tmp_path / name).write_bytes(content)
+        refused("info", tmp_path / name, mentions=[name, *mentions])

@@ -10,6 +10,7 @@ import json
 import formats
 import numpy as np
 import pytest
+import torch_files
 from conftest import GOLDEN, refused, run
 from PIL import Image
 
@@ -349,3 +350,102 @@ def test_a_grey_autoencoder_of_two_stages_makes_grey_pictures(tmp_path):
     (tmp_path / "rgb.png").write_bytes(rgb.getvalue())
     refused("vae", "encode", "--vae", tmp_path / "vae.safetensors", "-i", tmp_path / "rgb.png", "-o",
             tmp_path / "y.safetensors", mentions=["rgb.png", "1 channel", "got 3"])
+
+
+def original_weights(golden, prefix=""):
+    """The golden autoencoder under CompVis' names."""
+    return {prefix + golden.original[name]:
+            value[:, :, None, None] if ".attn_1." in golden.original[name] and value.ndim == 2 else value
+            for name, value in golden.weights.items()}
+
+
+LEFT_OVER = {"loss.logvar": np.zeros((), np.float32), "loss.discriminator.main.0.weight": np.zeros((8, 3, 4, 4), np.float32),
+             "loss.perceptual_loss.lin0.model.1.weight": np.zeros((1, 64, 1, 1), np.float32),
+             "model_ema.decay": np.array(0.9999, np.float32), "model_ema.num_updates": np.array(7, np.int64),
+             "model_ema.encoderconv_inweight": np.zeros((8, 3, 3, 3), np.float32),
+             "discriminator.main.2.bias": np.zeros(8, np.float32), "optimizer.state.0.exp_avg": np.zeros(8, np.float32),
+             "global_step": np.array(12, np.int64)}
+
+
+@pytest.mark.smoke
+def test_what_training_leaves_beside_an_autoencoder_is_left_alone(golden, vae, latents, tmp_path):
+    want = decode(vae, latents, tmp_path / "want.safetensors")
+    files = {"plain": original_weights(golden) | LEFT_OVER,
+             "checkpoint": original_weights(golden, "first_stage_model.") | LEFT_OVER |
+             {f"first_stage_model.{name}": value for name, value in LEFT_OVER.items()} |
+             {"model.diffusion_model.out.2.bias": np.zeros(4, np.float16), "betas": np.zeros(1000, np.float32)},
+             "wrapped": {f"module.vae.{name}": value for name, value in golden.weights.items()}}
+    for name, weights in files.items():
+        formats.write_safetensors(tmp_path / f"{name}.safetensors", weights, golden.config)
+        assert np.array_equal(decode(tmp_path / f"{name}.safetensors", latents, tmp_path / "out.safetensors"), want), name
+    told = run("info", tmp_path / "checkpoint.safetensors", "--json").json
+    assert told["kind"] == "autoencoder" and "first_stage_model." in told["layout"] and told["left_alone"] == 2 * len(LEFT_OVER) + 2
+
+
+def write_diffusers(folder, weights, name="diffusion_pytorch_model.safetensors", **changes):
+    config = {"_class_name": "AutoencoderKL", "_diffusers_version": "0.30.0", "act_fn": "silu", "in_channels": 3,
+              "out_channels": 3, "block_out_channels": [8, 16, 24], "layers_per_block": 2, "latent_channels": 4,
+              "norm_num_groups": 4, "scaling_factor": 0.13025} | changes
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    formats.write_safetensors(folder / name, weights, {"format": "pt"})
+    return folder
+
+
+@pytest.fixture
+def sizes(golden):
+    """What the golden autoencoder's configuration says, by diffusers' keys."""
+    config = json.loads(golden.metadata["diffit.config"])
+    return {"block_out_channels": config["channels"], "layers_per_block": config["blocks"],
+            "latent_channels": config.get("latent_channels", 4), "norm_num_groups": config["norm_groups"]}
+
+
+@pytest.mark.smoke
+def test_torch_files_and_folders_of_diffusers_give_the_same_bits(golden, sizes, vae, latents, tmp_path):
+    want = decode(vae, latents, tmp_path / "want.safetensors")
+
+    def same(given, scale=SCALE):
+        scaled = tmp_path / "scaled.safetensors"
+        formats.write_safetensors(scaled, {"latents": (golden.z * SCALE).astype(np.float32)})
+        assert np.array_equal(decode(given, scaled, tmp_path / "out.safetensors", "--scale", SCALE), want), given
+        assert run("info", given, "--json").json["scale"] == scale
+
+    groups = sizes | {"scaling_factor": 0.5}
+    folder = write_diffusers(tmp_path / "pipeline/vae", golden.weights, **groups)
+    (tmp_path / "pipeline/model_index.json").write_text("{}")
+    same(folder, 0.5)
+    same(tmp_path / "pipeline", 0.5)
+    same(folder / "diffusion_pytorch_model.safetensors", 0.5)
+    same(write_diffusers(tmp_path / "half", golden.weights, "diffusion_pytorch_model.fp16.safetensors", **groups), 0.5)
+    for name, make in {"diffusion_pytorch_model.bin": lambda d: d, "vae.pt": lambda d: {"state_dict": d, "epoch": 3},
+                       "vae.ckpt": lambda d: {"state_dict": d, "callbacks": {torch_files.ModelCheckpoint: torch_files.ModelCheckpoint()},
+                                              "hyper_parameters": {"lr": 1e-4}}}.items():
+        tensors = torch_files.state_dict(golden.weights)
+        torch_files.save(folder / name, make(tensors), [tensors])
+        same(folder / name, 0.5)
+    told = run("vae", "decode", "--vae", folder, "-i", latents, "-o", tmp_path / "x.npz", "--json").json
+    assert told["scale"] == 0.5 and told["scale_from"] == "config.json"
+
+
+@pytest.mark.smoke
+def test_folders_of_another_architecture_are_refused_by_name(golden, sizes, latents, tmp_path):
+    for changes, mentions in [({"_class_name": "AutoencoderTiny"}, ["AutoencoderTiny", "AutoencoderKL"]),
+                              ({"shift_factor": 0.0609}, ["shift_factor", "0.0609"]),
+                              ({"use_quant_conv": False}, ["use_quant_conv"]),
+                              ({"down_block_types": ["AttnDownEncoderBlock2D"]}, ["AttnDownEncoderBlock2D"]),
+                              ({"scaling_factor": "big"}, ["scaling_factor", "big"])]:
+        folder = write_diffusers(tmp_path / "vae", golden.weights, **(sizes | changes))
+        refused("vae", "decode", "--vae", folder, "-i", latents, "-o", tmp_path / "x.png", mentions=["config.json", *mentions])
+    (tmp_path / "vae/config.json").unlink()
+    refused("vae", "decode", "--vae", tmp_path / "vae", "-i", latents, "-o", tmp_path / "x.png", mentions=["config.json"])
+
+
+@pytest.mark.smoke
+def test_pointers_and_pages_under_an_autoencoder_s_name_are_named(latents, tmp_path):
+    for name in ("sd-vae.safetensors", "sd-vae.pt", "diffusion_pytorch_model.bin"):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:44\nsize 334643276\n")
+        refused("vae", "decode", "--vae", tmp_path / name, "-i", latents, "-o", tmp_path / "x.png",
+                mentions=[name, "git-lfs pointer", "git lfs pull"])
+        (tmp_path / name).write_text("<!doctype html>\n<html><head><title>Log in</title></head></html>")
+        refused("vae", "decode", "--vae", tmp_path / name, "-i", latents, "-o", tmp_path / "x.png",
+                mentions=[name, "a web page ('Log in')"])

@@ -1,11 +1,13 @@
 #include "base/bundled.h"
 #include "base/error.h"
 #include "io/json_text.h"
+#include "io/set_option.h"
 #include "report/ablation_page.h"
 #include "report/render.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
+#include "tools/diffit/train_evaluation.h"
 
 namespace diffit {
 
@@ -21,7 +23,7 @@ struct AblateOptions {
 Experiment experiment_of(const AblateOptions& options, const std::string& where) {
   Json toml = parse_toml(read_text(where, 1 << 20), where);
   for (const std::string& assignment : options.set) set_by_path(toml, assignment);
-  if (!options.features.empty()) toml["score"]["features"] = options.features;
+  if (!options.features.empty()) set_in_table(toml, "score", "features", options.features, where);
   if (!options.seeds.empty()) toml["seeds"] = options.seeds;
   Experiment experiment = read_experiment(toml, where);
   keep_variants(experiment, options.only);
@@ -112,6 +114,11 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     fs::create_directories(options.record, error);
     if (error) fail("--record {}: cannot be made: {}", options.record, error.message());
   }
+  request.evaluation = [&](const Recipe& recipe, const TrainingData& data) {
+    auto evaluation =
+        std::make_shared<TrainEvaluation>(recipe, data, where, machine, common, &watch_for_stop());
+    return [evaluation](const Exhibit& averaged) { return (*evaluation)(averaged); };
+  };
   const FeatureInfo* info = features ? &features->info() : nullptr;
   ProgressLine line(common);
   AblationListener listener;

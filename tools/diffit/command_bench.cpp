@@ -2,13 +2,19 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "io/file_kind.h"
+#include "io/set_option.h"
 #include "kernels/autocast.h"
+#include "metrics/feature_network.h"
 #include "nn/image_model.h"
 #include "tools/diffit/bench_features.h"
 #include "tools/diffit/bench_latent.h"
 #include "tools/diffit/bench_scores.h"
+#include "tools/diffit/bench_vae.h"
 #include "tools/diffit/machine.h"
+#include "train/model_file.h"
 #include "train/trainer.h"
+#include "train/vae_file.h"
 
 namespace diffit {
 
@@ -19,7 +25,7 @@ struct BenchOptions {
   std::vector<std::string> set;
   std::string what = "train";
   std::string features;
-  std::int64_t batch = 0, depth = -1, size = 32;
+  std::int64_t batch = 0, depth = -1, size = 0;
   int rounds = 5;
   double seconds = 2;
 };
@@ -27,24 +33,25 @@ struct BenchOptions {
 /// Pictures of random bytes: the speed of training does not depend on what they show.
 class RandomPictures : public PictureSource {
  public:
-  explicit RandomPictures(const ImageConfig& config) : config_(config) {}
+  RandomPictures(std::int64_t side, std::int64_t channels, std::int64_t classes)
+      : side_(side), channels_(channels), classes_(classes) {}
   std::int64_t size() const override { return 1024; }
   Picture read(std::int64_t index) const override {
-    Picture p{config_.resolution, config_.resolution, config_.in_channels, {}};
+    Picture p{side_, side_, channels_, {}};
     p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
     Random random(0, stream_of(Purpose::test, static_cast<std::uint64_t>(index)));
     for (std::uint8_t& pixel : p.pixels) pixel = static_cast<std::uint8_t>(random.bits());
     return p;
   }
-  std::int64_t classes() const override { return config_.classes; }
+  std::int64_t classes() const override { return classes_; }
   std::int64_t label(std::int64_t index) const override {
-    return index % std::max<std::int64_t>(config_.classes, 1);
+    return index % std::max<std::int64_t>(classes_, 1);
   }
   std::string describe() const override { return "random pictures"; }
   std::string name(std::int64_t index) const override { return std::to_string(index); }
 
  private:
-  ImageConfig config_;
+  std::int64_t side_, channels_, classes_;
 };
 
 /// Pictures a second, one figure a round: each round runs `once` (which does `pictures`) for `seconds`.
@@ -67,11 +74,103 @@ std::vector<double> measure(const BenchOptions& options, double pictures, const 
 
 void run_latent(Json model, const std::string& where, const BenchOptions& options, const Machine& machine,
                 const CommonOptions& common) {
-  if (options.depth >= 0) model["depth"] = options.depth;
+  if (options.depth >= 0 && model.is_object()) model["depth"] = options.depth;
   LatentBenchOptions latent{.rounds = options.rounds, .seconds = options.seconds};
   if (options.what != "train") latent.what = options.what;
   if (options.batch > 0) latent.batch = options.batch;
-  bench_latent(std::get<LatentConfig>(read_model_config(model, where + ": model")), latent, machine, common);
+  const ModelConfig config = read_model_config(model, where + ": model");
+  DIFFIT_CHECK(std::holds_alternative<LatentConfig>(config), "{}: model.model: wanted \"latent\"", where);
+  bench_latent(std::get<LatentConfig>(config), latent, machine, common);
+}
+
+void run_autoencoder(const Vae& vae, const BenchOptions& options, const Machine& machine,
+                     const CommonOptions& common) {
+  VaeBenchOptions wanted{.config = options.config, .rounds = options.rounds, .seconds = options.seconds};
+  if (options.what != "train") wanted.what = options.what;
+  if (options.size > 0) wanted.side = options.size;
+  wanted.batch = options.batch;
+  bench_vae(vae, wanted, machine, common);
+}
+
+/// A model's file or folder: an autoencoder is measured as it is. Of a diffusion model the configuration.
+std::optional<Json> open_model_file(const BenchOptions& options, const Machine& machine,
+                                    const CommonOptions& common) {
+  std::error_code none;
+  const std::string& name = options.config;
+  const std::vector<std::string> models = bundled_models(), presets = preset_names();
+  const auto among = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const bool there = fs::exists(name, none), folder = is_diffusers_folder(name);
+  const bool bundled = !there && !among(presets) && among(models);
+  const std::string what = there && !folder ? what_file_is_this(fs::path(name)) : "";
+  if (!folder && !bundled && what != "a safetensors file" && !what.starts_with("a file of torch.save (")) {
+    return std::nullopt;
+  }
+  DIFFIT_CHECK(options.set.empty(), "--set: changes a config; '{}' is a model file", name);
+  const fs::path path = model_path(name);
+  std::optional<WeightsFile> file;
+  if (!folder) file.emplace(path);
+  const bool autoencoder = folder || states_vae(file->metadata(), path.string()) ||
+                           (!file->metadata().contains(kConfigKey) && looks_like_vae(file->tensors()));
+  if (autoencoder) {
+    DIFFIT_CHECK(options.depth < 0, "--depth: cuts latent models alone");
+    run_autoencoder(load_vae(path, machine.device), options, machine, common);
+    return Json();
+  }
+  DIFFIT_CHECK(!holds_feature_network(*file), "{}: a feature network: diffit bench features --features {}",
+               path.string(), name);
+  return Json{{"model", write_model_config(config_of(*file))}};
+}
+
+/// The sides and channels of the pictures that an image-space model, an autoencoder or a classifier is
+/// trained on here: what the recipe states, else those of CIFAR-10.
+std::shared_ptr<const Dataset> random_data(Recipe& recipe, const BenchOptions& options,
+                                           const std::string& where) {
+  const auto stated = [&](const char* key, std::int64_t otherwise) {
+    return read_whole_number(recipe.model, key, otherwise, where + ": model");
+  };
+  const std::int64_t channels = stated("in_channels", 3), classes = stated("classes", 0);
+  std::int64_t side = stated("resolution", options.size > 0 ? options.size : 32);
+  switch (recipe.kind()) {
+    case ModelKind::image:
+      resolve_model(recipe, side, channels, classes, where);
+      return std::make_shared<const Dataset>(std::make_unique<RandomPictures>(side, channels, classes));
+    case ModelKind::vae:
+      side = options.size > 0 ? options.size : std::max<std::int64_t>(recipe.data.size, 32);
+      resolve_vae(recipe, side, channels, where);
+      return std::make_shared<const Dataset>(std::make_unique<RandomPictures>(side, channels, 0));
+    case ModelKind::classifier:
+      resolve_classifier(recipe, side, channels, std::max<std::int64_t>(classes, 2), where);
+      return std::make_shared<const Dataset>(
+          std::make_unique<RandomPictures>(side, channels, std::max<std::int64_t>(classes, 2)));
+    case ModelKind::latent:
+      break;
+  }
+  reject(
+      "{}: the training of a latent model is not measured; its evaluation is: diffit bench latent --set "
+      "model.hidden=... --set model.depth=...",
+      where);
+}
+
+/// One evaluation of an image-space model with random weights.
+std::vector<double> measure_forward(const Recipe& recipe, const BenchOptions& options,
+                                    const Machine& machine) {
+  const auto config = std::get<ImageConfig>(read_model_config(recipe.model, options.config + ": model"));
+  const std::int64_t batch = recipe.train.microbatch;
+  const at::NoGradGuard no_grad;
+  const ImageDiffiT model(config);
+  initialise(model.parameters(), 0);
+  prepare(model.parameters(), machine.device);
+  const at::Tensor x = at::ones({batch, config.resolution, config.resolution, config.in_channels},
+                                at::TensorOptions(machine.device));
+  const at::Tensor c_noise = at::zeros({batch}, x.options());
+  Condition condition;
+  if (config.classes > 0) condition.labels = at::zeros({batch}, x.options().dtype(at::kLong));
+  return measure(options, static_cast<double>(batch), [&] {
+    const Autocast autocast(machine.device.type(), machine.dtype);
+    model(x, c_noise, condition);
+  });
 }
 
 void run_bench(const BenchOptions& options, const CommonOptions& common) {
@@ -84,7 +183,7 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
   }
   if (options.config == "features") {
     FeaturesBenchOptions features;
-    features.size = options.size;
+    if (options.size > 0) features.size = options.size;
     features.rounds = options.rounds;
     features.seconds = options.seconds;
     features.network = options.features;
@@ -92,44 +191,46 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
     return bench_features(features, machine, common);
   }
   const bool released = options.config == "latent";
-  const std::string where = released ? "latent" : preset_path(options.config).string();
+  std::string where = options.config;
   Json toml = {{"model", {{"model", "latent"}}}};
-  if (!released) toml = parse_toml(read_text(where, 1 << 20), where);
+  if (!released) {
+    if (const std::optional<Json> of_file = open_model_file(options, machine, common)) {
+      if (of_file->is_null()) return;
+      toml = *of_file;
+    } else {
+      where = preset_path(options.config).string();
+      toml = parse_toml(read_text(where, 1 << 20), where);
+    }
+  }
   for (const std::string& assignment : options.set) set_by_path(toml, assignment);
-  if (released) return run_latent(toml["model"], where, options, machine, common);
+  const bool latent_file = toml["model"].is_object() && toml["model"].value("model", Json()) == "latent" &&
+                           toml.size() == 1;  // a recipe has more
+  if (released || latent_file) return run_latent(toml["model"], where, options, machine, common);
   DIFFIT_CHECK(options.depth < 0, "--depth: cuts latent models alone");
   Recipe recipe = read_recipe(toml, where);
   recipe.data.augment = recipe.data.flip = 0;
   recipe.model.erase("augment_labels");
-  const auto open = [&](const char* key, std::int64_t otherwise) {
-    return recipe.model.value(key, otherwise);
-  };
-  const ImageConfig config =
-      resolve_model(recipe, open("resolution", 32), open("in_channels", 3), open("classes", 0), where);
+  recipe.train.init_from.clear();
+  recipe.data.test.clear();
+  const std::shared_ptr<const Dataset> data = random_data(recipe, options, where);
   if (options.batch > 0) recipe.train.batch = recipe.train.microbatch = options.batch;
   recipe.train.batch = recipe.train.microbatch;
   const auto batch = recipe.train.microbatch;
 
-  Trainer trainer(recipe, std::make_shared<const Dataset>(std::make_unique<RandomPictures>(config)),
-                  machine.device, machine.dtype);
   std::vector<double> rates;
   if (options.what == "train") {
+    Trainer trainer(recipe, data, machine.device, machine.dtype);
     rates = measure(options, static_cast<double>(batch), [&] { trainer.step(); });
+  } else if (recipe.kind() == ModelKind::vae) {
+    const Vae vae(read_vae_config(recipe.model, where + ": model"));
+    initialise(vae.parameters(), 0);
+    prepare(vae.parameters(), machine.device);
+    return run_autoencoder(vae, options, machine, common);
   } else {
-    DIFFIT_CHECK(options.what == "forward", "--what: wanted train or forward, got '{}'", options.what);
-    const at::NoGradGuard no_grad;
-    const ImageDiffiT model(config);
-    initialise(model.parameters(), 0);
-    prepare(model.parameters(), machine.device);
-    const at::Tensor x = at::ones({batch, config.resolution, config.resolution, config.in_channels},
-                                  at::TensorOptions(machine.device));
-    const at::Tensor c_noise = at::zeros({batch}, x.options());
-    Condition condition;
-    if (config.classes > 0) condition.labels = at::zeros({batch}, x.options().dtype(at::kLong));
-    rates = measure(options, static_cast<double>(batch), [&] {
-      const Autocast autocast(machine.device.type(), machine.dtype);
-      model(x, c_noise, condition);
-    });
+    DIFFIT_CHECK(options.what == "forward" && recipe.kind() == ModelKind::image,
+                 "--what: wanted train{}, got '{}'", recipe.kind() == ModelKind::image ? " or forward" : "",
+                 options.what);
+    rates = measure_forward(recipe, options, machine);
   }
   std::vector<double> sorted = rates;
   std::sort(sorted.begin(), sorted.end());
@@ -154,14 +255,19 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   command
       ->add_option(
           "config", o->config,
-          "TOML file, or preset; `latent`: the released DiffiT-XL/2 at 256 with random weights; "
+          "TOML file or preset (of an image-space model, an autoencoder or a classifier), a model file or "
+          "bundled "
+          "model, or a folder of diffusers with an autoencoder; `latent`: the released DiffiT-XL/2 at 256 "
+          "with random weights; "
           "`scores`: metrics of 10,000 pictures' features against 10,000; `features`: a feature network")
       ->required();
   command->add_option("--set", o->set, "key=value of the config; may be repeated");
   command
       ->add_option(
           "--what", o->what,
-          "train (a whole optimiser step) or forward (one evaluation); of `latent` forward (which is its "
+          "train (a whole optimiser step) or forward (one evaluation); of an autoencoder also encode and "
+          "decode (of "
+          "its file forward is both, and the default); of `latent` forward (which is its "
           "default), attention or matmul (the machine's rate on its shapes); of `scores` precision-recall or "
           "frechet")
       ->capture_default_str();
@@ -171,9 +277,12 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
                       "`scores` pictures of a set");
   command->add_option("--features", o->features, "of `features`: the network, a file or a bundled one's name")
       ->default_val("fashion-net");
-  command->add_option("--size", o->size, "of `features`: side of the pictures")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  command
+      ->add_option(
+          "--size", o->size,
+          "side of the images: of `features` (default 32) and of autoencoders (default 256; in training "
+          "data.size)")
+      ->check(CLI::Range(1, 4096));
   command->add_option("--rounds", o->rounds, "figures taken")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

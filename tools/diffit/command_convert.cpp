@@ -1,8 +1,11 @@
 #include "base/error.h"
 #include "base/text.h"
+#include "io/file_kind.h"
+#include "io/npz.h"
 #include "tools/diffit/machine.h"
 #include "train/convert_model.h"
 #include "train/model_file.h"
+#include "train/vae_file.h"
 
 namespace diffit {
 
@@ -10,7 +13,7 @@ namespace {
 
 struct ConvertOptions {
   std::string source, destination, dtype;
-  bool ema = false, no_ema = false;
+  bool ema = false, no_ema = false, null_row = false;
 };
 
 std::optional<Dtype> dtype_named(const std::string& name) {
@@ -21,6 +24,20 @@ std::optional<Dtype> dtype_named(const std::string& name) {
   reject("--dtype: wanted f32, f16 or bf16, got '{}'", name);
 }
 
+bool is_statistics_file(const fs::path& path) {
+  return what_file_is_this(path).starts_with("an .npz") && NpzReader(path).has("mu") &&
+         NpzReader(path).has("sigma");
+}
+
+/// A config.json of another program or class beside the file says nothing of it.
+VaePlace place_beside(const fs::path& file) {
+  try {
+    return find_vae(file);
+  } catch (const Error&) {
+    return {.weights = file, .config = {}, .config_json = {}, .must_fit = false};
+  }
+}
+
 void run_convert(const ConvertOptions& options, const CommonOptions& common) {
   const fs::path destination = options.destination;
   DIFFIT_CHECK(destination.extension() == ".safetensors", "{}: wanted a name that ends in .safetensors",
@@ -29,11 +46,22 @@ void run_convert(const ConvertOptions& options, const CommonOptions& common) {
   const Average average = options.ema      ? Average::wanted
                           : options.no_ema ? Average::refused
                                            : Average::preferred;
-  const WeightsFile source(model_path(options.source), average);
+  const fs::path given = model_path(options.source);
+  DIFFIT_CHECK(
+      !is_statistics_file(given),
+      "{}: statistics of a feature network (mu, sigma), no weights; eval takes them as they are, and NumPy "
+      "reads them",
+      given.string());
+  // An autoencoder's folder, or a file with its config.json beside it.
+  const bool folder = is_diffusers_folder(given);
+  const VaePlace place = folder ? find_vae(given) : place_beside(given);
+  const WeightsFile source(place.weights, average);
   DIFFIT_CHECK(average != Average::preferred || !source.metadata().contains(kStateKey),
                "{}: a training state holds the weights and their average: say --no-ema or --ema",
                source.path().string());
-  const ConvertReport report = convert_model(source, destination, dtype);
+  const std::optional<VaeConfig> vae =
+      folder || looks_like_vae(source.tensors()) ? config_beside(place, source) : std::nullopt;
+  const ConvertReport report = convert_model(source, destination, dtype, vae, options.null_row);
   print_result(common,
                {{"out", options.destination},
                 {"from", source.kind()},
@@ -53,14 +81,20 @@ void add_convert_command(CLI::App& app, CommonOptions& common) {
   command
       ->add_option(
           "source", o->source,
-          "a bundled model, .safetensors, the index of a sharded set (*.index.json), or a state dict by "
-          "torch.save (.pt, .pth; read as data, nothing in it is run)")
+          "a bundled model, .safetensors, the index of a sharded set (*.index.json), a state dict by "
+          "torch.save (.pt, .pth, .bin, .ckpt; read as data, nothing in it is run), or an autoencoder's "
+          "folder by "
+          "diffusers")
       ->required();
   command->add_option("destination", o->destination, "file to write, .safetensors")->required();
   auto* ema =
       command->add_flag("--ema", o->ema, "of a file that holds both, the average over training (EMA)");
   command->add_flag("--no-ema", o->no_ema, "of a file that holds both, the weights that were trained")
       ->excludes(ema);
+  command->add_flag(
+      "--null-row", o->null_row,
+      "add a row for the null label to the label table of a latent model that was trained without label "
+      "dropout: it can be sampled then, without guidance");
   CLI::Option* dtype = command->get_option("--dtype");
   dtype->description("of the weights in the file: auto (as they are), f32, f16, bf16");
   command->footer(

@@ -1,5 +1,5 @@
 #include "base/error.h"
-#include "diffusion/edm.h"
+#include "diffusion/generate.h"
 #include "kernels/autocast.h"
 #include "tools/diffit/guidance_options.h"
 #include "tools/diffit/latent_source.h"
@@ -66,13 +66,8 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
   }
   at::Tensor raw;
   const auto denoise = [&](const Condition& by) {
-    const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
-      const Autocast autocast(machine.device.type(), machine.dtype);
-      raw =
-          model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, by).permute({0, 3, 1, 2}).to(at::kFloat);
-      return raw;
-    };
-    return denoised(network, {c.sigma_data}, x, sigma);
+    const Autocast autocast(machine.device.type(), machine.dtype);
+    return denoise_pictures(model, x, sigma, by, &raw).to(at::kFloat);
   };
   const at::Tensor d = denoise(condition);
   Output output{{"forward", raw}, {"denoised", d}};
@@ -82,8 +77,9 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
                  "--guidance-schedule power-cosine is defined on the timesteps of latent models");
     Condition none = condition;
     none.labels = at::full_like(condition.labels, c.classes);
+    const at::Tensor unconditional = denoise(none);
     output.emplace_back("guided",
-                        guided(guidance, d, denoise(none), at::full({1}, guidance.scale, d.options())));
+                        guided(guidance, d, unconditional, at::full({1}, guidance.scale, d.options())));
   }
   return output;
 }
@@ -120,6 +116,7 @@ void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const Guidance guidance = parse_guidance(options.guidance, {.channels = latent ? 3 : 0, .tolerance = 0});
   DIFFIT_CHECK(!options.guidance.interval,
                "--guidance-interval: belongs to sample; denoise guides every row");
+  if (latent) check_null_row(file, guidance);
   const Input input(options.in);
   Output output =
       latent ? evaluate(*open_latent_model(file, machine), input, guidance)
@@ -129,7 +126,8 @@ void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   for (auto& [name, tensor] : output) {
     tensor = tensor.to(at::kCPU).contiguous();
     if (!at::isfinite(tensor).all().item<bool>())
-      fail("{} is not finite: the model or --dtype does not hold", name);
+      fail("{} is not finite; likely causes are corrupt weights or an overflow of bf16: try --dtype f32",
+           name);
     views.push_back(view_of(name, tensor));
     shapes[name] = tensor.sizes().vec();
   }

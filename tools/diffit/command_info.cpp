@@ -6,15 +6,20 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/class_names.h"
+#include "io/file_kind.h"
 #include "io/json_text.h"
 #include "io/picture.h"
+#include "io/printable.h"
 #include "io/safetensors.h"
 #include "kernels/ops.h"
 #include "metrics/feature_network.h"
+#include "metrics/reference.h"
 #include "nn/cost.h"
+#include "tools/diffit/info_files.h"
 #include "tools/diffit/info_network.h"
 #include "tools/diffit/machine.h"
 #include "train/model_file.h"
+#include "train/vae_file.h"
 
 namespace diffit {
 
@@ -83,11 +88,38 @@ double time_loading(const WeightsFile& file) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+bool states_diffusion_model(const WeightsFile& file) {
+  const Json config = parse_json(file.metadata().at(kConfigKey), place_of_config(file));
+  return config.is_object() &&
+         (config.value("model", Json()) == "image" || config.value("model", Json()) == "latent");
+}
+
+/// The state of an autoencoder's or a classifier's training.
+void describe_other_state(const WeightsFile& file, const CommonOptions& common) {
+  const Json config = parse_json(file.metadata().at(kConfigKey), place_of_config(file));
+  const Json dtypes = count_dtypes(file);
+  print_result(common,
+               {{"path", file.path().string()},
+                {"kind", "training state"},
+                {"file", file.kind()},
+                {"config", config},
+                {"config_from", "stated"},
+                {"tensors", file.tensors().size()},
+                {"dtypes", dtypes}},
+               fmt::format("{}, a training state ({}; {})\n{} (stated)\n", file.path().string(), file.kind(),
+                           format_counts(dtypes), printable(config.dump())));
+}
+
 void describe_model(const fs::path& path, const InfoOptions& options, const CommonOptions& common) {
   const WeightsFile file(path);
-  if (holds_feature_network(file)) return describe_feature_network(file, common);
-  const ModelConfig config = config_of(file);
   const bool state = file.metadata().contains(kStateKey);
+  const bool stated = file.metadata().contains(kConfigKey);
+  if (!state && holds_feature_network(file)) return describe_feature_network(file, common);
+  if (!state && (states_vae(file.metadata(), path.string()) || (!stated && looks_like_vae(file.tensors())))) {
+    return describe_autoencoder(path, common);
+  }
+  if (state && stated && !states_diffusion_model(file)) return describe_other_state(file, common);
+  const ModelConfig config = config_of(file);
   if (!state) check_model(file, config);
   const std::vector<PartCost> parts = cost_of(config);
   const PartCost all = total(parts);
@@ -104,6 +136,7 @@ void describe_model(const fs::path& path, const InfoOptions& options, const Comm
                  {"macs", all.layer_macs}, {"attention_macs", all.attention_macs},
                  {"parts", parts_json},    {"tensors", file.tensors().size()},
                  {"dtypes", dtypes},       {"metadata", metadata}};
+  if (!file.wrapper().empty()) object["prefix"] = file.wrapper();
   std::string text =
       fmt::format("{}{} ({}; {})\n{} ({})\n", path.string(), state ? ", a training state" : "", file.kind(),
                   format_counts(dtypes), json_text(write_model_config(config)), origin);
@@ -113,6 +146,9 @@ void describe_model(const fs::path& path, const InfoOptions& options, const Comm
   for (const PartCost& part : parts) {
     text += fmt::format("  {:<16} {:>10} parameters {:>10}MAC\n", part.part,
                         human_count(static_cast<double>(part.parameters)), human_count(part.layer_macs));
+  }
+  if (!file.wrapper().empty()) {
+    text += fmt::format("the prefix '{}' of every name is taken off\n", file.wrapper());
   }
   for (const auto& [key, value] : metadata.items())
     text += fmt::format("{} = {}\n", key, value.get<std::string>());
@@ -154,10 +190,13 @@ void list_classes(const std::string& what, const CommonOptions& common) {
   print_result(common, {{"classes", list}}, text);
 }
 
-/// True for what looks like weights by its name: the rest are data sets.
-bool is_weights_name(const fs::path& path) {
-  const std::string extension = path.extension().string();
-  return extension == ".safetensors" || extension == ".pt" || extension == ".pth" ||
+/// True for what is weights by its content, or claims to be by its name: the rest are data sets.
+bool is_weights(const fs::path& path) {
+  std::error_code none;
+  if (fs::is_directory(path, none)) return false;
+  const std::string what = what_file_is_this(path), extension = path.extension().string();
+  return what == "a safetensors file" || what.starts_with("a file of torch.save") ||
+         extension == ".safetensors" || extension == ".pt" || extension == ".pth" || extension == ".ckpt" ||
          path.filename().string().ends_with(".index.json");
 }
 
@@ -188,7 +227,11 @@ void run_info(const InfoOptions& options, const CommonOptions& common) {
     describe_program(common);
   } else if (fs::is_regular_file(what, none) && is_picture_name(what)) {
     describe_picture(what, common);
-  } else if (fs::exists(what, none) && !is_weights_name(what)) {
+  } else if (is_diffusers_folder(what)) {
+    describe_autoencoder(what, common);
+  } else if (fs::is_regular_file(what, none) && fs::path(what).extension() == ".npz" && is_statistics(what)) {
+    describe_statistics(what, common);
+  } else if (fs::exists(what, none) && !is_weights(what)) {
     print_data_info(common, what);
   } else {
     describe_model(model_path(what), options, common);
@@ -201,10 +244,10 @@ void add_info_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<InfoOptions>();
   CLI::App* command = add_command(app, common, "info",
                                   "What a model, data set or picture is; without one, what this program has");
-  command->add_option(
-      "what", o->what,
-      "model file (.safetensors, *.index.json, .pt, .pth) or bundled model, data (zip, IDX, CIFAR, "
-      "folder), picture");
+  command->add_option("what", o->what,
+                      "model file or autoencoder (.safetensors, *.index.json, .pt, .pth, .bin, .ckpt), "
+                      "bundled model, folder of "
+                      "diffusers, statistics (.npz), data (zip, IDX, CIFAR, folder), picture");
   command->add_flag(
       "--classes", o->classes,
       "list labels and names: of the model, or of the table imagenet (default), cifar10, fashion-mnist");

@@ -6,6 +6,7 @@
 #include "tools/diffit/sample_output.h"
 #include "tools/diffit/stop.h"
 #include "train/model_file.h"
+#include "train/vae_folder.h"
 
 namespace diffit {
 
@@ -115,6 +116,7 @@ void sample_images(const SampleOptions& options, const CommonOptions& common, co
 void sample_latents(SampleOptions options, const CommonOptions& common, const Machine& machine,
                     const WeightsFile& file, const LatentConfig& config) {
   LatentRequest request = latent_request(options, config, names_of(file, config.classes));
+  if (options.autoguidance.empty()) check_null_row(file, request.guidance);
   request.dtype = machine.dtype;
   if (request.batch == 0) request.batch = 8;
   const bool raw = holds_raw_samples(options.out);
@@ -142,6 +144,9 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
     request.guide = network_of(guide);
   }
   check(config, request);
+  const VaePlace place = vae ? find_vae(vae_file) : VaePlace();
+  Json files = stamps(options, file.path(), place.weights);
+  if (!place.config.empty()) files["vae_config"] = file_stamp(place.config);
   std::vector<std::int64_t> shape{config.in_channels, config.input_size, config.input_size};
   if (!raw) {
     const std::int64_t side = config.input_size * vae->factor();
@@ -154,7 +159,7 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
         .rounding = rounding_of(options),
         .restart = options.restart,
         .made_by = describe(options, request),
-        .files = stamps(options, file.path(), vae ? vae_file : fs::path())},
+        .files = files},
        request, [&](const SampleSink& sink, const SampleProgress& progress) {
          const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
            sink(first, decode_latents(*vae, latents));

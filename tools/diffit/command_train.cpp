@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/set_option.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
@@ -31,7 +32,7 @@ Recipe read_recipe_of(const TrainOptions& options) {
   }
   // A length on the command line takes the place of the file's, whichever way that states it.
   if (images != epochs && toml["train"].is_object()) toml["train"].erase(images ? "epochs" : "images");
-  if (!options.data.empty()) toml["data"]["path"] = options.data;
+  if (!options.data.empty()) set_in_table(toml, "data", "path", options.data, path.string());
   return read_recipe(toml, path.string());
 }
 

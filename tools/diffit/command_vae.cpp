@@ -28,13 +28,22 @@ struct Opened {
   Machine machine;
   Vae vae;
   double scale;
+  std::string scale_from;    // as OpenedVae's; "option" for --scale
+  std::string rounded_from;  // the identity that the file says it was rounded from
 };
 
 Opened open_vae(const VaeOptions& options, const CommonOptions& common) {
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
-  Vae vae = load_vae(model_path(options.vae), machine.device);
-  const double scale = options.scale > 0 ? options.scale : vae.config().scale;
-  return {machine, std::move(vae), scale};
+  OpenedVae opened = open_autoencoder(model_path(options.vae), machine.device);
+  const double scale = options.scale > 0 ? options.scale : opened.vae.config().scale;
+  if (options.scale <= 0 && opened.scale_from == "assumed") {
+    print_note(common, fmt::format("note: {} does not state the scale of its latents, {} is assumed (Stable "
+                                   "Diffusion XL's is 0.13025: give --scale)",
+                                   opened.weights.string(), scale));
+  }
+  const auto rounded = opened.metadata.find(kRoundedFromKey);
+  return {machine, std::move(opened.vae), scale, options.scale > 0 ? "option" : opened.scale_from,
+          rounded == opened.metadata.end() ? std::string() : rounded->second};
 }
 
 /// As asked for, or about the work of one picture of 512 x 512.
@@ -79,7 +88,7 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
   const fs::path out = options.out;
   DIFFIT_CHECK(out.extension() == ".safetensors", "-o {}: latents are written as .safetensors", options.out);
   const auto input = open_picture_input(options.in);
-  const auto [machine, vae, scale] = open_vae(options, common);
+  const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
   const auto start = Clock::now();
   ProgressLine line(common);
   std::vector<at::Tensor> batch, latents;
@@ -120,6 +129,7 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
                {{"out", options.out},
                 {"latents", all.sizes().vec()},
                 {"scale", scale},
+                {"scale_from", scale_from},
                 {"vae", identity},
                 {"mean", all.mean().item<double>()},
                 {"deviation", all.std(false).item<double>()},
@@ -129,7 +139,8 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
 
 /// `latents`, or the `samples` of a latent model, [N, L, h, w] floating point, and what they say of
 /// themselves.
-at::Tensor read_latents(const VaeOptions& options, const Vae& vae, double scale) {
+at::Tensor read_latents(const VaeOptions& options, const Vae& vae, double scale,
+                        const std::string& rounded_from) {
   const SafetensorsFile file(options.in);
   const TensorView* samples = file.find("samples");
   const TensorView& view =
@@ -147,7 +158,7 @@ at::Tensor read_latents(const VaeOptions& options, const Vae& vae, double scale)
   if (const auto found = file.metadata().find(kVaeKey); found != file.metadata().end()) {
     const std::string identity = vae_identity(vae);
     DIFFIT_CHECK(
-        found->second == identity,
+        found->second == identity || found->second == rounded_from,
         "{}: latents of another autoencoder ({}, this one is {}): decode them with the one that encoded them",
         options.in, found->second, identity);
   }
@@ -171,8 +182,8 @@ std::int64_t strip_rows(const VaeOptions& options, const at::Tensor& latents) {
 void run_decode(const VaeOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Rounding rounding = rounding_named(options.rounding, "--rounding");
-  const auto [machine, vae, scale] = open_vae(options, common);
-  const at::Tensor latents = read_latents(options, vae, scale);
+  const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
+  const at::Tensor latents = read_latents(options, vae, scale, rounded_from);
   const std::int64_t rows = strip_rows(options, latents), factor = vae.factor();
   const std::int64_t count = latents.size(0);
   const std::vector<std::int64_t> shape{count, vae.config().in_channels, latents.size(2) * factor,
@@ -196,18 +207,23 @@ void run_decode(const VaeOptions& options, const CommonOptions& common) {
   output->finish();
   const double seconds = seconds_since(start);
   line.say(rate(count, seconds));
-  print_result(
-      common,
-      {{"out", options.out}, {"images", shape}, {"scale", scale}, {"tile", rows}, {"seconds", seconds}},
-      options.out);
+  print_result(common,
+               {{"out", options.out},
+                {"images", shape},
+                {"scale", scale},
+                {"scale_from", scale_from},
+                {"tile", rows},
+                {"seconds", seconds}},
+               options.out);
 }
 
 void add_shared(CLI::App& command, VaeOptions& o, const char* in, const char* out) {
   command
-      .add_option(
-          "--vae", o.vae,
-          "Stable Diffusion's autoencoder or one of ours, .safetensors; diffusers' or the original names, by "
-          "itself or in a whole checkpoint")
+      .add_option("--vae", o.vae,
+                  "Stable Diffusion's autoencoder or one of ours: .safetensors, .bin, .pt or .ckpt under "
+                  "diffusers' or the "
+                  "original names, by itself or in a whole checkpoint, or a folder of diffusers (its "
+                  "config.json is used)")
       ->required();
   command.add_option("-i,--in", o.in, in)->required();
   command.add_option("-o,--out", o.out, out)->required();

@@ -17,6 +17,14 @@ std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, cons
                                            [&file](const TensorView& view) { file.done_with(view); });
 }
 
+void check_null_row(const WeightsFile& file, const Guidance& guidance) {
+  DIFFIT_CHECK(
+      !guidance.on() || !file.metadata().contains(kNullRowKey),
+      "--guidance: {} was trained without label dropout: its row of the null label was added by convert "
+      "--null-row and says nothing; give --guidance 1",
+      file.path().string());
+}
+
 LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator) {
   return [evaluator = std::move(evaluator)](const at::Tensor& x, double t, const at::Tensor& labels) {
     return (*evaluator)(x, t, labels);
@@ -35,14 +43,15 @@ fs::path vae_path(const std::string& given, const WeightsFile& model) {
 }
 
 Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device) {
-  Vae vae = load_vae(path, device);
+  OpenedVae opened = open_autoencoder(path, device);
+  Vae& vae = opened.vae;
   DIFFIT_CHECK(
       vae.config().latent_channels == config.in_channels,
       "--vae {}: its latents have {} channels, those of {} have {}: wanted the autoencoder that the model "
       "was trained with",
       path.string(), vae.config().latent_channels, model.path().string(), config.in_channels);
   if (const auto stated = model.metadata().find(kVaeIdentityKey); stated != model.metadata().end()) {
-    DIFFIT_CHECK(stated->second == vae_identity(vae),
+    DIFFIT_CHECK(is_autoencoder(opened, stated->second),
                  "--vae {}: identity {}, but {} was trained on latents of {}: wanted that autoencoder",
                  path.string(), vae_identity(vae), model.path().string(), stated->second);
   }
@@ -53,7 +62,7 @@ Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig&
                  "the file that encoded them",
                  path.string(), scale, model.path().string(), stated->second);
   }
-  return vae;
+  return std::move(vae);
 }
 
 at::Tensor encode_means(const Vae& vae, const at::Tensor& pictures) {

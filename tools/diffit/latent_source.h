@@ -13,6 +13,9 @@ namespace diffit {
 
 /// A latent model ready to be evaluated. Error(invalid) where the file holds none.
 std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Machine& machine);
+/// Error(invalid) where guidance is on and the model's row of the null label was not trained (convert
+/// --null-row).
+void check_null_row(const WeightsFile& file, const Guidance& guidance);
 /// As samplers want it; shares the evaluator.
 LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator);
 
