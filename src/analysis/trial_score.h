@@ -15,8 +15,8 @@ namespace diffit {
 Gaussian features_of(const Dataset& data, const FeatureNetwork& network,
                      const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
-/// The same kept in `folder` for the next time, under the identities of network and data. A file that is damaged,
-/// or that does not say that it is of this network and these data, is made again.
+/// The same kept in `folder` for the next time, under the identities of network and data. A file that is
+/// damaged, or that does not say that it is of this network and these data, is made again.
 Gaussian kept_features_of(const Dataset& data, const FeatureNetwork& network, const fs::path& folder,
                           const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
