@@ -1,4 +1,4 @@
-// Devices by their name on the command line.
+// Devices by name: "auto", "cpu", "cuda", "cuda:1".
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,10 +7,24 @@
 
 namespace diffit {
 
-/// "auto", "cpu", "cuda" or "cuda:i". CUDA's backend is opened here, at run time, where it is installed;
-/// "auto" takes it where there is a GPU as well, else the CPU. Error(invalid) for other names and for a
-/// device that is not there.
-at::Device open_device(const std::string& name);
+struct OpenedDevice {
+  at::Device device = at::kCPU;
+  /// "auto" on a machine that seems to have a GPU: which device was taken, and why not the GPU. Else empty.
+  std::string note;
+};
+
+/// Opens "auto", "cpu", "cuda" (the first GPU) or "cuda:i". "auto" takes the first GPU if there is a usable
+/// one, else the CPU. Error(invalid) for another name, and for a GPU that is not there or cannot be used.
+///
+/// LibTorch's CUDA backend is a library of its own. It is loaded here, and before LibTorch is first asked
+/// about CUDA: the answer to that question is kept for the life of the process.
+///
+/// On a GPU the process computes deterministically and in full float32 (no TF32) from then on; see
+/// docs/gpu.md for the environment variables DIFFIT_DETERMINISTIC and DIFFIT_TF32, which change that.
+OpenedDevice open_device(const std::string& name);
+
+/// Waits until the device has done all that was asked of it. Returns at once on the CPU.
+void synchronize(at::Device device);
 
 /// "f32" or "bf16"; "auto" is bfloat16 where `prefer_bf16` and the device computes in it natively, else
 /// float32. Error(invalid) otherwise.

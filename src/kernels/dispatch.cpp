@@ -7,8 +7,9 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "kernels/backend.h"
 #include "kernels/cpu/info.h"
-#include "kernels/cpu/memory.h"
+#include "kernels/cuda_backend.h"
 #include "kernels/ops.h"
 #include "kernels/pch.h"
 
@@ -18,9 +19,7 @@ namespace {
 std::atomic<bool>& fast_kernels_switch() {
   static std::atomic<bool> on = [] {
     const char* wanted = std::getenv("DIFFIT_KERNELS");
-    const bool fast = wanted == nullptr || std::string_view(wanted) != "definition";
-    if (fast) cpu::reuse_tensor_memory();
-    return fast;
+    return wanted == nullptr || std::string_view(wanted) != "definition";
   }();
   return on;
 }
@@ -40,6 +39,11 @@ const char* cpu_kernel_target() {
 bool takes_cpu_kernel(const at::Tensor& x) {
   return fast_kernels() && x.is_cpu() &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && cpu::has_vector_target();
+}
+
+const Backend* backend_of(const at::Tensor& x) {
+  if (x.is_cuda() || (emulates_cuda() && x.is_cpu())) return cuda_backend();
+  return x.is_cpu() ? &cpu_backend() : nullptr;
 }
 
 bool onednn_takes(at::ScalarType type) {

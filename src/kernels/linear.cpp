@@ -3,6 +3,7 @@
 // own linear depends on both, and takes twice as long in float32.
 #include <ATen/autocast_mode.h>
 
+#include "kernels/checks.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
@@ -129,6 +130,7 @@ class Linear : public torch::autograd::Function<Linear> {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  checks::linear(x, weight, bias);
   if (!takes_onednn(x, weight)) return definition::linear(x, weight, bias);
   const at::ScalarType type = product_type(x);
   const Tensor w = cast(type, weight).contiguous(), b = cast(type, bias);
@@ -141,6 +143,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t stride) {
+  checks::conv2d(x, weight, bias, stride);
   if (!takes_onednn(x, weight)) return definition::conv2d(x, weight, bias, stride);
   const at::ScalarType type = product_type(x);
   const Tensor map = cast(type, x).contiguous(), w = cast(type, weight), b = cast(type, bias);

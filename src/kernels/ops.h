@@ -1,10 +1,10 @@
-// The operations that LibTorch lacks or is slow at. Each is declared once; its definition in plain ATen
-// (`definition::` below, same arguments) is the fallback on any device and the oracle of the fast paths in
-// cpu/ and cuda/. All are differentiable (but add_layer_norm); all take float32 or bfloat16 (accumulating in
-// float32) and return the dtype of their first argument.
+// The operations that LibTorch lacks or is slow at. The definition of each in plain ATen (`definition::`
+// below) is the fallback on any device and what the fast paths in cpu/ and cuda/ are tested against. All but
+// add_layer_norm are differentiable; all take float32 or bfloat16, accumulate in float32 and return the dtype
+// of their first argument. Wrong shapes, dtypes, devices, and sizes that do not divide are Error(invalid).
 //
-// Shapes: B batch, H W map height and width, C channels, w window, N = w*w tokens a window.
-// Maps are [B, H, W, C] contiguous: a window is a strided view of such a map, never a copy.
+// Shapes: B batch, H and W map height and width, C channels, w window, N = w*w tokens in a window. Maps are
+// [B, H, W, C] contiguous: a window is a strided view of such a map, never a copy.
 #pragma once
 
 #include <ATen/core/Tensor.h>

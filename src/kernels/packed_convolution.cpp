@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
 #include "kernels/pch.h"
@@ -41,10 +42,13 @@ constexpr std::array<std::int64_t, 2> kNoDilation{1, 1};
 PackedConvolution::PackedConvolution(const Tensor& weight, const Tensor& bias,
                                      std::array<std::int64_t, 2> padding, std::int64_t stride,
                                      std::array<std::int64_t, 4> like)
-    : bias_(bias),
-      padding_(padding),
-      stride_(stride),
-      packed_(fast_kernels() && weight.is_cpu() && onednn_takes(weight.scalar_type())) {
+    : bias_(bias), padding_(padding), stride_(stride) {
+  checks::packed_convolution(weight, bias, padding, stride, like);
+  in_ = weight.size(1);
+  kernel_ = {weight.size(2), weight.size(3)};
+  type_ = weight.scalar_type();
+  device_ = weight.device();
+  packed_ = fast_kernels() && weight.is_cpu() && onednn_takes(type_);
   const std::array<std::int64_t, 2> strides{stride, stride};
   weight_ = packed_ ? operators().reorder.call(weight.contiguous(), padding_, strides, kNoDilation, 1,
                                                at::OptionalIntArrayRef(like))
@@ -52,6 +56,7 @@ PackedConvolution::PackedConvolution(const Tensor& weight, const Tensor& bias,
 }
 
 Tensor PackedConvolution::operator()(const Tensor& x, bool relu) const {
+  checks::packed_convolution_input(x, in_, kernel_, padding_, type_, device_);
   const std::array<std::int64_t, 2> strides{stride_, stride_};
   const Tensor map = x.permute({0, 3, 1, 2});
   if (packed_) {

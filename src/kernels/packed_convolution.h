@@ -30,7 +30,10 @@ class PackedConvolution {
 
  private:
   at::Tensor weight_, bias_;
-  std::array<std::int64_t, 2> padding_{};
+  std::int64_t in_ = 0;
+  std::array<std::int64_t, 2> kernel_{}, padding_{};
+  at::ScalarType type_ = at::kFloat;
+  at::Device device_ = at::kCPU;
   std::int64_t stride_ = 1;
   bool packed_ = false;
 };

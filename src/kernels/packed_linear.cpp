@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
 #include "kernels/pch.h"
@@ -42,22 +43,31 @@ std::optional<Tensor> optional(const Tensor& x) {
 
 }  // namespace
 
-PackedLinear::PackedLinear(const Tensor& weight, const Tensor& bias, std::int64_t rows)
-    : bias_(bias), packed_(fast_kernels() && weight.is_cpu() && onednn_takes(weight.scalar_type())) {
+PackedLinear::PackedLinear(const Tensor& weight, const Tensor& bias, std::int64_t rows) : bias_(bias) {
+  checks::packed_linear(weight, bias, rows);
+  in_ = weight.size(1);
+  out_ = weight.size(0);
+  type_ = weight.scalar_type();
+  device_ = weight.device();
+  packed_ = fast_kernels() && weight.is_cpu() && onednn_takes(type_);
   weight_ = packed_ ? operators().reorder.call(weight.contiguous(), rows) : weight.clone();
 }
 
 Tensor PackedLinear::operator()(const Tensor& x) const {
+  checks::packed_linear_input("PackedLinear", x, in_, type_, device_);
   if (!packed_) return definition::linear(x, weight_, bias_);
   return operators().pointwise.call(x, weight_, optional(bias_), "none", Scalars(), std::nullopt);
 }
 
 Tensor PackedLinear::gelu_tanh(const Tensor& x) const {
+  checks::packed_linear_input("PackedLinear::gelu_tanh", x, in_, type_, device_);
   if (!packed_) return definition::gelu_tanh(definition::linear(x, weight_, bias_));
   return operators().pointwise.call(x, weight_, optional(bias_), "gelu", Scalars(), "tanh");
 }
 
 Tensor PackedLinear::add_to(const Tensor& residual, const Tensor& x) const {
+  checks::packed_linear_input("PackedLinear::add_to", x, in_, type_, device_);
+  checks::packed_linear_residual(residual, x, out_);
   if (!packed_) return residual + definition::linear(x, weight_, bias_);
   return operators().binary.call(x, residual, weight_, optional(bias_), "add");
 }

@@ -32,6 +32,9 @@ class PackedLinear {
 
  private:
   at::Tensor weight_, bias_;
+  std::int64_t in_ = 0, out_ = 0;
+  at::ScalarType type_ = at::kFloat;
+  at::Device device_ = at::kCPU;
   bool packed_ = false;
 };
 

@@ -65,3 +65,12 @@ def test_a_table_that_is_none_is_named_where_an_option_writes_into_it(tmp_path):
     refused("train", "smoke", "--data", "x.zip", "--set", "data=5", "--dry-run", mentions=["data", "5", "table"])
     refused("ablate", "fashion-time", "--data", "x.zip", "--set", 'set=["data=5"]', "--dry-run", mentions=["data", "5", "table"])
     refused("ablate", "fashion-time", "--features", "x", "--set", "score=5", "--dry-run", mentions=["score", "5", "table"])
+
+
+def test_kernels_are_measured_against_their_definitions():
+    told = run("bench", "kernels", *QUICK, "--batch", 1, "--dtype", "f32", "--json").json
+    names = [result["operation"].split()[0] for result in told["results"]]
+    assert names == ["attention"] * 4 + ["group"] * 2 + ["layer"]
+    for result in told["results"]:
+        assert result["distance"] < 1e-5
+        assert 0 < result["forward_ms"] and 0 < result["definition_forward_ms"] < result["definition_both_ms"]

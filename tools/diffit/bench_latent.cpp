@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "kernels/device.h"
 #include "kernels/ops.h"
 #include "nn/latent_evaluator.h"
 #include "nn/state.h"
@@ -15,21 +16,22 @@ namespace diffit {
 
 namespace {
 
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
+double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Seconds that one call takes: the mean over calls that fill `at_least` seconds.
-double seconds_a_call(const std::function<void()>& work, double at_least) {
-  double total = 0;
+/// Seconds that one call takes: the mean over calls that fill `at_least` seconds, all of them finished on the
+/// device.
+double seconds_a_call(at::Device device, const std::function<void()>& work, double at_least) {
+  synchronize(device);
+  const auto start = std::chrono::steady_clock::now();
   int calls = 0;
   do {
-    total += seconds_of(work);
+    work();
     ++calls;
-  } while (total < at_least);
-  return total / calls;
+  } while (seconds_since(start) < at_least);
+  synchronize(device);
+  return seconds_since(start) / calls;
 }
 
 /// The largest resident memory of the process so far, in bytes.
@@ -79,14 +81,15 @@ double attention_flop(const LatentConfig& c, std::int64_t batch) {
 /// operators for each.
 class MatrixProducts {
  public:
-  MatrixProducts(const LatentConfig& config, std::int64_t batch, at::ScalarType dtype)
-      : config_(config), batch_(batch) {
+  MatrixProducts(const LatentConfig& config, std::int64_t batch, const Machine& machine)
+      : config_(config), batch_(batch), device_(machine.device) {
+    const auto type = at::TensorOptions(machine.device).dtype(machine.dtype);
     for (const Product& p : products_of(config)) {
       const at::Tensor weight =
-          at::randn({p.out, p.in}).mul_(1 / std::sqrt(static_cast<double>(p.in))).to(dtype);
+          at::randn({p.out, p.in}).mul_(1 / std::sqrt(static_cast<double>(p.in))).to(type);
       const at::Tensor bias = at::zeros({p.out}, weight.options());
       const std::int64_t rows = batch * tokens_of(config);
-      shapes_.push_back({at::randn({rows, p.in}).to(dtype), weight, bias, PackedLinear(weight, bias, rows)});
+      shapes_.push_back({at::randn({rows, p.in}).to(type), weight, bias, PackedLinear(weight, bias, rows)});
     }
   }
   /// FLOP a second in one round of about `seconds`.
@@ -94,8 +97,10 @@ class MatrixProducts {
     double total = 0;
     const double each = seconds / static_cast<double>(2 * shapes_.size());
     for (const Shape& s : shapes_) {
-      const double plain = seconds_a_call([&] { at::linear(s.x, s.weight, s.bias); }, each);
-      const double packed = seconds_a_call([&] { s.packed(s.x); }, each);
+      const double plain = seconds_a_call(
+          device_, [&] { at::linear(s.x, s.weight, s.bias); }, each);
+      const double packed = seconds_a_call(
+          device_, [&] { s.packed(s.x); }, each);
       total += std::min(plain, packed);
     }
     return linear_flop(config_, batch_) / total;
@@ -108,6 +113,7 @@ class MatrixProducts {
   };
   LatentConfig config_;
   std::int64_t batch_;
+  at::Device device_;
   std::vector<Shape> shapes_;
 };
 
@@ -145,9 +151,9 @@ class RandomWeights {
 struct Input {
   at::Tensor x, labels;
 
-  Input(const LatentConfig& c, std::int64_t batch)
-      : x(at::randn({batch, c.in_channels, c.input_size, c.input_size})),
-        labels(at::arange(batch, at::kLong).remainder(c.classes + 1)) {}
+  Input(const LatentConfig& c, std::int64_t batch, at::Device device)
+      : x(at::randn({batch, c.in_channels, c.input_size, c.input_size}).to(device)),
+        labels(at::arange(batch, at::kLong).remainder(c.classes + 1).to(device)) {}
 };
 
 double relative(const at::Tensor& got, const at::Tensor& want) {
@@ -158,14 +164,15 @@ double relative(const at::Tensor& got, const at::Tensor& want) {
 /// and of the sums in either, add up as a random walk; four of its deviations.
 double checked_error(LatentConfig config, const RandomWeights& weights, const Machine& machine) {
   config.depth = std::min<std::int64_t>(config.depth, 2);
-  const Input in(config, 1);
+  const Input in(config, 1, machine.device);
   LatentEvaluator evaluator(config, weights.views(config.depth), "bench", machine.dtype, machine.device);
   const at::Tensor got = evaluator(in.x, 500, in.labels).cpu();
   const LatentDiffiT model(config);
   load_parameters(model.parameters(), weights.views(config.depth), "", "bench");
+  const bool fast = fast_kernels();
   use_fast_kernels(false);
-  const at::Tensor want = model(in.x, at::full({1}, 500.0F), in.labels);
-  use_fast_kernels(true);
+  const at::Tensor want = model(in.x.cpu(), at::full({1}, 500.0F), in.labels.cpu());
+  use_fast_kernels(fast);
   const double error = relative(got, want);
   const double roundoff = machine.dtype == at::kFloat ? 0x1p-24 : 0x1p-8;
   const double longest = config.mlp_ratio * static_cast<double>(config.hidden);
@@ -187,7 +194,7 @@ Json timed(const LatentConfig& c, const LatentBenchOptions& options, const Machi
            const MatrixProducts& products, const std::function<void()>& once, double flop) {
   std::vector<double> milliseconds, rates, machine_rates, shares;
   for (int round = 0; round < options.rounds; ++round) {
-    const double seconds = seconds_a_call(once, options.seconds);
+    const double seconds = seconds_a_call(machine.device, once, options.seconds);
     milliseconds.push_back(seconds * 1e3);
     rates.push_back(flop / seconds / 1e9);
     machine_rates.push_back(products.rate(options.seconds / 2) / 1e9);
@@ -206,7 +213,7 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
   const RandomWeights weights(c);
   const std::int64_t before = peak_memory();
   LatentEvaluator evaluator(c, weights.views(c.depth), "bench", machine.dtype, machine.device);
-  const Input in(c, options.batch);
+  const Input in(c, options.batch, machine.device);
   const auto once = [&] { evaluator(in.x, 500, in.labels); };
   once();
   const std::int64_t peak = peak_memory();
@@ -217,7 +224,7 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
   }
   const std::int64_t weight_bytes = numbers * static_cast<std::int64_t>(c10::elementSize(machine.dtype));
 
-  const MatrixProducts products(c, options.batch, machine.dtype);
+  const MatrixProducts products(c, options.batch, machine);
   products.rate(0);
   const double flop =
       static_cast<double>(c.depth) * (linear_flop(c, options.batch) + attention_flop(c, options.batch));
@@ -259,7 +266,7 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
   const double bound = 8 * std::sqrt(static_cast<double>(c.hidden / c.heads)) * roundoff;
   if (!(error <= bound)) fail("attention is {:.2g} off its definition, more than {:.2g}", error, bound);
 
-  const MatrixProducts products(c, options.batch, machine.dtype);
+  const MatrixProducts products(c, options.batch, machine);
   products.rate(0);
   Json result = timed(c, options, machine, products, once, attention_flop(c, options.batch));
   result.update({{"error", error}});
@@ -276,7 +283,7 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
 
 void bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
                   const CommonOptions& common) {
-  const MatrixProducts products(c, options.batch, machine.dtype);
+  const MatrixProducts products(c, options.batch, machine);
   products.rate(0);
   std::vector<double> rates;
   for (int round = 0; round < options.rounds; ++round) rates.push_back(products.rate(options.seconds) / 1e9);
@@ -294,8 +301,6 @@ void bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, cons
 void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Machine& machine,
                   const CommonOptions& common) {
   const at::NoGradGuard no_grad;
-  DIFFIT_CHECK(machine.device.is_cpu(), "bench: latent models are measured on the CPU, got --device {}",
-               machine.device.str());
   if (options.what == "forward") return bench_forward(config, options, machine, common);
   if (options.what == "attention") return bench_attention(config, options, machine, common);
   if (options.what == "matmul") return bench_matmul(config, options, machine, common);

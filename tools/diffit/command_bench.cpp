@@ -5,9 +5,11 @@
 #include "io/file_kind.h"
 #include "io/set_option.h"
 #include "kernels/autocast.h"
+#include "kernels/device.h"
 #include "metrics/feature_network.h"
 #include "nn/image_model.h"
 #include "tools/diffit/bench_features.h"
+#include "tools/diffit/bench_kernels.h"
 #include "tools/diffit/bench_latent.h"
 #include "tools/diffit/bench_scores.h"
 #include "tools/diffit/bench_vae.h"
@@ -54,10 +56,17 @@ class RandomPictures : public PictureSource {
   std::int64_t side_, channels_, classes_;
 };
 
-/// Pictures a second, one figure a round: each round runs `once` (which does `pictures`) for `seconds`.
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Pictures a second, one figure a round: each round runs `once` (which does `pictures`) for `seconds`, and
+/// ends when the device has done all of it.
 template <class Once>
-std::vector<double> measure(const BenchOptions& options, double pictures, const Once& once) {
+std::vector<double> measure(const BenchOptions& options, at::Device device, double pictures,
+                            const Once& once) {
   once();
+  synchronize(device);
   std::vector<double> rates;
   for (int round = 0; round < options.rounds; ++round) {
     const auto start = std::chrono::steady_clock::now();
@@ -65,9 +74,10 @@ std::vector<double> measure(const BenchOptions& options, double pictures, const 
     while (seconds < options.seconds) {
       once();
       done += pictures;
-      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      seconds = seconds_since(start);
     }
-    rates.push_back(done / seconds);
+    synchronize(device);
+    rates.push_back(done / seconds_since(start));
   }
   return rates;
 }
@@ -167,7 +177,7 @@ std::vector<double> measure_forward(const Recipe& recipe, const BenchOptions& op
   const at::Tensor c_noise = at::zeros({batch}, x.options());
   Condition condition;
   if (config.classes > 0) condition.labels = at::zeros({batch}, x.options().dtype(at::kLong));
-  return measure(options, static_cast<double>(batch), [&] {
+  return measure(options, machine.device, static_cast<double>(batch), [&] {
     const Autocast autocast(machine.device.type(), machine.dtype);
     model(x, c_noise, condition);
   });
@@ -180,6 +190,10 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
     if (options.what != "train") scores.what = options.what;
     if (options.batch > 0) scores.pictures = options.batch;
     return bench_scores(scores, common);
+  }
+  if (options.config == "kernels") {
+    return bench_kernels({.batch = options.batch, .rounds = options.rounds, .seconds = options.seconds},
+                         machine, common);
   }
   if (options.config == "features") {
     FeaturesBenchOptions features;
@@ -220,7 +234,7 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
   std::vector<double> rates;
   if (options.what == "train") {
     Trainer trainer(recipe, data, machine.device, machine.dtype);
-    rates = measure(options, static_cast<double>(batch), [&] { trainer.step(); });
+    rates = measure(options, machine.device, static_cast<double>(batch), [&] { trainer.step(); });
   } else if (recipe.kind() == ModelKind::vae) {
     const Vae vae(read_vae_config(recipe.model, where + ": model"));
     initialise(vae.parameters(), 0);
@@ -259,7 +273,8 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
           "bundled "
           "model, or a folder of diffusers with an autoencoder; `latent`: the released DiffiT-XL/2 at 256 "
           "with random weights; "
-          "`scores`: metrics of 10,000 pictures' features against 10,000; `features`: a feature network")
+          "`scores`: metrics of 10,000 pictures' features against 10,000; `features`: a feature "
+          "network; `kernels`: each operation against its definition")
       ->required();
   command->add_option("--set", o->set, "key=value of the config; may be repeated");
   command

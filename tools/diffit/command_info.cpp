@@ -11,6 +11,9 @@
 #include "io/picture.h"
 #include "io/printable.h"
 #include "io/safetensors.h"
+#include "kernels/cuda_backend.h"
+#include "kernels/device.h"
+#include "kernels/gpu_probe.h"
 #include "kernels/ops.h"
 #include "metrics/feature_network.h"
 #include "metrics/reference.h"
@@ -32,24 +35,56 @@ std::string describe(const CpuLimits& limits) {
                      *limits.quota);
 }
 
+/// What --json says of the GPUs: "gpus", the newest CUDA that the driver supports, and why none is usable.
+Json describe_gpus() {
+  const GpuProbe& probe = probe_gpus();
+  Json gpus = Json::array();
+  for (const Gpu& gpu : probe.gpus) {
+    gpus.push_back({{"name", gpu.name},
+                    {"memory_bytes", gpu.memory_bytes},
+                    {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)}});
+  }
+  Json object = {{"gpus", gpus}};
+  if (probe.cuda_version > 0) object["driver_cuda"] = cuda_version_text(probe.cuda_version);
+  if (!probe.reason.empty()) object["gpu_unusable"] = probe.reason;
+  return object;
+}
+
+std::string gpu_text() {
+  const GpuProbe& probe = probe_gpus();
+  if (!probe.reason.empty()) return "none: " + probe.reason;
+  std::string text;
+  for (std::size_t i = 0; i < probe.gpus.size(); ++i) {
+    const Gpu& gpu = probe.gpus[i];
+    text += fmt::format("{}cuda:{} {}, {}, compute capability {}.{}", i == 0 ? "" : "; ", i, gpu.name,
+                        human_bytes(static_cast<double>(gpu.memory_bytes)), gpu.major, gpu.minor);
+  }
+  return text + fmt::format("; the driver supports CUDA {}", cuda_version_text(probe.cuda_version));
+}
+
 void describe_program(const CommonOptions& common) {
-  apply_threads(common);
+  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const CpuLimits limits = cpu_limits();
-  const Json object = {{"version", DIFFIT_VERSION},
-                       {"kernels", cpu_kernel_target()},
-                       {"threads", at::get_num_threads()},
-                       {"models", bundled_models()},
-                       {"presets", preset_names()},
-                       {"home", home().string()},
-                       {"cpus", limits.count()},
-                       {"cpu_affinity", limits.affinity},
-                       {"cpu_quota", limits.quota ? Json(*limits.quota) : Json()}};
+  Json object = {{"version", DIFFIT_VERSION},
+                 {"kernels", cpu_kernel_target()},
+                 {"threads", at::get_num_threads()},
+                 {"models", bundled_models()},
+                 {"presets", preset_names()},
+                 {"home", home().string()},
+                 {"cpus", limits.count()},
+                 {"cpu_affinity", limits.affinity},
+                 {"cpu_quota", limits.quota ? Json(*limits.quota) : Json()},
+                 {"device", machine.device.str()}};
+  object.update(describe_gpus());
+  if (machine.device.is_cuda()) object["cuda_kernels"] = has_cuda_kernels();
+  if (const std::string note = open_device(common.device).note; !note.empty()) object["device_note"] = note;
   print_result(
       common, object,
-      fmt::format("diffit {}\nCPU kernels  {}, {} threads\nCPU          {}\nmodels       {}\npresets      "
-                  "{}\nhome         {}\n",
-                  DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), describe(limits),
-                  fmt::join(bundled_models(), ", "), fmt::join(preset_names(), ", "), home().string()));
+      fmt::format(
+          "diffit {}\nCPU kernels  {}, {} threads\nCPU          {}\nGPUs         {}\nmodels       {}\n"
+          "presets      {}\nhome         {}\n",
+          DIFFIT_VERSION, cpu_kernel_target(), at::get_num_threads(), describe(limits), gpu_text(),
+          fmt::join(bundled_models(), ", "), fmt::join(preset_names(), ", "), home().string()));
 }
 
 struct InfoOptions {

@@ -9,6 +9,7 @@
 #include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "kernels/cuda_backend.h"
 #include "kernels/device.h"
 #include "kernels/ops.h"
 
@@ -38,8 +39,9 @@ void apply_threads(const CommonOptions& common) {
 
 Machine open_machine(const CommonOptions& common, bool prefer_bf16) {
   apply_threads(common);
-  const at::Device device = open_device(common.device);
-  return {device, open_dtype(common.dtype, device, prefer_bf16)};
+  const OpenedDevice opened = open_device(common.device);
+  if (!opened.note.empty()) print_note(common, opened.note);
+  return {opened.device, open_dtype(common.dtype, opened.device, prefer_bf16)};
 }
 
 namespace {
@@ -60,7 +62,10 @@ std::string describe(const Machine& machine) {
   const char* dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
   std::string text = fmt::format("{}, {} threads, {} kernels, {}", processor(), at::get_num_threads(),
                                  cpu_kernel_target(), dtype);
-  if (!machine.device.is_cpu()) text += fmt::format(", on {}", machine.device.str());
+  if (!machine.device.is_cpu()) {
+    text += fmt::format(", on {} {} own CUDA kernels", machine.device.str(),
+                        has_cuda_kernels() ? "with" : "without");
+  }
   return text;
 }
 

@@ -15,6 +15,8 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "io/json_text.h"
+#include "kernels/cpu/memory.h"
+#include "kernels/ops.h"
 #include "tools/diffit/command.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/stop.h"
@@ -83,6 +85,7 @@ void keep_buffers() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_TOP_PAD, 64 << 20);
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
+  if (fast_kernels()) cpu::reuse_tensor_memory();
 }
 
 std::vector<std::string> names_of(const CLI::App& app) {
@@ -218,7 +221,8 @@ int main(int argc, char** argv) {
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     const bool memory = text.find("not enough memory") != std::string::npos ||
-                        text.find("can't allocate memory") != std::string::npos;
+                        text.find("can't allocate memory") != std::string::npos ||
+                        text.find("CUDA out of memory") != std::string::npos;
     code = diffit::report(
         ErrorKind::failed,
         (memory ? "out of memory: try a smaller --batch or train.microbatch: " : "LibTorch: ") + text);

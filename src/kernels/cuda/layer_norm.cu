@@ -1,0 +1,177 @@
+// LayerNorm of rows without affine, forward, backward, and after the addition to a residual stream: a warp a
+// row, whose numbers stay in registers between the two passes over them.
+#include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/vector.cuh"
+
+namespace diffit::cuda {
+namespace {
+
+constexpr int kWarps = 4;
+
+/// A row of up to 32 * 8 * PARTS numbers, spread over a warp.
+template <int PARTS>
+struct Row {
+  Float8 part[PARTS];
+};
+
+DIFFIT_DEVICE int place(int part, int lane) {
+  return (part * 32 + lane) * kVector;
+}
+
+template <int PARTS, class T>
+DIFFIT_DEVICE Row<PARTS> load_row(const T* from, int width, int lane) {
+  Row<PARTS> row{};
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+    if (place(i, lane) < width) row.part[i] = load8(from + place(i, lane));
+  return row;
+}
+template <int PARTS, class T>
+DIFFIT_DEVICE void store_row(T* to, const Row<PARTS>& row, int width, int lane) {
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+    if (place(i, lane) < width) store8(to + place(i, lane), row.part[i]);
+}
+
+struct Moments {
+  float mean, inverse;
+};
+
+/// Turns the row into its normal form.
+template <int PARTS>
+DIFFIT_DEVICE Moments normalize(Row<PARTS>& row, int width, float eps, int lane) {
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) sum += row.part[i].v[e];  // zero beyond the row's end
+  const float mean = warp_sum(sum) / width;
+  float square = 0;
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i) {
+    if (place(i, lane) >= width) continue;
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) {
+      row.part[i].v[e] -= mean;
+      square += row.part[i].v[e] * row.part[i].v[e];
+    }
+  }
+  const float inverse = rsqrt_of(warp_sum(square) / width + eps);
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) row.part[i].v[e] *= inverse;
+  return {mean, inverse};
+}
+
+template <int PARTS, class T>
+__global__ void __launch_bounds__(32 * kWarps)
+    forward_kernel(const LayerNorm p, const T* x, T* y, float* statistics) {
+  const int lane = threadIdx.x % 32;
+  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  if (index >= p.rows) return;
+  Row<PARTS> row = load_row<PARTS>(x + index * p.width, p.width, lane);
+  const Moments m = normalize(row, p.width, p.eps, lane);
+  store_row(y + index * p.width, row, p.width, lane);
+  if (statistics != nullptr && lane == 0)
+    statistics[2 * index] = m.mean, statistics[2 * index + 1] = m.inverse;
+}
+
+template <int PARTS, class T>
+__global__ void __launch_bounds__(32 * kWarps)
+    add_kernel(const LayerNorm p, float* stream_values, const T* added, T* y) {
+  const int lane = threadIdx.x % 32;
+  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  if (index >= p.rows) return;
+  Row<PARTS> row = load_row<PARTS>(static_cast<const float*>(stream_values) + index * p.width, p.width, lane);
+  const Row<PARTS> more = load_row<PARTS>(added + index * p.width, p.width, lane);
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) row.part[i].v[e] += more.part[i].v[e];
+  store_row(stream_values + index * p.width, row, p.width, lane);
+  normalize(row, p.width, p.eps, lane);
+  store_row(y + index * p.width, row, p.width, lane);
+}
+
+/// d_x = (d_y - mean(d_y) - x^ mean(d_y x^)) inverse.
+template <int PARTS, class T>
+__global__ void __launch_bounds__(32 * kWarps)
+    backward_kernel(const LayerNorm p, const T* x, const float* statistics, const T* d_y, T* d_x) {
+  const int lane = threadIdx.x % 32;
+  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  if (index >= p.rows) return;
+  const float mean = statistics[2 * index], inverse = statistics[2 * index + 1];
+  Row<PARTS> normal = load_row<PARTS>(x + index * p.width, p.width, lane);
+  Row<PARTS> gradient = load_row<PARTS>(d_y + index * p.width, p.width, lane);
+  float sum = 0, product = 0;
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i) {
+    if (place(i, lane) >= p.width) continue;
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) {
+      normal.part[i].v[e] = (normal.part[i].v[e] - mean) * inverse;
+      sum += gradient.part[i].v[e];
+      product += gradient.part[i].v[e] * normal.part[i].v[e];
+    }
+  }
+  sum = warp_sum(sum) / p.width, product = warp_sum(product) / p.width;
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+#pragma unroll
+    for (int e = 0; e < kVector; ++e)
+      gradient.part[i].v[e] = (gradient.part[i].v[e] - sum - normal.part[i].v[e] * product) * inverse;
+  store_row(d_x + index * p.width, gradient, p.width, lane);
+}
+
+/// Calls function.operator()<PARTS>() with the fewest parts that hold the row.
+template <class Function>
+Status with_parts(int width, const Function& function) {
+  const int parts = (width + 32 * kVector - 1) / (32 * kVector);
+  if (parts <= 1) return function.template operator()<1>();
+  if (parts <= 2) return function.template operator()<2>();
+  return function.template operator()<5>();
+}
+
+dim3 grid_of(const LayerNorm& shape) {
+  return dim3(static_cast<unsigned>((shape.rows + kWarps - 1) / kWarps));
+}
+
+}  // namespace
+
+bool takes_layer_norm(const LayerNorm& shape) {
+  return shape.rows >= 1 && shape.rows < std::int64_t{1} << 32 && shape.width >= kVector &&
+         shape.width % kVector == 0 && shape.width <= 5 * 32 * kVector;
+}
+
+Status layer_norm_forward(const LayerNorm& shape, const void* x, void* y, float* statistics, Stream stream) {
+  return with_element(shape.element, [&]<class T>(T*) {
+    return with_parts(shape.width, [&]<int PARTS>() {
+      return launch<&forward_kernel<PARTS, T>>(grid_of(shape), 32 * kWarps, 0, stream, shape,
+                                               static_cast<const T*>(x), static_cast<T*>(y), statistics);
+    });
+  });
+}
+
+Status layer_norm_backward(const LayerNorm& shape, const void* x, const float* statistics, const void* d_y,
+                           void* d_x, Stream stream) {
+  return with_element(shape.element, [&]<class T>(T*) {
+    return with_parts(shape.width, [&]<int PARTS>() {
+      return launch<&backward_kernel<PARTS, T>>(grid_of(shape), 32 * kWarps, 0, stream, shape,
+                                                static_cast<const T*>(x), statistics,
+                                                static_cast<const T*>(d_y), static_cast<T*>(d_x));
+    });
+  });
+}
+
+Status add_layer_norm(const LayerNorm& shape, float* stream_values, const void* added, void* y,
+                      Stream stream) {
+  return with_element(shape.element, [&]<class T>(T*) {
+    return with_parts(shape.width, [&]<int PARTS>() {
+      return launch<&add_kernel<PARTS, T>>(grid_of(shape), 32 * kWarps, 0, stream, shape, stream_values,
+                                           static_cast<const T*>(added), static_cast<T*>(y));
+    });
+  });
+}
+
+}  // namespace diffit::cuda

@@ -1,0 +1,18 @@
+// `diffit bench kernels`: each operation's fast path against its definition.
+#pragma once
+
+#include "tools/diffit/machine.h"
+
+namespace diffit {
+
+struct KernelsBenchOptions {
+  std::int64_t batch = 0;  // maps of each case; 0: the case's own
+  int rounds = 5;
+  double seconds = 0.2;  // of a round
+};
+
+/// Milliseconds of a forward pass, and of one with its backward pass, by the fast path and by the definition
+/// (which on a GPU is eager LibTorch), with the relative distance of the results.
+void bench_kernels(const KernelsBenchOptions& options, const Machine& machine, const CommonOptions& common);
+
+}  // namespace diffit
