@@ -1,5 +1,7 @@
 #include "data/latents.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -18,9 +20,10 @@ constexpr std::int64_t kShardPictures = 10000, kShardBytes = std::int64_t{1} << 
 
 /// The metadata of a shard.
 struct ShardHeader {
-  std::string vae, source;
+  std::string vae, source, stamp;
   double scale = 0, mean = 0, deviation = 0;
   std::int64_t pictures = 0, first = 0, classes = 0;
+  std::int64_t crc32 = -1;
 };
 
 template <class V>
@@ -33,6 +36,8 @@ void visit_fields(V& v, ShardHeader& h) {
   v("classes", h.classes, "0 where there are no labels", 0, 1e6);
   v("mean", h.mean, "of this shard's scaled latents", -1e6, 1e6);
   v("deviation", h.deviation, "of this shard's scaled latents", 0, 1e6);
+  v("stamp", h.stamp, "of the pictures and options, to tell another set under the same name");
+  v("crc32", h.crc32, "of moments, moments_flip and labels in this order; -1: not known", -1, 4294967295.0);
 }
 
 fs::path shard_path(const fs::path& folder, std::int64_t index) {
@@ -68,7 +73,38 @@ LatentInfo info_of(const SafetensorsFile& file, const ShardHeader& header) {
   info.height = moments.shape[2];
   info.width = moments.shape[3];
   info.classes = header.classes;
+  info.stamp = header.stamp;
   return info;
+}
+
+std::uint32_t crc_of(std::span<const std::byte> bytes, std::uint32_t before = 0) {
+  return static_cast<std::uint32_t>(
+      crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+/// Whether the shard's bytes are those that were written. True where it does not say.
+bool fits_checksum(const SafetensorsFile& file, const ShardHeader& header) {
+  if (header.crc32 < 0) return true;
+  std::uint32_t crc = 0;
+  for (const char* name : {"moments", "moments_flip", "labels"}) {
+    const TensorView* view = file.find(name);
+    if (view == nullptr) continue;
+    crc = crc_of(view->bytes, crc);
+    file.done_with(*view);
+  }
+  return crc == header.crc32;
+}
+
+/// The parts of two stamps that differ: "labels, content". "" where one of them is not known.
+std::string different_parts(const std::string& stamp, const std::string& wanted) {
+  if (stamp.empty() || wanted.empty() || stamp == wanted) return {};
+  const Json a = Json::parse(stamp, nullptr, false), b = Json::parse(wanted, nullptr, false);
+  if (!a.is_object() || !b.is_object()) return "the stamp";
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : b.items()) {
+    if (a.value(key, Json()) != value) parts.push_back(key);
+  }
+  return parts.empty() ? "the stamp" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
 /// Error(invalid) unless shard `index` is the one of that number of the cache.
@@ -84,6 +120,12 @@ void check_shard(const SafetensorsFile& file, const ShardHeader& header, const L
       "{}: holds latents of {} ({} pictures, {} classes), wanted {} ({} pictures, {} classes); encode into a "
       "folder of its own",
       where, header.source, header.pictures, header.classes, info.source, info.pictures, info.classes);
+  const std::string parts = different_parts(header.stamp, info.stamp);
+  DIFFIT_CHECK(
+      parts.empty(),
+      "{}: its latents are of other images or options than the wanted ones: {} differ, though {} and the "
+      "number of images are the same; encode into a folder of its own, or anew with --restart",
+      where, parts, info.source);
   const std::int64_t first = index * info.shard_pictures();
   const std::int64_t count = std::min(info.shard_pictures(), info.pictures - first);
   const std::vector<std::int64_t> wanted{count, 2 * info.channels, info.height, info.width};
@@ -202,14 +244,21 @@ bool holds_latents(const fs::path& folder) {
 void write_latent_shard(const fs::path& folder, const LatentInfo& info, const LatentShard& shard) {
   LatentSums sums;
   sums.add(shard.moments, info);
+  std::uint32_t crc = 0;
+  for (const auto* moments : {&shard.moments, &shard.flipped}) {
+    crc = crc_of(std::as_bytes(std::span(*moments)), crc);
+  }
+  if (info.classes > 0) crc = crc_of(std::as_bytes(std::span(shard.labels)), crc);
   const ShardHeader header{.vae = info.vae,
                            .source = info.source,
+                           .stamp = info.stamp,
                            .scale = info.scale,
                            .mean = sums.mean(),
                            .deviation = sums.deviation(),
                            .pictures = info.pictures,
                            .first = shard.index * info.shard_pictures(),
-                           .classes = info.classes};
+                           .classes = info.classes,
+                           .crc32 = crc};
   const std::int64_t count = static_cast<std::int64_t>(shard.moments.size()) / info.numbers();
   const std::vector<std::int64_t> shape{count, 2 * info.channels, info.height, info.width};
   std::vector<TensorView> views{{"moments", Dtype::f32, shape, std::as_bytes(std::span(shard.moments))},
@@ -225,8 +274,43 @@ bool has_latent_shard(const fs::path& folder, const LatentInfo& info, std::int64
   const fs::path path = shard_path(folder, index);
   if (!fs::exists(path, none)) return false;
   const SafetensorsFile file(path);
-  check_shard(file, read_header(file), info, index);
-  return true;
+  const ShardHeader header = read_header(file);
+  check_shard(file, header, info, index);
+  return fits_checksum(file, header);
+}
+
+namespace {
+
+std::vector<fs::path> shards_in(const fs::path& folder) {
+  constexpr std::string_view start = "latents-", end = ".safetensors";
+  std::vector<fs::path> shards;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(start) || !name.ends_with(end) || name.size() < start.size() + end.size() + 5)
+      continue;
+    const std::string number = name.substr(start.size(), name.size() - start.size() - end.size());
+    if (number.find_first_not_of("0123456789") == std::string::npos) shards.push_back(entry.path());
+  }
+  return shards;
+}
+
+}  // namespace
+
+bool holds_unstamped_shards(const fs::path& folder) {
+  const std::vector<fs::path> shards = shards_in(folder);
+  return std::any_of(shards.begin(), shards.end(),
+                     [](const fs::path& path) { return read_header(SafetensorsFile(path)).stamp.empty(); });
+}
+
+void remove_latent_shards(const fs::path& folder) {
+  const std::vector<fs::path> shards = shards_in(folder);
+  for (const fs::path& path : shards) read_header(SafetensorsFile(path));  // refuses what others wrote
+  for (const fs::path& path : shards) {
+    std::error_code error;
+    fs::remove(path, error);
+    if (error) fail("{}: cannot be removed: {}", path.string(), error.message());
+  }
 }
 
 }  // namespace diffit

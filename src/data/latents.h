@@ -25,6 +25,8 @@ struct LatentInfo {
   std::int64_t channels = 0, height = 0, width = 0;  // L, h, w of a latent
   std::int64_t classes = 0;                          // 0: no labels
   double mean = 0, deviation = 0;                    // over all numbers of the scaled latents
+  std::string stamp =
+      {};  // of the pictures and options, a JSON object of texts; "" of earlier versions' caches
 
   /// Floats of one picture's moments, 2 L h w.
   std::int64_t numbers() const { return 2 * channels * height * width; }
@@ -91,8 +93,15 @@ struct LatentShard {
 /// Writes it whole or not at all. `info` describes the whole cache; its mean and deviation are not used.
 void write_latent_shard(const fs::path& folder, const LatentInfo& info, const LatentShard& shard);
 
-/// Whether shard `index` of the cache described by `info` is there. Error(invalid) where another is: of other
-/// pictures, or by another autoencoder.
+/// Whether shard `index` of the cache described by `info` is there. A shard without a stamp is taken for one
+/// of this cache; one that does not fit its checksum counts as missing. Error(invalid) where another is: of
+/// other pictures, by another autoencoder, or with other options.
 bool has_latent_shard(const fs::path& folder, const LatentInfo& info, std::int64_t index);
+
+/// Whether a shard of the folder has no stamp: earlier versions wrote none.
+bool holds_unstamped_shards(const fs::path& folder);
+
+/// Removes every shard that diffit data encode wrote into the folder.
+void remove_latent_shards(const fs::path& folder);
 
 }  // namespace diffit

@@ -27,6 +27,11 @@ LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {
   };
 }
 
+Spacing spacing_of(const LatentRequest& request) {
+  return request.spacing.value_or(request.sampler == LatentSampler::ddim ? Spacing::leading
+                                                                         : Spacing::linspace);
+}
+
 std::int64_t points_of(const LatentRequest& request) {
   return request.sampler == LatentSampler::heun ? 2 * request.steps - 1 : request.steps;
 }
@@ -81,15 +86,9 @@ class GuidedLatents {
   Evaluations evaluations_;
 };
 
-Spacing usual_spacing(LatentSampler sampler) {
-  return sampler == LatentSampler::ddim ? Spacing::leading : Spacing::linspace;
-}
-
 at::Tensor run_sampler(const LatentRequest& r, const VpSchedule& schedule, const NoisePredictor& network,
                        const at::Tensor& start, const StepNoise& noise, const StepProgress& progress) {
-  const auto grid = [&] {
-    return timestep_grid(r.spacing.value_or(usual_spacing(r.sampler)), r.steps, schedule.size());
-  };
+  const auto grid = [&] { return timestep_grid(spacing_of(r), r.steps, schedule.size()); };
   switch (r.sampler) {
     case LatentSampler::ddpm:
       return ddpm(network, start, schedule.respaced(r.steps), noise, progress);
@@ -125,7 +124,7 @@ void check(const LatentConfig& config, const LatentRequest& request) {
           karras_sigmas_of(schedule, request.steps, request.sigma_min, request.sigma_max, request.rho));
       break;
     default:
-      timestep_grid(request.spacing.value_or(usual_spacing(request.sampler)), request.steps, schedule.size());
+      timestep_grid(spacing_of(request), request.steps, schedule.size());
       if (request.sampler == LatentSampler::ddim && request.eta > 0) noisy_steps = request.steps - 1;
   }
   check_request(request, config.classes, {config.in_channels, config.input_size, config.input_size},

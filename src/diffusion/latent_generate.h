@@ -33,6 +33,9 @@ struct LatentRequest : SampleRequest {
   LatentNetwork guide;                                // the weaker model of autoguidance, with the condition
 };
 
+/// How the timesteps of ddim, dpmpp2m and unipc lie: as asked for, or as is usual for the sampler.
+Spacing spacing_of(const LatentRequest& request);
+
 /// Points at which the guided network is evaluated for a picture.
 std::int64_t points_of(const LatentRequest& request);
 

@@ -1,9 +1,14 @@
 #include "train/encode_latents.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/lock.h"
+#include "base/output_check.h"
+#include "base/random_access.h"
 #include "kernels/autocast.h"
 #include "train/dataset_pictures.h"
 #include "train/vae_file.h"
@@ -21,7 +26,72 @@ void append_moments(const Vae& vae, const at::Tensor& x, const EncodeRequest& re
   out.insert(out.end(), numbers.begin(), numbers.end());
 }
 
+constexpr std::int64_t kStampedPictures = 1000;
+
+class Checksum {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    crc_ = crc32_z(crc_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  }
+  void add(const std::string& text) { add(std::as_bytes(std::span(text.data(), text.size() + 1))); }
+  void add(std::uint64_t number) { add(std::as_bytes(std::span(&number, 1))); }
+  std::string text() const { return fmt::format("{:08x}", crc_); }
+
+ private:
+  uLong crc_ = 0;
+};
+
+/// The size of the file, and its bytes: all of them up to a GiB, else of its beginning and its end, where
+/// zips keep the checksums of what they hold.
+void add_file(const fs::path& path, Checksum& sum) {
+  constexpr std::uint64_t kWhole = std::uint64_t{1} << 30, kBegin = 64 << 20, kEnd = 256 << 20;
+  const RandomAccessFile file(path);
+  const std::uint64_t size = fs::file_size(path);
+  sum.add(size);
+  std::vector<std::byte> piece(1 << 20);
+  const auto add = [&](std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t at = from; at < to; at += piece.size()) {
+      const auto some = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - at));
+      file.read(at, some);
+      sum.add(some);
+    }
+  };
+  if (size <= kWhole) return add(0, size);
+  add(0, kBegin);
+  add(size - kEnd, size);
+}
+
 }  // namespace
+
+std::string encoding_stamp(const Dataset& pictures, const EncodeRequest& request) {
+  const std::int64_t size = pictures.size();
+  Checksum names, labels, bytes, content;
+  std::error_code none;
+  // Where the content of every picture is looked at, the files around it do not matter.
+  const bool sampled = size > kStampedPictures, is_folder = fs::is_directory(request.source, none);
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::string name = pictures.source().name(i);
+    names.add(name);
+    labels.add(static_cast<std::uint64_t>(pictures.label(i)));
+    if (!sampled || !is_folder) continue;
+    const std::uintmax_t file = fs::file_size(request.source / name, none);
+    bytes.add(none ? std::uint64_t{0} : static_cast<std::uint64_t>(file));
+  }
+  if (sampled && fs::is_regular_file(request.source, none)) add_file(request.source, bytes);
+  std::vector<std::uint8_t> pixels(
+      static_cast<std::size_t>(pictures.resolution() * pictures.resolution() * pictures.channels()));
+  const std::int64_t some = std::min(size, kStampedPictures);
+  for (std::int64_t i = 0; i < some; ++i) {
+    pictures.read(i * size / some, pixels);
+    content.add(std::as_bytes(std::span(pixels)));
+  }
+  const Json stamp = {{"names", names.text()},
+                      {"labels", labels.text()},
+                      {"files", bytes.text()},
+                      {"content", content.text()},
+                      {"dtype", request.dtype == at::kFloat ? "f32" : "bf16"}};
+  return stamp.dump();
+}
 
 LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::path& folder,
                           const EncodeRequest& request, const EncodeProgress& progress) {
@@ -40,15 +110,43 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
   info.height = info.width = pictures.resolution() / vae.factor();
   info.classes = pictures.classes();
 
+  info.stamp = encoding_stamp(pictures, request);
+
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
+  const FileLock lock(FileLock::path_in(folder));
+  if (lock.busy()) {
+    fail("{}: another process is encoding into it; wait for it, or give another folder", folder.string());
+  }
+  const auto warn = [&](const std::string& text) {
+    if (!text.empty() && request.warn) request.warn(text);
+  };
+  warn(lock.warning());
   remove_temporaries(folder);
+  if (request.restart) remove_latent_shards(folder);
+  // What is there is looked at first: nothing is encoded beside shards of another set.
+  std::vector<bool> there;
+  std::int64_t missing = 0;
+  for (std::int64_t index = 0; index < info.shards(); ++index) {
+    there.push_back(has_latent_shard(folder, info, index));
+    const std::int64_t first = index * info.shard_pictures();
+    if (!there.back()) missing += std::min(info.shard_pictures(), info.pictures - first);
+  }
+  check_output_folder(folder, "DEST",
+                      static_cast<std::uint64_t>(2 * missing * info.numbers()) * sizeof(float));
+  if (holds_unstamped_shards(folder)) {
+    warn(
+        fmt::format("{}: holds shards of an earlier version, which do not say what they were made of: that "
+                    "it is {} is taken "
+                    "on trust; --restart encodes them again",
+                    folder.string(), source));
+  }
   const at::NoGradGuard no_grad;
   for (LatentShard shard; shard.index < info.shards(); ++shard.index) {
     const std::int64_t first = shard.index * info.shard_pictures();
     const std::int64_t last = std::min(first + info.shard_pictures(), info.pictures);
-    if (has_latent_shard(folder, info, shard.index)) {
+    if (there[static_cast<std::size_t>(shard.index)]) {
       if (progress) progress(last, info.pictures);
       continue;
     }

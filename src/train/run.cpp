@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 #include "base/error.h"
 #include "base/lock.h"
@@ -17,6 +18,26 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// What went wrong, as one line for people.
+std::string cause_of(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::bad_alloc&) {
+    return "out of memory: try a smaller train.microbatch";
+  } catch (const c10::Error& error) {
+    std::string text = error.what_without_backtrace();
+    text = text.substr(0, text.find('\n'));
+    const bool memory = text.find("not enough memory") != std::string::npos ||
+                        text.find("an't allocate memory") != std::string::npos ||
+                        text.find("out of memory") != std::string::npos;
+    return (memory ? "out of memory: try a smaller train.microbatch: " : "LibTorch: ") + text;
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "an exception of an unknown type";
+  }
 }
 
 /// One training in one folder: the loop, and what it leaves there.
@@ -59,6 +80,15 @@ class Run {
 
   TrainingEnd operator()() {
     if (done()) return TrainingEnd::nothing_left;
+    try {
+      return train();
+    } catch (...) {
+      end_of(cause_of(std::current_exception()));
+    }
+  }
+
+ private:
+  TrainingEnd train() {
     while (!done()) {
       const auto start = Clock::now();
       const StepResult step = trainer_->step();
@@ -79,7 +109,6 @@ class Run {
     return TrainingEnd::finished;
   }
 
- private:
   bool done() const { return trainer_->images() >= recipe_.train.images; }
 
   /// Whether the last step crossed a multiple of `every`.
@@ -115,6 +144,7 @@ class Run {
     }
     loss_sum_ = progress.value("loss_sum", 0.0);
     norm_sum_ = progress.value("norm_sum", 0.0);
+    saved_images_ = trainer_->images();
     summed_steps_ = progress.value("summed_steps", std::int64_t{0});
     seconds_before_ = progress.value("seconds", 0.0);
     say(fmt::format("resumed at {} images: weights, averages, optimiser and data order", trainer_->images()));
@@ -160,8 +190,9 @@ class Run {
       const Json figures = request_.evaluate(averaged);
       journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
       say(fmt::format("evaluated at {} images: {}", trainer_->images(), json_text(figures)));
-    } catch (const Error& error) {
-      say(fmt::format("warning: no evaluation at {} images: {}", trainer_->images(), error.what()));
+    } catch (...) {
+      say(fmt::format("warning: no evaluation at {} images: {}", trainer_->images(),
+                      cause_of(std::current_exception())));
     }
   }
 
@@ -172,7 +203,8 @@ class Run {
                            {"norm_sum", norm_sum_},
                            {"summed_steps", summed_steps_},
                            {"seconds", seconds_before_ + step_seconds_}};
-    save_state(folder_, *trainer_, recipe_, progress, recipe_.train.keep_states);
+    save_state(folder_, *trainer_, recipe_, progress, recipe_.train.keep_states + keep_more_);
+    saved_images_ = trainer_->images();
   }
 
   /// Weights, averages and pictures first, the state last: whoever finds the state finds them too.
@@ -199,34 +231,64 @@ class Run {
 
   void measure(const Exhibit& averaged) {
     const auto start = Clock::now();
-    const Json figures = averaged.measure();
+    Json figures;
+    try {
+      figures = averaged.measure();
+    } catch (...) {
+      say(fmt::format("warning: nothing held out was measured at {} images: {}", trainer_->images(),
+                      cause_of(std::current_exception())));
+      return;
+    }
     journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
     say(fmt::format("held out at {} images: {}", trainer_->images(), json_text(figures)));
   }
 
   void write_samples(const Exhibit& averaged) {
-    Picture all;
     try {
-      all = averaged.grid();
-    } catch (const Error& error) {
-      say(fmt::format("warning: no sample grid: {}", error.what()));
-      return;
+      const Picture all = averaged.grid();
+      write_png(folder_.samples(trainer_->images()), all);
+      journal_->record_picture("samples", all, trainer_->images());
+    } catch (...) {
+      say(fmt::format("warning: no sample grid at {} images: {}", trainer_->images(),
+                      cause_of(std::current_exception())));
     }
-    write_png(folder_.samples(trainer_->images()), all);
-    journal_->record_picture("samples", all, trainer_->images());
   }
 
   [[noreturn]] void stop_for_nonfinite() {
-    const std::vector<std::int64_t> states = folder_.states();
-    const std::string text = fmt::format(
-        "training stopped: {} steps in a row had a loss or gradient that is not finite, at {} images; {}. "
-        "Try a lower optimiser.lr, a smaller optimiser.clip, or train.dtype = f32",
-        trainer_->skipped_in_a_row(), trainer_->images(),
-        states.empty() ? std::string("no state was saved yet")
-                       : fmt::format("the last good state is {}", folder_.state(states.front()).string()));
+    ++keep_more_;  // the state from before the steps that were skipped stays too
+    fail(
+        "training stopped: {} steps in a row had a loss or gradient that is not finite, at {} images. Try a "
+        "lower optimiser.lr, a smaller optimiser.clip, or train.dtype = f32",
+        trainer_->skipped_in_a_row(), trainer_->images());
+  }
+
+  /// Ends the training for `cause` with its state saved where it can be.
+  [[noreturn]] void end_of(const std::string& cause) {
+    const std::string text = cause + "; " + save_at_the_end();
     journal_->say(text);
-    journal_->flush();
     fail("{}", text);
+  }
+
+  /// What is there to go on from. Throws nothing: a second failure must not hide the first.
+  std::string save_at_the_end() {
+    const std::int64_t images = trainer_->images();
+    std::string why_not = "the failure came in the middle of an update";
+    if (images == 0) {
+      why_not = "no step was finished";
+    } else if (saved_images_ == images) {
+      return fmt::format("the state at {} images is saved, go on with --resume", images);
+    } else if (trainer_->whole()) {
+      try {
+        save();
+        return fmt::format("the state at {} images is saved, go on with --resume", images);
+      } catch (...) {
+        why_not = cause_of(std::current_exception());
+      }
+    }
+    const std::vector<std::int64_t> states = folder_.states();
+    if (states.empty()) return "no state is saved: " + why_not;
+    return fmt::format("the last state is that of {} images ({}), go on from it with --resume",
+                       states.front(), why_not);
   }
 
   const TrainingRequest& request_;
@@ -239,6 +301,7 @@ class Run {
   std::vector<std::string> before_journal_;
   double loss_sum_ = 0, norm_sum_ = 0;
   std::int64_t summed_steps_ = 0, steps_here_ = 0;
+  std::int64_t saved_images_ = -1, keep_more_ = 0;
   double seconds_before_ = 0, step_seconds_ = 0;
 };
 

@@ -24,6 +24,23 @@ std::uint32_t checksum(std::vector<TensorView> tensors) {
   return static_cast<std::uint32_t>(crc);
 }
 
+/// Of everything that a state says: the texts of its metadata as they are, names, types and shapes.
+std::uint32_t seal(const std::string& state, const std::string& config, std::vector<TensorView> tensors) {
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::string text = state + "\n" + config + "\n";
+  for (const TensorView& view : tensors) {
+    text += fmt::format("{} {} [{}]\n", view.name, safetensors_name(view.dtype), fmt::join(view.shape, ","));
+  }
+  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
+}
+
+constexpr const char* kSealKey = "diffit.state_crc32";
+
+std::string text_of(const Metadata& metadata, const char* key) {
+  const auto found = metadata.find(key);
+  return found == metadata.end() ? std::string() : found->second;
+}
+
 /// Number in "state-000012800.safetensors", or -1.
 std::int64_t images_of_state(const std::string& name) {
   constexpr std::string_view prefix = "state-", suffix = ".safetensors";
@@ -78,7 +95,15 @@ State open_state(const fs::path& path) {
   const auto found = file.metadata().find(kStateKey);
   DIFFIT_CHECK(found != file.metadata().end(), "{}: no training state (no metadata key {})", where,
                kStateKey);
+  const std::string stated = text_of(file.metadata(), kSealKey);
+  const std::string wanted =
+      fmt::format("{:08x}", seal(found->second, text_of(file.metadata(), kConfigKey), file.tensors()));
+  DIFFIT_CHECK(stated.empty() || stated == wanted,
+               "{}: damaged, the checksum of its counters is {}, wanted {}", where, stated, wanted);
   Json state = parse_json(found->second, where + ": " + kStateKey);
+  // States of earlier versions have no such checksum, and do not say that they have.
+  DIFFIT_CHECK(!stated.empty() || !state.is_object() || !state.contains("sealed"),
+               "{}: damaged, the checksum of its counters is missing", where);
   for (const char* key : {"recipe", "counters", "progress", "crc32"}) {
     DIFFIT_CHECK(state.is_object() && state.contains(key), "{}: the state lacks '{}'", where, key);
   }
@@ -148,8 +173,13 @@ void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& r
   const Json state = {{"recipe", write_recipe(recipe)},
                       {"counters", trainer.counters()},
                       {"progress", progress},
-                      {"crc32", checksum(views)}};
-  write_safetensors(path, views, {{kStateKey, json_text(state)}, {kConfigKey, json_text(recipe.model)}});
+                      {"crc32", checksum(views)},
+                      {"sealed", true}};
+  const std::string text = json_text(state), config = json_text(recipe.model);
+  write_safetensors(path, views,
+                    {{kStateKey, text},
+                     {kConfigKey, config},
+                     {kSealKey, fmt::format("{:08x}", seal(text, config, views))}});
   const std::vector<std::int64_t> all = folder.states();
   for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
     std::error_code gone;

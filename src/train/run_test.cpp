@@ -1,6 +1,7 @@
 // Whole trainings, in a second each: resuming bit for bit, bad numbers, bad states.
 #include "train/run.h"
 
+#include <cstring>
 #include <map>
 #include <numeric>
 
@@ -132,7 +133,151 @@ TEST(Run, ARunOfSkippedStepsStopsWithTheLastGoodStateKept) {
   recipe.loss.noise_deviation = 20;
   const std::string message = refusal([&] { train(folder.path(), recipe); }, ErrorKind::failed);
   EXPECT_NE(message.find("not finite"), std::string::npos) << message;
+  EXPECT_NE(message.find("state"), std::string::npos) << message;
   EXPECT_NE(read_text(RunFolder(folder.path()).log(), 1 << 20).find("skipped"), std::string::npos);
+}
+
+/// shades(), but that one of them throws when it is read.
+class Broken : public testing_tools::Shades {
+ public:
+  Broken(std::int64_t which, std::function<void()> trouble) : which_(which), trouble_(std::move(trouble)) {}
+  Picture read(std::int64_t index) const override {
+    if (index == which_) trouble_();
+    return Shades::read(index);
+  }
+
+ private:
+  std::int64_t which_;
+  std::function<void()> trouble_;
+};
+
+TEST(Run, WhateverEndsATrainingItsStateIsSaved) {
+  const TemporaryFolder whole;
+  Recipe recipe = small_recipe(64);
+  train(whole.path(), recipe);
+  // The 45th image of the training: in the middle of a step, after the state of 32 images.
+  const auto which = static_cast<std::int64_t>(
+      permuted(44, 64, static_cast<std::uint64_t>(recipe.train.seed), stream_of(Purpose::data_order, 0)));
+  const std::pair<std::function<void()>, const char*> troubles[] = {
+      {[] { reject("x/7.jpg: truncated"); }, "x/7.jpg"},
+      {[] { EXPECT_TRUE(Json::parse("{").is_null()); }, "parse error"},
+      {[] { throw std::bad_alloc(); }, "out of memory"},
+      {[] { TORCH_CHECK(false, "CUDA error: an illegal access"); }, "CUDA error"},
+      {[] { throw 7; }, "unknown"}};
+  for (const auto& [trouble, cause] : troubles) {
+    const TemporaryFolder folder;
+    const auto broken = std::make_shared<const Dataset>(std::make_unique<Broken>(which, trouble), 0);
+    const std::string message = refusal(
+        [&] {
+          run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, {});
+        },
+        ErrorKind::failed);
+    EXPECT_NE(message.find(cause), std::string::npos) << message;
+    EXPECT_NE(message.find("40 images is saved"), std::string::npos) << message;
+    EXPECT_NE(message.find("--resume"), std::string::npos) << message;
+    const RunFolder run(folder.path());
+    EXPECT_EQ(run.states().front(), 40);
+    EXPECT_NE(read_text(run.log(), 1 << 20).find(cause), std::string::npos);
+    EXPECT_EQ(train(folder.path(), recipe, true), TrainingEnd::finished);
+    EXPECT_EQ(tensors_of(run.state(64)), tensors_of(RunFolder(whole.path()).state(64))) << cause;
+  }
+}
+
+TEST(Run, ATrainingThatNeverDidAStepSavesNothingAndSaysSo) {
+  const TemporaryFolder folder;
+  Recipe recipe = small_recipe(64);
+  const auto which = static_cast<std::int64_t>(
+      permuted(3, 64, static_cast<std::uint64_t>(recipe.train.seed), stream_of(Purpose::data_order, 0)));
+  const auto broken = std::make_shared<const Dataset>(
+      std::make_unique<Broken>(which, [] { reject("x/7.jpg: truncated"); }), 0);
+  const std::string message = refusal(
+      [&] {
+        run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, {});
+      },
+      ErrorKind::failed);
+  EXPECT_NE(message.find("no state is saved"), std::string::npos) << message;
+  EXPECT_TRUE(RunFolder(folder.path()).states().empty());
+}
+
+TEST(Run, RecordsThatCannotBeWrittenDoNotEndTheTraining) {
+  const TemporaryFolder folder, other;
+  fs::create_directories(folder.path());
+  fs::create_symlink("/dev/full", folder.path() / "log.txt");
+  std::string said;
+  TrainingListener listener;
+  listener.said = [&](const std::string& text) { said += text + "\n"; };
+  EXPECT_EQ(train(folder.path(), small_recipe(32), false, nullptr, listener), TrainingEnd::finished);
+  EXPECT_NE(said.find("log.txt"), std::string::npos) << said;
+  train(other.path(), small_recipe(32));
+  EXPECT_EQ(tensors_of(RunFolder(folder.path()).state(32)), tensors_of(RunFolder(other.path()).state(32)));
+}
+
+TEST(Run, AnyExceptionOfAnEvaluationIsAWarning) {
+  const TemporaryFolder folder;
+  Recipe recipe = small_recipe(16);
+  recipe.train.eval_images = 8;
+  TrainingRequest request{recipe, shades(), folder.path()};
+  request.evaluate = [](const Exhibit&) -> Json { return Json::parse("{"); };
+  std::string said;
+  TrainingListener listener;
+  listener.said = [&](const std::string& text) { said += text + "\n"; };
+  EXPECT_EQ(run_training(request, listener), TrainingEnd::finished);
+  EXPECT_NE(said.find("no evaluation at 8 images"), std::string::npos) << said;
+}
+
+TEST(Run, EveryDigitOfAStateIsUnderAChecksum) {
+  const TemporaryFolder folder;
+  train(folder.path(), small_recipe(32));
+  const RunFolder run(folder.path());
+  const std::string bytes = read_text(run.state(32), 1 << 24);
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof(length));
+  const std::size_t from = bytes.find("__metadata__"), to = bytes.find('}', bytes.find("sealed"));
+  ASSERT_LT(to, 8 + length);
+  std::vector<std::size_t> digits;
+  for (std::size_t i = from; i < to; ++i) {
+    if (bytes[i] >= '0' && bytes[i] <= '9') digits.push_back(i);
+  }
+  ASSERT_GT(digits.size(), 100U);
+  std::vector<std::string> warnings;
+  const auto resumed_at = [&] {
+    Trainer trainer(small_recipe(32), shades(), at::kCPU, at::kFloat);
+    load_newest_state(run, trainer, small_recipe(32), warnings);
+    return trainer.images();
+  };
+  EXPECT_EQ(resumed_at(), 32);
+  for (std::size_t i = 0; i < digits.size(); i += 7) {  // a second's worth of them
+    std::string edited = bytes;
+    edited[digits[i]] = edited[digits[i]] == '9' ? '8' : static_cast<char>(edited[digits[i]] + 1);
+    write_file(run.state(32), edited);
+    EXPECT_EQ(resumed_at(), 16) << bytes.substr(digits[i] - 30, 40);
+  }
+}
+
+TEST(Run, AStateOfAnEarlierVersionIsResumed) {
+  const TemporaryFolder folder, other;
+  train(folder.path(), small_recipe(32));
+  const RunFolder run(folder.path());
+  {
+    const SafetensorsFile file(run.state(32));
+    Metadata metadata = file.metadata();
+    ASSERT_EQ(metadata.erase("diffit.state_crc32"), 1U);
+    const std::string sealed = R"(,"sealed":true)";
+    std::string& state = metadata[kStateKey];
+    ASSERT_NE(state.find(sealed), std::string::npos);
+    write_safetensors(other.path().string() + ".cut", file.tensors(), metadata);  // the seal taken off alone
+    state.erase(state.find(sealed), sealed.size());
+    write_safetensors(other.path().string() + ".old", file.tensors(), metadata);
+  }
+  fs::rename(other.path().string() + ".old", run.state(32));
+  std::vector<std::string> warnings;
+  Trainer trainer(small_recipe(32), shades(), at::kCPU, at::kFloat);
+  load_newest_state(run, trainer, small_recipe(32), warnings);
+  EXPECT_EQ(trainer.images(), 32);
+  fs::rename(other.path().string() + ".cut", run.state(32));
+  load_newest_state(run, trainer, small_recipe(32), warnings);
+  EXPECT_EQ(trainer.images(), 16);
+  EXPECT_EQ(warnings.size(), 1U);
 }
 
 TEST(Run, ADamagedStateIsPassedOverForTheOneBefore) {

@@ -28,18 +28,21 @@ StepResult Trainer::step() {
     result.loss += loss.item<double>();
   }
   result.gradient_norm = optimiser_->gradient_norm();
+  whole_ = false;
   images_ += recipe_.train.batch;
 
   result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm);
   if (result.skipped) {
     ++skipped_;
     ++skipped_in_a_row_;
+    whole_ = true;
     return result;
   }
   skipped_in_a_row_ = 0;
   optimiser_->clip(result.gradient_norm);
   optimiser_->step(result.lr);
   for (Ema& ema : emas_) ema.update(static_cast<double>(images_), static_cast<double>(recipe_.train.batch));
+  whole_ = true;
   return result;
 }
 
@@ -71,6 +74,7 @@ void Trainer::restore_counters(const Json& counters, const std::string& where) {
   }
   optimiser_->restore_steps(steps);
   objective_->seek(images_);
+  whole_ = true;
 }
 
 }  // namespace diffit

@@ -39,6 +39,8 @@ class Trainer {
   /// Number of steps skipped because of a non-finite loss or gradient: in total, and since the last update.
   std::int64_t skipped_steps() const { return skipped_; }
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  /// False where an exception cut an update in its middle: weights and averages are then of no step.
+  bool whole() const { return whole_; }
   const Objective& objective() const { return *objective_; }
   const ParameterList& parameters() const { return objective_->parameters(); }
   /// Messages to be shown before the first step.
@@ -61,6 +63,7 @@ class Trainer {
   std::unique_ptr<Optimiser> optimiser_;
   std::vector<Ema> emas_;
   std::int64_t images_ = 0, skipped_ = 0, skipped_in_a_row_ = 0;
+  bool whole_ = true;
 };
 
 }  // namespace diffit

@@ -296,3 +296,22 @@ def test_it_learns(small_data, tmp_path):
 def test_a_folder_that_cannot_be_written(small_data, tmp_path):
     (tmp_path / "no").mkdir(mode=0o500)
     refused("train", "smoke", "--data", small_data, "--out", tmp_path / "no/run", code=1)
+
+
+def test_a_broken_image_ends_a_training_with_its_state_saved(small_data, tmp_path):
+    """The image is named; mended and resumed, the result is that of an undisturbed run."""
+    pictures, _ = formats.read_edm_zip(small_data)
+    data = tmp_path / "images"
+    data.mkdir()
+    for i, picture in enumerate(pictures[:48]):
+        Image.fromarray(picture).save(data / f"{i:02}.png")
+    train(tmp_path / "whole", data, 48)
+    whole = (data / "40.png").read_bytes()
+    (data / "40.png").write_bytes(whole[:60])
+    command = ["train", "smoke", "--data", data, "--out", tmp_path / "run", *SMALL, "--set", "train.images=48", "--set",
+               "sample.pictures=0"]
+    refused(*command, code=1, mentions=["40.png", "state at 40 images is saved", "--resume"])
+    (data / "40.png").write_bytes(whole)
+    train(tmp_path / "run", data, 48, "--set", "sample.pictures=0", resume=True)
+    assert snapshots(tmp_path / "run").keys() == snapshots(tmp_path / "whole").keys()
+    same(snapshots(tmp_path / "run"), snapshots(tmp_path / "whole"))

@@ -105,13 +105,78 @@ def test_info_knows_a_cache(latents):
 def test_whole_shards_are_kept_and_half_ones_are_not(latents, small_data, vae, tmp_path):
     folder = tmp_path / "cache"
     folder.mkdir()
-    (folder / "latents-00000.safetensors.abcdef.tmp").write_bytes(b"cut short")
     run("data", "encode", small_data, folder, "--vae", vae)
     (shard,) = folder.iterdir()
     assert shard.read_bytes() == next(latents.iterdir()).read_bytes()
     before = shard.stat().st_mtime_ns
     run("data", "encode", small_data, folder, "--vae", vae)
     assert shard.stat().st_mtime_ns == before
+
+
+def test_a_source_that_changed_is_not_taken_for_the_old_one(small_data, vae, tmp_path):
+    """The same name, the same number of images: other pixels, labels, names, order."""
+    pictures, labels = formats.read_edm_zip(small_data)
+    data, cache = tmp_path / "x.zip", tmp_path / "cache"
+    formats.edm_zip(data, pictures, labels)
+    command = ["data", "encode", data, cache, "--vae", vae]
+    run(*command)
+    before = files_below(cache)
+    one_pixel, one_label = pictures.copy(), labels.copy()
+    one_pixel[123, 3, 4] ^= 1
+    one_label[7] = (one_label[7] + 1) % 4
+    for changed, of, word in [(one_pixel, labels, "content"), (pictures, one_label, "labels"),
+                              (pictures[::-1], labels[::-1], "content")]:
+        formats.edm_zip(data, changed, of)
+        refused(*command, mentions=[word, "latents-00000", "--restart"])
+        assert files_below(cache) == before
+    formats.edm_zip(data, pictures, labels)
+    refused(*command, "--dtype", "bf16", mentions=["dtype"])
+    run(*command)
+    formats.edm_zip(data, one_pixel, labels)
+    run(*command, "--restart")
+    run("data", "encode", data, tmp_path / "fresh", "--vae", vae)
+    after = files_below(cache)
+    assert after == files_below(tmp_path / "fresh") and after != before
+
+
+def test_files_of_a_folder_that_changed_are_noticed(vae, tmp_path):
+    """Also one that lies between the images whose content is looked at, in a set of more than a thousand."""
+    rng = np.random.default_rng(2)
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for i in range(1200):
+        Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / f"{i:04}.png")
+    run("data", "encode", folder, tmp_path / "cache", "--vae", vae)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "0005.png")
+    refused("data", "encode", folder, tmp_path / "cache", "--vae", vae, mentions=["files", "--restart"])
+    (folder / "0005.png").rename(folder / "0005b.png")
+    refused("data", "encode", folder, tmp_path / "cache", "--vae", vae, mentions=["names"])
+
+
+@pytest.mark.smoke
+def test_shards_of_earlier_versions_are_taken_with_a_warning(latents, small_data, vae, tmp_path):
+    shard = next(latents.iterdir())
+    tensors, metadata = formats.read_safetensors(shard)
+    told = json.loads(metadata["diffit.latents"])
+    del told["stamp"], told["crc32"]
+    (tmp_path / "old").mkdir()
+    old = tmp_path / "old" / shard.name
+    formats.write_safetensors(old, tensors, {"diffit.latents": json.dumps(told)})
+    before = old.read_bytes()
+    result = run("data", "encode", small_data, tmp_path / "old", "--vae", vae)
+    assert "on trust" in result.err and old.read_bytes() == before
+    run("data", "info", tmp_path / "old")
+
+
+@pytest.mark.smoke
+def test_a_damaged_shard_is_encoded_again(latents, small_data, vae, tmp_path):
+    (tmp_path / "x").mkdir()
+    shard = next(latents.iterdir())
+    raw = bytearray(shard.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "x" / shard.name).write_bytes(raw)
+    run("data", "encode", small_data, tmp_path / "x", "--vae", vae)
+    assert files_below(tmp_path / "x") == files_below(latents)
 
 
 def test_an_interrupted_encoding_leaves_whole_shards_and_goes_on(tmp_path):

@@ -449,3 +449,21 @@ def test_pointers_and_pages_under_an_autoencoder_s_name_are_named(latents, tmp_p
         (tmp_path / name).write_text("<!doctype html>\n<html><head><title>Log in</title></head></html>")
         refused("vae", "decode", "--vae", tmp_path / name, "-i", latents, "-o", tmp_path / "x.png",
                 mentions=[name, "a web page ('Log in')"])
+
+
+def test_a_folder_of_other_images_is_not_decoded_into(vae, golden, latents, tmp_path):
+    folder = tmp_path / "x"
+    many = tmp_path / "many.safetensors"
+    formats.write_safetensors(many, {"latents": np.concatenate([golden.z * SCALE] * 2).astype(np.float32)})
+    run("vae", "decode", "--vae", vae, "-i", many, "-o", f"{folder}/")
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"{i:06}.png" for i in range(2 * len(golden.z))]
+    # Fewer than before: the last ones would stay and be taken for images of this run.
+    refused("vae", "decode", "--vae", vae, "-i", latents, "-o", f"{folder}/",
+            mentions=["which is no image of this request"])
+    run("vae", "decode", "--vae", vae, "-i", many, "-o", f"{folder}/", "--rounding", "truncate")
+    assert sorted(path.name for path in folder.iterdir()) == names
+    Image.new("RGB", (8, 8)).save(folder / "000000.png")  # somebody else's
+    before = (folder / "000000.png").read_bytes()
+    refused("vae", "decode", "--vae", vae, "-i", many, "-o", f"{folder}/", mentions=["000000.png"])
+    assert (folder / "000000.png").read_bytes() == before

@@ -1,5 +1,6 @@
 #include "base/bundled.h"
 #include "base/error.h"
+#include "base/output_check.h"
 #include "io/json_text.h"
 #include "io/set_option.h"
 #include "report/ablation_page.h"
@@ -89,6 +90,10 @@ void write_results(const AblationResults& results, const CommonOptions& common, 
 void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(!options.train_only || (options.from.empty() && options.record.empty()),
                "--train-only: --from and --record are of scored trainings; leave them out");
+  const fs::path folder =
+      options.out.empty() ? fs::path("runs") / fs::path(options.experiment).stem() : fs::path(options.out);
+  if (!options.dry_run) check_output_folder(folder, "--out");
+  if (!options.dry_run && !options.record.empty()) check_output_folder(options.record, "--record");
   const std::string where = experiment_path(options.experiment).string();
   const Experiment experiment = experiment_of(options, where);
   const Machine machine = open_machine(common, /*prefer_bf16=*/true);
@@ -104,9 +109,8 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   }
 
   AblationRequest request{plan, {}, machine.device, machine.dtype, features.get(), {}, &watch_for_stop()};
-  request.folder =
-      options.out.empty() ? fs::path("runs") / fs::path(options.experiment).stem() : fs::path(options.out);
-  for (const std::string& folder : options.from) request.from.emplace_back(folder);
+  request.folder = folder;
+  for (const std::string& given : options.from) request.from.emplace_back(given);
   if (!options.record.empty()) {
     std::error_code error;
     DIFFIT_CHECK(!fs::equivalent(request.folder, options.record, error),

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/output_check.h"
 #include "base/text.h"
 #include "io/file_kind.h"
 #include "io/npz.h"
@@ -42,6 +43,7 @@ void run_convert(const ConvertOptions& options, const CommonOptions& common) {
   const fs::path destination = options.destination;
   DIFFIT_CHECK(destination.extension() == ".safetensors", "{}: wanted a name that ends in .safetensors",
                destination.string());
+  check_output_file(destination, "destination");
   const std::optional<Dtype> dtype = dtype_named(common.dtype);
   const Average average = options.ema      ? Average::wanted
                           : options.no_ema ? Average::refused

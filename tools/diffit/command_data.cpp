@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "base/random.h"
 #include "data/convert.h"
 #include "data/fit.h"
@@ -13,6 +14,7 @@
 #include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
+#include "tools/diffit/unfinished.h"
 
 namespace diffit {
 namespace {
@@ -26,6 +28,8 @@ struct ConvertCommand {
 
 void run_convert(const CommonOptions& common, const ConvertCommand& command) {
   const Crop crop = parse_crop(command.crop);
+  check_output_file(command.destination, "DEST");
+  refuse_unfinished(command.source, "SRC");
   const auto source = open_source(command.source);
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
@@ -139,6 +143,7 @@ std::vector<std::int64_t> choose(const PictureSource& source, const PreviewOptio
 }
 
 void run_preview(const CommonOptions& common, const PreviewOptions& options) {
+  check_output_file(options.out, "-o");
   const auto source = open_source(options.data);
   DIFFIT_CHECK(!options.by_class || source->classes() > 0, "{}: --by-class wants labels, got none",
                source->describe());

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/output_check.h"
 #include "diffusion/generate.h"
 #include "kernels/autocast.h"
 #include "tools/diffit/guidance_options.h"
@@ -110,6 +111,7 @@ Output evaluate(LatentEvaluator& model, const Input& input, const Guidance& guid
 
 void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
+  check_output_file(options.out, "-o");
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
   const bool latent = std::holds_alternative<LatentConfig>(config_of(file));

@@ -14,6 +14,7 @@
 #include "report/render.h"
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
+#include "tools/diffit/unfinished.h"
 
 namespace diffit {
 namespace {
@@ -54,18 +55,30 @@ struct LabelledFeatures {
   at::Tensor features, labels;
 };
 
-LabelledFeatures features_of(const std::string& path, const char* option, const FeatureNetwork& network,
-                             std::int64_t limit, ProgressLine& line) {
-  const auto source = open_feature_source(path);
+struct ComparedSet {
+  std::unique_ptr<FeatureSource> source;
+  std::int64_t count = 0;
+};
+
+/// Opened before anything is measured: what is wrong with a set is told at once.
+ComparedSet open_compared(const std::string& path, const char* option, std::int64_t limit) {
+  refuse_unfinished(path, option);
+  auto source = open_feature_source(path);
   const std::int64_t count = std::min(limit, source->size());
   DIFFIT_CHECK(count >= 100, "{} {}: {} pictures are too few to judge by; wanted 100 at least", option, path,
                count);
+  return {std::move(source), count};
+}
+
+LabelledFeatures features_of(const std::string& path, const ComparedSet& set_of,
+                             const FeatureNetwork& network, ProgressLine& line) {
+  const auto& [source, count] = set_of;
   std::vector<at::Tensor> features;
   std::int64_t done = 0;
-  for_each_batch(*source, 64, count, [&](const at::Tensor& pictures, std::int64_t) {
+  for_each_batch(*source, 64, count, [&, all = count](const at::Tensor& pictures, std::int64_t) {
     features.push_back(network.extract(pictures).pooled);
     done += pictures.size(0);
-    line.show(fmt::format("{}: features of {}/{} pictures", path, done, count));
+    line.show(fmt::format("{}: features of {}/{} pictures", path, done, all));
   });
   at::Tensor labels;
   if (const PictureSource& set = source->pictures(); set.classes() > 0) {
@@ -75,16 +88,33 @@ LabelledFeatures features_of(const std::string& path, const char* option, const 
   return {at::cat(features), labels};
 }
 
-std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const Machine& machine,
+/// What collapse is looked for in.
+struct Compared {
+  std::unique_ptr<FeatureNetwork> network;
+  ComparedSet samples, held_out, training;
+};
+
+Compared open_compared(const DiagnoseOptions& options, const Machine& machine) {
+  Compared compared{load_feature_network(options.features, machine.device, machine.dtype),
+                    open_compared(options.samples, "--samples", options.limit),
+                    open_compared(options.data, "--data", options.limit),
+                    {}};
+  if (!options.training.empty()) {
+    compared.training =
+        open_compared(options.training, "--train-data", std::numeric_limits<std::int64_t>::max());
+  }
+  return compared;
+}
+
+std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const Compared& compared,
                                            const CommonOptions& common) {
-  const auto network = load_feature_network(options.features, machine.device, machine.dtype);
+  const FeatureNetwork& network = *compared.network;
   ProgressLine line(common);
-  const LabelledFeatures samples = features_of(options.samples, "--samples", *network, options.limit, line);
-  const LabelledFeatures held_out = features_of(options.data, "--data", *network, options.limit, line);
+  const LabelledFeatures samples = features_of(options.samples, compared.samples, network, line);
+  const LabelledFeatures held_out = features_of(options.data, compared.held_out, network, line);
   std::vector<Signature> all{signature_of_duplicates(near_duplicates(samples.features, held_out.features))};
   if (!options.training.empty()) {
-    const LabelledFeatures training = features_of(options.training, "--train-data", *network,
-                                                  std::numeric_limits<std::int64_t>::max(), line);
+    const LabelledFeatures training = features_of(options.training, compared.training, network, line);
     all.push_back(signature_of_copies(copies(samples.features, training.features, held_out.features)));
   }
   if (samples.labels.defined() && held_out.labels.defined()) {
@@ -116,11 +146,13 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
+  std::optional<Compared> compared;
+  if (!options.samples.empty()) compared = open_compared(options, machine);
   diagnosis.levels = level_errors(model, options, machine, common);
   diagnosis.signatures = signatures_of_levels(diagnosis.levels);
   for (Signature& s : step_signatures(model, machine)) diagnosis.signatures.push_back(std::move(s));
-  if (!options.samples.empty()) {
-    for (Signature& s : collapse_signatures(options, machine, common))
+  if (compared) {
+    for (Signature& s : collapse_signatures(options, *compared, common))
       diagnosis.signatures.push_back(std::move(s));
   }
   if (!options.out.empty()) write_page(diagnosis_page(diagnosis, common.typed), options.out);

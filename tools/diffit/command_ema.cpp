@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/output_check.h"
 #include "tools/diffit/command.h"
 #include "train/ema.h"
 #include "train/post_hoc.h"
@@ -14,6 +15,7 @@ struct EmaOptions {
 };
 
 void run_ema(const EmaOptions& options, const CommonOptions& common) {
+  check_output_file(options.out, "-o");
   const PostHocResult result = reconstruct_ema(options.run, options.std, options.images, options.out);
   print_result(
       common,

@@ -3,9 +3,11 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
+#include "tools/diffit/unfinished.h"
 #include "train/encode_latents.h"
 #include "train/vae_file.h"
 
@@ -15,16 +17,25 @@ namespace {
 struct EncodeOptions {
   std::string data, destination, vae;
   std::int64_t batch = 32, size = 0;
+  bool restart = false;
 };
 
 void run_encode(const CommonOptions& common, const EncodeOptions& options) {
+  check_output_folder(options.destination, "DEST");
+  refuse_unfinished(options.data, "DATA");
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const auto pictures = open_dataset(options.data, options.size);
   const Vae vae = load_vae(model_path(options.vae), machine.device);
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
   const LatentInfo info = encode_latents(
-      *pictures, vae, options.destination, {options.batch, machine.device, machine.dtype},
+      *pictures, vae, options.destination,
+      {.batch = options.batch,
+       .device = machine.device,
+       .dtype = machine.dtype,
+       .source = options.data,
+       .restart = options.restart,
+       .warn = [&](const std::string& text) { progress->say("warning: " + text); }},
       [&](std::int64_t done, std::int64_t all) {
         if (stop) {
           fail("{}: interrupted after {} of {} pictures; whole shards are kept, the same command goes on",
@@ -81,6 +92,12 @@ void add_encode_command(CLI::App& data, CommonOptions& common) {
   command->add_option("--batch", options->batch, "pictures a pass")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{65536}))
       ->capture_default_str();
+  command->add_flag("--restart", options->restart,
+                    "remove the shards that DEST holds, whatever they were made of, and encode again");
+  command->footer(
+      "\nShards say which images they were made of: where DATA has changed since, or --dtype or --vae is "
+      "another, "
+      "they\nare refused.");
   command->callback([&common, options] { run_encode(common, *options); });
 }
 

@@ -5,6 +5,7 @@
 #include "analysis/time_movement.h"
 #include "base/bundled.h"
 #include "base/error.h"
+#include "base/output_check.h"
 #include "data/dataset.h"
 #include "diffusion/generate.h"
 #include "diffusion/latent_generate.h"
@@ -141,6 +142,7 @@ void run_explain(const ExplainOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(options.largest > options.smallest, "--sigma-max {} is not above --sigma-min {}",
                options.largest, options.smallest);
   check_time_picture(options.out);
+  if (!options.out.empty()) check_output_file(options.out, "-o");
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
   Model loaded = load_model(file, machine.device);

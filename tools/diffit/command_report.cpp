@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "base/text.h"
 #include "io/weights_file.h"
 #include "metrics/feature_network.h"
@@ -77,10 +78,8 @@ RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, cons
 
 void check_outputs(const ReportOptions& options) {
   check_page_path(options.out);
-  std::error_code none;
-  DIFFIT_CHECK(
-      options.plots.empty() || !fs::exists(options.plots, none) || fs::is_directory(options.plots, none),
-      "--plots {}: wanted a folder, it is a file", options.plots);
+  DIFFIT_CHECK(!options.out.empty(), "-o: wanted the name of a page, x.html");
+  if (!options.plots.empty()) check_output_folder(options.plots, "--plots");
 }
 
 void run_report(const ReportOptions& options, const CommonOptions& common) {
@@ -140,9 +139,7 @@ void check_page_path(const std::string& path) {
   const fs::path out = path;
   const std::string extension = out.extension().string();
   DIFFIT_CHECK(extension == ".html" || extension == ".htm", "-o {}: wanted a file x.html", path);
-  std::error_code none;
-  const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
-  DIFFIT_CHECK(fs::is_directory(folder, none), "-o {}: there is no folder {}", path, folder.string());
+  check_output_file(out, "-o");
 }
 
 void add_report_command(CLI::App& app, CommonOptions& common) {

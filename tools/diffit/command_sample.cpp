@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "diffusion/grid_check.h"
 #include "tools/diffit/latent_source.h"
 #include "tools/diffit/part_file.h"
 #include "tools/diffit/progress.h"
@@ -27,10 +28,15 @@ std::int64_t columns_of(const SampleOptions& options, const SampleRequest& reque
 }
 
 /// Stamps of the files whose content the samples depend on.
-Json stamps(const SampleOptions& options, const fs::path& model, const fs::path& vae) {
+Json stamps(const SampleOptions& options, const fs::path& model, const fs::path& vae,
+            std::string (*stamp)(const fs::path&)) {
   Json object = Json::object();
+  std::error_code none;
+  if (fs::path(options.out).extension() == ".png" && !fs::is_directory(options.out, none)) {
+    return object;  // made in one go, never gone on with
+  }
   const auto add = [&](const char* name, const fs::path& path) {
-    if (!path.empty()) object[name] = file_stamp(path);
+    if (!path.empty()) object[name] = stamp(path);
   };
   add("model", model);
   add("vae", vae);
@@ -41,17 +47,26 @@ Json stamps(const SampleOptions& options, const fs::path& model, const fs::path&
 }
 
 /// Runs `generate` into the output, going on where an interrupted run stopped, and prints what was done.
-/// `request` is what `generate` works on; its `first` is set here.
+/// `request` is what `generate` works on; its `first` is set here. `grid`: a warning of its time grid, or "".
 void make(const SampleOptions& options, const CommonOptions& common,
-          const SampleOutputOptions& output_options, SampleRequest& request, const Generate& generate) {
+          const SampleOutputOptions& output_options, SampleRequest& request, const std::string& grid,
+          const Generate& generate) {
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   const auto output = open_sample_output(request, output_options);
   // At a boundary of batches, so that every number is the one an uninterrupted run would have computed.
   request.first = output->done() == count ? count : output->done() / request.batch * request.batch;
   output->go_on_from(request.first);
   ProgressLine line(common);
-  if (request.first > 0) {
-    line.say(fmt::format("{}: going on after {} of {} pictures", options.out, request.first, count));
+  Json warnings = Json::array();
+  for (const std::string& warning : {grid, output->warning()}) {
+    if (warning.empty()) continue;
+    warnings.push_back(warning);
+    line.say("warning: " + warning);
+  }
+  if (request.first == count) {
+    line.say(fmt::format("{}: all {} images of this request are there already", options.out, count));
+  } else if (request.first > 0) {
+    line.say(fmt::format("{}: going on after {} of {} images", options.out, request.first, count));
   }
   const std::atomic<bool>& stop = watch_for_stop();
   const auto start = std::chrono::steady_clock::now();
@@ -70,8 +85,10 @@ void make(const SampleOptions& options, const CommonOptions& common,
       });
   output->finish();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  line.say(fmt::format("{} pictures in {} ({:.3g} a second)", count - request.first, human_seconds(seconds),
-                       static_cast<double>(count - request.first) / seconds));
+  if (request.first < count) {
+    line.say(fmt::format("{} images in {} ({:.3g} a second)", count - request.first, human_seconds(seconds),
+                         static_cast<double>(count - request.first) / seconds));
+  }
   if (evaluations.saved > 0) {
     line.say(fmt::format(
         "{} evaluations a picture; {} were saved where guidance changes nothing or is within {} of "
@@ -83,6 +100,7 @@ void make(const SampleOptions& options, const CommonOptions& common,
   object["evaluations"] = evaluations.made;
   object["evaluations_saved"] = evaluations.saved;
   object["made_by"] = output_options.made_by;
+  object["warnings"] = warnings;
   print_result(common, object, options.out);
 }
 
@@ -107,8 +125,9 @@ void sample_images(const SampleOptions& options, const CommonOptions& common, co
         .rounding = rounding_of(options),
         .restart = options.restart,
         .made_by = describe(options, request),
-        .files = stamps(options, file.path(), {})},
-       request, [&](const SampleSink& sink, const SampleProgress& progress) {
+        .files = stamps(options, file.path(), {}, file_stamp),
+        .earlier_files = stamps(options, file.path(), {}, earlier_file_stamp)},
+       request, grid_warning(config, request), [&](const SampleSink& sink, const SampleProgress& progress) {
          return generate(std::get<ImageDiffiT>(model), request, sink, progress);
        });
 }
@@ -145,8 +164,11 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
   }
   check(config, request);
   const VaePlace place = vae ? find_vae(vae_file) : VaePlace();
-  Json files = stamps(options, file.path(), place.weights);
-  if (!place.config.empty()) files["vae_config"] = file_stamp(place.config);
+  const auto files = [&](std::string (*stamp)(const fs::path&)) {
+    Json object = stamps(options, file.path(), place.weights, stamp);
+    if (!place.config.empty()) object["vae_config"] = stamp(place.config);
+    return object;
+  };
   std::vector<std::int64_t> shape{config.in_channels, config.input_size, config.input_size};
   if (!raw) {
     const std::int64_t side = config.input_size * vae->factor();
@@ -159,8 +181,9 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
         .rounding = rounding_of(options),
         .restart = options.restart,
         .made_by = describe(options, request),
-        .files = files},
-       request, [&](const SampleSink& sink, const SampleProgress& progress) {
+        .files = files(file_stamp),
+        .earlier_files = files(earlier_file_stamp)},
+       request, grid_warning(request), [&](const SampleSink& sink, const SampleProgress& progress) {
          const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
            sink(first, decode_latents(*vae, latents));
          };
@@ -169,8 +192,8 @@ void sample_latents(SampleOptions options, const CommonOptions& common, const Ma
 }
 
 void run_sample(SampleOptions options, const CommonOptions& common) {
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   check_output_path(options.out);
+  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
   const ModelConfig config = config_of(file);
   apply_preset(options, config, options.model);
@@ -199,6 +222,7 @@ void add_sample_command(CLI::App& app, CommonOptions& common) {
       "--seeds 7 --classes 207 -o dog.png\n"
       "Picture i depends on model, options, its seed and its class alone. A PNG holds how it was made: "
       "diffit info x.png. An interrupted run of x.npz, x.safetensors or dir/ goes on when it is typed "
+      "again. A folder that\nholds images of another request is refused; --restart removes those and begins "
       "again.");
   command->callback([o, &common] { run_sample(*o, common); });
 }

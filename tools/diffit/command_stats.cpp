@@ -2,10 +2,12 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "base/random.h"
 #include "metrics/feature_source.h"
 #include "tools/diffit/feature_side.h"
 #include "tools/diffit/machine.h"
+#include "tools/diffit/unfinished.h"
 
 namespace diffit {
 namespace {
@@ -41,6 +43,8 @@ class Keeper {
 void run_stats(const CommonOptions& common, const StatsOptions& options) {
   DIFFIT_CHECK(fs::path(options.output).extension() == ".npz", "-o {}: wanted a name that ends in .npz",
                options.output);
+  check_output_file(options.output, "-o");
+  refuse_unfinished(options.data, "DATA");
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const auto network = load_feature_network(options.features, machine.device, machine.dtype);
   const FeatureInfo& info = network->info();

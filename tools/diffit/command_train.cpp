@@ -1,12 +1,14 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "base/text.h"
 #include "io/set_option.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
 #include "tools/diffit/train_evaluation.h"
+#include "tools/diffit/unfinished.h"
 #include "train/plan.h"
 #include "train/run.h"
 
@@ -106,6 +108,9 @@ std::string status_line(const TrainingStatus& s) {
 }
 
 void run_train(const TrainOptions& options, const CommonOptions& common) {
+  const fs::path folder =
+      options.out.empty() ? fs::path("runs") / fs::path(options.config).stem() : fs::path(options.out);
+  if (!options.dry_run) check_output_folder(folder, "--out");
   Recipe recipe = read_recipe_of(options);
   const std::string where = preset_path(options.config).string();
   DIFFIT_CHECK(recipe.train.images > 0 || recipe.train.epochs > 0,
@@ -115,6 +120,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   chosen.dtype = recipe.train.dtype;
   const Machine machine = open_machine(chosen, /*prefer_bf16=*/true);
   recipe.train.dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
+  refuse_unfinished(recipe.data.path, "data.path");
   const TrainingData data = open_training_data(recipe, where);
   resolve(recipe, data, where);
   std::optional<TrainEvaluation> evaluation;
@@ -125,8 +131,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
     return;
   }
 
-  TrainingRequest request{recipe, data, options.out, options.resume, machine.device, machine.dtype, &stop};
-  if (options.out.empty()) request.folder = fs::path("runs") / fs::path(options.config).stem();
+  TrainingRequest request{recipe, data, folder, options.resume, machine.device, machine.dtype, &stop};
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
   request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
   ProgressLine line(common);

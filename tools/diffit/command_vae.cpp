@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "base/text.h"
 #include "kernels/autocast.h"
 #include "nn/state.h"
@@ -87,6 +88,7 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const fs::path out = options.out;
   DIFFIT_CHECK(out.extension() == ".safetensors", "-o {}: latents are written as .safetensors", options.out);
+  check_output_file(out, "-o");
   const auto input = open_picture_input(options.in);
   const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
   const auto start = Clock::now();
@@ -182,6 +184,7 @@ std::int64_t strip_rows(const VaeOptions& options, const at::Tensor& latents) {
 void run_decode(const VaeOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Rounding rounding = rounding_named(options.rounding, "--rounding");
+  check_picture_output(options.out);
   const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
   const at::Tensor latents = read_latents(options, vae, scale, rounded_from);
   const std::int64_t rows = strip_rows(options, latents), factor = vae.factor();

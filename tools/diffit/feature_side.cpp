@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "metrics/feature_source.h"
+#include "tools/diffit/unfinished.h"
 
 namespace diffit {
 
@@ -34,6 +35,7 @@ CLI::Option* add_measure_options(CLI::App& command, const std::string& what, std
 FeatureSide::FeatureSide(const std::string& path, const FeatureInfo& network, std::string what)
     : path_(path), what_(std::move(what)) {
   DIFFIT_CHECK(fs::exists(path), "{}: {}: there is no such file or folder", what_, path);
+  refuse_unfinished(path, what_);
   if (diffit::is_statistics(path)) {
     statistics_ = true;
     Statistics read = read_statistics(path);

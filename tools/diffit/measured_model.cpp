@@ -9,6 +9,7 @@
 #include "diffusion/vp_as_ve.h"
 #include "kernels/autocast.h"
 #include "tools/diffit/latent_source.h"
+#include "tools/diffit/unfinished.h"
 #include "train/dataset_pictures.h"
 #include "train/model_file.h"
 
@@ -107,6 +108,7 @@ MeasuredModel open_measured_model(const std::string& model, const std::string& v
 
 MeasuredPictures read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
                                std::uint64_t seed) {
+  refuse_unfinished(data, "DATA");
   const auto dataset = open_dataset(data, model.resolution);
   DIFFIT_CHECK(dataset->channels() == model.channels || dataset->channels() == 1,
                "{}: its pictures are in colour, {} was trained on grey ones", data, model.name);

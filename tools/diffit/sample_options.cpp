@@ -331,9 +331,10 @@ void add_sample_options(CLI::App& command, SampleOptions& o) {
   command.add_option(
       "--step-noise", o.step_noise,
       ".safetensors with `noise` [steps,N,C,H,W] instead of the seeds': ddpm, ddim with --eta, churn");
-  command.add_flag("--restart", o.restart,
-                   "begin anew where an interrupted run left its part of x.npz, "
-                   "x.safetensors or dir/");
+  command.add_flag(
+      "--restart", o.restart,
+      "begin again: forget what an interrupted run left of x.npz or x.safetensors, and remove from "
+      "dir/ the images that diffit sample made there, of whatever request");
 }
 
 }  // namespace diffit

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/output_check.h"
 #include "io/json_text.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "nn/state.h"
 #include "tools/diffit/part_file.h"
+#include "tools/diffit/sample_folder.h"
 
 namespace diffit {
 
@@ -28,9 +30,9 @@ Json with_seeds(const Json& made_by, const SampleRequest& request) {
 }
 
 /// What an interrupted run must agree in to be gone on with.
-Json identity(const SampleRequest& request, const SampleOutputOptions& options) {
+Json identity(const SampleRequest& request, const SampleOutputOptions& options, const Json& files) {
   Json object = with_seeds(options.made_by, request);
-  object["files"] = options.files;
+  object["files"] = files;
   object["shape"] = options.shape;
   return object;
 }
@@ -56,73 +58,24 @@ class GridOutput : public SampleOutput {
   std::vector<Picture> pictures_;
 };
 
-/// One PNG a picture; while it is made, the request lies beside them.
-class FolderOutput : public SampleOutput {
- public:
-  FolderOutput(const SampleRequest& request, SampleOutputOptions options)
-      : request_(request), options_(std::move(options)), note_(options_.path / "unfinished.json") {
-    std::error_code error;
-    made_folder_ = fs::create_directories(options_.path, error);
-    if (error) fail("{}: cannot be made: {}", options_.path.string(), error.message());
-    for (const std::uint64_t seed : request_.seeds) ++uses_[seed];
-    const Json wanted = identity(request_, options_);
-    if (!options_.restart && fs::exists(note_)) {
-      remove_temporaries(options_.path);
-      check_same_request(parse_json(read_text(note_, std::uint64_t{1} << 32), note_.string()), wanted, note_);
-      while (done_ < request_.seeds.size() && fs::exists(options_.path / name(done_))) ++done_;
-    } else {
-      write_file(note_, json_text(wanted));
-    }
-  }
-  ~FolderOutput() override {
-    if (done_ > 0) return;
-    std::error_code none;
-    fs::remove(note_, none);
-    if (made_folder_) fs::remove(options_.path, none);  // only if it is empty
-  }
-  std::int64_t done() const override { return static_cast<std::int64_t>(done_); }
-  void add(std::int64_t first, const at::Tensor& samples) override {
-    auto i = static_cast<std::size_t>(first);
-    for (const Picture& picture : to_pictures(samples, options_.rounding)) {
-      write_png(options_.path / name(i), picture, png_text(with_seed(options_.made_by, request_, i)));
-      done_ = std::max(done_, ++i);
-    }
-  }
-  void finish() override { fs::remove(note_); }
-
- private:
-  /// The seed; where one seed is used for several pictures, the number of the picture too.
-  std::string name(std::size_t i) const {
-    const std::uint64_t seed = request_.seeds[i];
-    return uses_.at(seed) > 1 ? fmt::format("{:06}-{}.png", seed, i) : fmt::format("{:06}.png", seed);
-  }
-
-  const SampleRequest& request_;
-  SampleOutputOptions options_;
-  fs::path note_;
-  bool made_folder_ = false;
-  std::unordered_map<std::uint64_t, std::int64_t> uses_;
-  std::size_t done_ = 0;
-};
-
 /// Rows are kept in a PartFile; the output is written out of it at the end.
 class RowsOutput : public SampleOutput {
  public:
   RowsOutput(const SampleRequest& request, SampleOutputOptions options, std::uint64_t bytes_a_number)
       : request_(request),
         options_(std::move(options)),
-        part_(options_.path, identity(request_, options_),
+        part_(options_.path, identity(request_, options_, options_.files),
+              identity(request_, options_, options_.earlier_files),
               bytes_a_number *
                   static_cast<std::uint64_t>(options_.shape[0] * options_.shape[1] * options_.shape[2]),
               options_.restart) {}
-  std::int64_t done() const override {
-    return std::min(part_.rows(), static_cast<std::int64_t>(request_.seeds.size()));
-  }
+  std::int64_t done() const override { return std::min(part_.rows(), count()); }
   void go_on_from(std::int64_t first) override { part_.truncate(first); }
   void finish() override {
     write();
     part_.remove();
   }
+  std::string warning() const override { return part_.warning(); }
 
  protected:
   /// The whole output, out of all rows.
@@ -196,22 +149,36 @@ bool holds_raw_samples(const fs::path& path) {
 
 void check_output_path(const fs::path& path) {
   DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
-  if (is_folder(path)) return;
-  std::error_code none;
-  const fs::path parent = path.parent_path();
-  DIFFIT_CHECK(parent.empty() || fs::is_directory(parent, none), "-o {}: there is no folder {}",
-               path.string(), parent.string());
+  if (is_folder(path)) return check_output_folder(path, "-o");
   const std::string extension = path.extension().string();
   DIFFIT_CHECK(extension == ".png" || extension == ".npz" || extension == ".safetensors",
                "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
+  check_output_file(path, "-o");
 }
 
 std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
                                                  const SampleOutputOptions& options) {
   check_output_path(options.path);
-  if (is_folder(options.path)) return std::make_unique<FolderOutput>(request, options);
+  if (is_folder(options.path)) {
+    const auto text_of = [made_by = options.made_by, files = options.files, &request](std::size_t i) {
+      Json object = with_seed(made_by, request, i);
+      object["files"] = files;
+      return object;
+    };
+    return open_sample_folder(options.path,
+                              {.seeds = request.seeds,
+                               .now = identity(request, options, options.files),
+                               .earlier = identity(request, options, options.earlier_files),
+                               .made_by = text_of},
+                              options.rounding, options.restart);
+  }
   const std::string extension = options.path.extension().string();
   if (extension == ".png") return std::make_unique<GridOutput>(request, options);
+  // While the file is put together, its rows are on the disk twice.
+  std::uint64_t numbers = request.seeds.size();
+  for (const std::int64_t side : options.shape) numbers *= static_cast<std::uint64_t>(side);
+  const std::uint64_t bytes = numbers * (extension == ".npz" ? 1 : sizeof(float));
+  check_output_file(options.path, "-o", bytes);
   if (extension == ".npz") return std::make_unique<NpzOutput>(request, options);
   return std::make_unique<SafetensorsOutput>(request, options);
 }

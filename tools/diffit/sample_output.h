@@ -24,6 +24,8 @@ class SampleOutput {
   /// request.
   virtual void add(std::int64_t first, const at::Tensor& samples) = 0;
   virtual void finish() = 0;
+  /// A sentence for the user where the disk has no locks, "" otherwise.
+  virtual std::string warning() const { return {}; }
 };
 
 struct SampleOutputOptions {
@@ -34,16 +36,18 @@ struct SampleOutputOptions {
   bool restart = false;  // forget what an interrupted run left behind
   Json made_by;          // how the samples were made (docs/formats.md); stored with seed and class in each
   Json files;            // what else tells requests apart: stamps of the files that were read
+  Json earlier_files;    // the same as earlier versions stamped them
 };
 
 /// Whether an output holds samples as they are (x.safetensors), not pictures.
 bool holds_raw_samples(const fs::path& path);
 
-/// Error(invalid) for a path that cannot be: another extension, no such folder.
+/// Error for a path that cannot be written: another extension, no such folder, no permission.
 void check_output_path(const fs::path& path);
 
 /// For `path` x.png, x.npz, x.safetensors or a folder (ends with '/', exists as one, or has no extension).
-/// The request must outlive it.
+/// The request must outlive it. A folder that holds images which this request does not make is refused;
+/// `restart` removes those that diffit sample made there, and never others.
 std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
                                                  const SampleOutputOptions& options);
 

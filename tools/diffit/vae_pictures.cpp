@@ -1,13 +1,18 @@
 #include "tools/diffit/vae_pictures.h"
 
 #include <cstring>
+#include <optional>
+#include <set>
 
 #include "base/error.h"
+#include "base/lock.h"
+#include "base/output_check.h"
 #include "data/source.h"
 #include "io/json_text.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "nn/state.h"
+#include "tools/diffit/unfinished.h"
 
 namespace diffit {
 
@@ -129,21 +134,57 @@ class GridOutput : public PictureOutput {
 
 class FolderOutput : public PictureOutput {
  public:
-  FolderOutput(fs::path path, Rounding rounding, const Json& made_by)
+  FolderOutput(fs::path path, std::int64_t count, Rounding rounding, const Json& made_by)
       : path_(std::move(path)), rounding_(rounding), text_(png_text(made_by)) {
     std::error_code error;
     fs::create_directories(path_, error);
     if (error) fail("{}: cannot be made: {}", path_.string(), error.message());
+    lock_.emplace(FileLock::path_in(path_));
+    if (lock_->busy()) {
+      fail("{}: another process is making images there; wait for it, or give another folder", path_.string());
+    }
+    remove_temporaries(path_);
+    refuse_others(count);
+    write_file(path_ / kUnfinishedName, text_["diffit"]);
   }
   void add(const at::Tensor& pictures) override {
     for (const Picture& picture : to_pictures(pictures, rounding_)) {
-      write_png(path_ / fmt::format("{:06}.png", next_++), picture, text_);
+      write_png(path_ / name(next_++), picture, text_);
     }
   }
-  void finish() override {}
+  void finish() override { fs::remove(path_ / kUnfinishedName); }
 
  private:
+  static std::string name(std::int64_t i) { return fmt::format("{:06}.png", i); }
+
+  /// Images that this run does not write over would be taken for its own later.
+  void refuse_others(std::int64_t count) const {
+    std::set<std::string> own;
+    for (std::int64_t i = 0; i < count; ++i) own.insert(name(i));
+    for (const auto& entry : fs::directory_iterator(path_)) {
+      const std::string file = entry.path().filename().string();
+      if (file.starts_with('.') || !is_picture_name(file)) continue;
+      DIFFIT_CHECK(own.contains(file) && was_decoded(entry.path()),
+                   "-o {}: holds {}, which is no image of this request; give an empty folder", path_.string(),
+                   file);
+    }
+  }
+
+  /// Whether diffit vae decode made an image, or left it damaged under its own name.
+  static bool was_decoded(const fs::path& path) {
+    try {
+      const PngText text = read_png_text(path);
+      const auto found = text.find("diffit");
+      if (found == text.end()) return false;
+      const Json made_by = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+      return made_by.is_object() && made_by.contains("vae") && made_by.contains("latents");
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
   fs::path path_;
+  std::optional<FileLock> lock_;
   Rounding rounding_;
   PngText text_;
   std::int64_t next_ = 0;
@@ -191,9 +232,15 @@ class SafetensorsOutput : public PictureOutput {
   std::int64_t next_ = 0;
 };
 
+bool is_folder(const fs::path& path) {
+  std::error_code none;
+  return !path.has_filename() || path.extension().empty() || fs::is_directory(path, none);
+}
+
 }  // namespace
 
 std::unique_ptr<PictureInput> open_picture_input(const fs::path& path) {
+  refuse_unfinished(path, "-i");
   std::error_code none;
   if (!fs::is_directory(path, none)) {
     if (is_picture_name(path.filename().string())) return std::make_unique<OnePicture>(path);
@@ -210,23 +257,26 @@ at::Tensor with_channels(const at::Tensor& picture, std::int64_t channels, const
   return picture.expand({channels, -1, -1});
 }
 
+void check_picture_output(const fs::path& path) {
+  DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
+  if (is_folder(path)) return check_output_folder(path, "-o");
+  const std::string extension = path.extension().string();
+  DIFFIT_CHECK(extension == ".png" || extension == ".npz" || extension == ".safetensors",
+               "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
+  check_output_file(path, "-o");
+}
+
 std::unique_ptr<PictureOutput> open_picture_output(const fs::path& path, at::IntArrayRef shape,
                                                    Rounding rounding, const Json& made_by) {
+  check_picture_output(path);
   const std::string extension = path.extension().string();
-  std::error_code none;
-  DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
-  const bool folder = !path.has_filename() || extension.empty() || fs::is_directory(path, none);
-  const fs::path parent = path.parent_path();
-  DIFFIT_CHECK(folder || parent.empty() || fs::is_directory(parent, none), "-o {}: there is no folder {}",
-               path.string(), parent.string());
+  const bool folder = is_folder(path);
   if (!folder && extension == ".safetensors")
     return std::make_unique<SafetensorsOutput>(path, shape, made_by);
-  DIFFIT_CHECK(folder || extension == ".png" || extension == ".npz",
-               "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
   DIFFIT_CHECK(shape[1] == 1 || shape[1] == 3,
                "-o {}: the autoencoder's pictures have {} channels, bytes have 1 or 3; take .safetensors",
                path.string(), shape[1]);
-  if (folder) return std::make_unique<FolderOutput>(path, rounding, made_by);
+  if (folder) return std::make_unique<FolderOutput>(path, shape[0], rounding, made_by);
   if (extension == ".png") return std::make_unique<GridOutput>(path, rounding, made_by);
   return std::make_unique<NpzOutput>(path, shape, rounding);
 }

@@ -41,10 +41,14 @@ class PictureOutput {
   virtual void finish() = 0;
 };
 
+/// Error for a path that cannot be written, asked before anything is decoded.
+void check_picture_output(const fs::path& path);
+
 /// `path`: x.png (one picture, or a grid), x.npz (arr_0 uint8), x.safetensors (`images` float32), or a folder
-/// (ends with '/', exists as one, or has no extension; 000000.png, ...). `made_by` is stored where the format
-/// has a place. shape: [N, C, H, W] of all. Error(invalid) for other extensions, or channels that PNGs do not
-/// have.
+/// (ends with '/', exists as one, or has no extension; 000000.png, ...). A folder that holds images which
+/// this run does not write over is refused; unfinished.json lies in it until finish(). `made_by` is stored
+/// where the format has a place. shape: [N, C, H, W] of all. Error(invalid) for other extensions, or channels
+/// that PNGs do not have.
 std::unique_ptr<PictureOutput> open_picture_output(const fs::path& path, at::IntArrayRef shape,
                                                    Rounding rounding, const Json& made_by);
 
