@@ -1,20 +1,17 @@
 #include "data/convert.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
-#include "base/cpu_count.h"
 #include "base/error.h"
 #include "data/sources.h"
+#include "data/workers.h"
+#include "io/printable.h"
 #include "io/zip.h"
 
 namespace diffit {
 namespace {
 
-/// Thrown where an RGB picture turns up after grey ones: all has to be RGB.
+/// Thrown where an RGB image turns up that looked grey: all has to be RGB.
 struct ColourFound {};
 
 Picture as_rgb(const Picture& grey) {
@@ -24,82 +21,75 @@ Picture as_rgb(const Picture& grey) {
   return out;
 }
 
-/// Calls work(i) for i in first..last-1 on several threads and rethrows what the first in order threw.
-void in_parallel(std::int64_t first, std::int64_t last, int threads,
-                 const std::function<void(std::int64_t)>& work) {
-  std::atomic<std::int64_t> next = first;
-  std::mutex mutex;
-  std::exception_ptr error;
-  std::int64_t failed_at = last;
-  const auto run = [&] {
-    for (std::int64_t i = next++; i < last; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (i < failed_at) {
-          failed_at = i;
-          error = std::current_exception();
-        }
-        return;
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> workers;
-    for (int i = 1; i < threads; ++i) workers.emplace_back(run);
-    run();
-  }
-  if (error) std::rethrow_exception(error);
-}
+/// An image of a block: encoded, or why it could not be.
+struct Encoded {
+  std::vector<std::byte> png;
+  std::string broken;
+};
 
 class Conversion {
  public:
-  Conversion(const PictureSource& source, const fs::path& destination, const ConvertOptions& options)
-      : source_(source), destination_(destination), options_(options) {}
+  /// `source` gives images as they are wanted, all `resolution` x `resolution` but for broken ones.
+  Conversion(const PictureSource& source, std::int64_t resolution, const fs::path& destination,
+             const ConvertOptions& options)
+      : source_(source), resolution_(resolution), destination_(destination), options_(options) {}
 
-  /// Throws ColourFound unless all pictures have at most `channels`.
-  Converted run(std::int64_t channels, std::int64_t resolution,
-                const std::function<void(std::int64_t, std::int64_t)>& progress) {
-    const int threads = options_.threads > 0 ? options_.threads : cpu_count();
-    const std::int64_t picture_bytes = resolution * resolution * channels;
+  /// Throws ColourFound unless all images have at most `channels`.
+  Converted run(std::int64_t channels, const std::function<void(std::int64_t, std::int64_t)>& progress) {
+    const int threads = thread_count(options_.threads);
+    const std::int64_t picture_bytes = resolution_ * resolution_ * channels;
     const std::int64_t block = std::clamp<std::int64_t>(
         (std::int64_t{64} << 20) / std::max<std::int64_t>(picture_bytes, 1), threads, 512);
     ZipWriter zip(destination_);
-    std::vector<std::vector<std::byte>> encoded(static_cast<std::size_t>(block));
+    Converted result{0, resolution_, channels, source_.classes(), {}, {}};
+    std::vector<std::int64_t> kept;
+    std::vector<Encoded> encoded(static_cast<std::size_t>(block));
     for (std::int64_t first = 0; first < source_.size(); first += block) {
       const std::int64_t last = std::min(first + block, source_.size());
-      in_parallel(first, last, threads, [&](std::int64_t i) {
-        encoded[static_cast<std::size_t>(i - first)] = encode_png(prepared(i, channels, resolution), 0);
-      });
+      in_parallel(first, last, threads,
+                  [&](std::int64_t i) { encode(i, channels, encoded[static_cast<std::size_t>(i - first)]); });
       for (std::int64_t i = first; i < last; ++i) {
-        zip.add(detail::edm_name(i), encoded[static_cast<std::size_t>(i - first)]);
+        Encoded& image = encoded[static_cast<std::size_t>(i - first)];
+        if (!image.broken.empty()) {
+          result.skipped.push_back({i, printable(source_.name(i)), std::move(image.broken)});
+          image.broken.clear();
+          continue;
+        }
+        zip.add(detail::edm_name(static_cast<std::int64_t>(kept.size())), image.png);
+        kept.push_back(i);
       }
       if (progress) progress(last, source_.size());
     }
-    write_labels(zip);
+    DIFFIT_CHECK(!kept.empty(), "{}: no image can be read, the first: {}", source_.describe(),
+                 result.skipped.front().reason);
+    write_labels(zip, kept);
     zip.finish();
-    return {source_.size(), resolution, channels, source_.classes()};
+    result.pictures = static_cast<std::int64_t>(kept.size());
+    return result;
   }
-
-  Picture fitted_picture(std::int64_t index) const {
-    Picture picture = source_.read(index);
-    if (options_.size == 0) return picture;
-    return fitted(std::move(picture), options_.size, options_.crop, where(index));
-  }
-  std::string where(std::int64_t index) const { return source_.describe() + ": " + source_.name(index); }
 
  private:
-  Picture prepared(std::int64_t index, std::int64_t channels, std::int64_t resolution) const {
-    Picture picture = fitted_picture(index);
-    DIFFIT_CHECK(picture.width == resolution && picture.height == resolution,
-                 "{}: wanted {}x{} as the pictures before it, got {}x{}; try --size {} --crop center",
-                 where(index), resolution, resolution, picture.width, picture.height, resolution);
+  void encode(std::int64_t index, std::int64_t channels, Encoded& out) const {
+    try {
+      out.png = encode_png(prepared(index, channels), 0);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::failed) throw;
+      if (!options_.skip_broken) reject("{}; --skip-broken leaves such images out", error.what());
+      out.broken = error.what();
+    }
+  }
+
+  Picture prepared(std::int64_t index, std::int64_t channels) const {
+    Picture picture = source_.read(index);
+    DIFFIT_CHECK(picture.width == resolution_ && picture.height == resolution_,
+                 "{}: {}: wanted {}x{} as most images, got {}x{}; try --size {} --crop center",
+                 source_.describe(), printable(source_.name(index)), resolution_, resolution_, picture.width,
+                 picture.height, resolution_);
     if (picture.channels > channels) throw ColourFound{};
     return picture.channels == channels ? picture : as_rgb(picture);
   }
 
-  void write_labels(ZipWriter& zip) const {
+  void write_labels(ZipWriter& zip, const std::vector<std::int64_t>& kept) const {
     zip.begin("dataset.json");
     const auto put = [&zip](const std::string& text) {
       zip.write(std::as_bytes(std::span(text.data(), text.size())));
@@ -108,8 +98,9 @@ class Conversion {
       put("{\"labels\": null}");
     } else {
       std::string text = "{\"labels\": [";
-      for (std::int64_t i = 0; i < source_.size(); ++i) {
-        text += fmt::format("{}[\"{}\", {}]", i > 0 ? ", " : "", detail::edm_name(i), source_.label(i));
+      for (std::size_t i = 0; i < kept.size(); ++i) {
+        text += fmt::format("{}[\"{}\", {}]", i > 0 ? ", " : "",
+                            detail::edm_name(static_cast<std::int64_t>(i)), source_.label(kept[i]));
         if (text.size() > 1 << 16) {
           put(text);
           text.clear();
@@ -121,9 +112,31 @@ class Conversion {
   }
 
   const PictureSource& source_;
+  const std::int64_t resolution_;
   const fs::path& destination_;
   const ConvertOptions& options_;
 };
+
+/// Refuses what the headers tell already.
+void check_scan(const PictureSource& source, const ImageScan& scan) {
+  if (scan.broken_count > 0) {
+    reject("{}{}; --skip-broken leaves such images out", scan.broken.front().reason,
+           scan.broken_count > 1 ? fmt::format(" (and {} more images cannot be used)", scan.broken_count - 1)
+                                 : "");
+  }
+  const std::int64_t odd = scan.first_odd();
+  if (odd < 0) return;
+  const auto of =
+      std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == odd; });
+  const PictureInfo usual = scan.usual();
+  reject("{}: {}: wanted {}x{} as most images, got {}x{}{}; try --size {} --crop center, or --skip-broken",
+         source.describe(), printable(source.name(odd)), usual.width, usual.height, of->info.width,
+         of->info.height,
+         scan.odd_count() > 1
+             ? fmt::format(" ({} of {} images are of other sizes)", scan.odd_count(), source.size())
+             : "",
+         std::min(usual.width, usual.height));
+}
 
 }  // namespace
 
@@ -132,17 +145,37 @@ Converted convert(const PictureSource& source, const fs::path& destination, cons
   DIFFIT_CHECK(destination.extension() == ".zip", "wanted a destination that ends in .zip, got {}",
                destination.string());
   DIFFIT_CHECK(options.crop == Crop::none || options.size > 0,
-               "a crop wants the size to bring pictures to: --size N");
-  Conversion conversion(source, destination, options);
-  const Picture first = conversion.fitted_picture(0);
-  DIFFIT_CHECK(first.width == first.height,
-               "{}: wanted square pictures, got {}x{}; try --size N --crop center", conversion.where(0),
-               first.width, first.height);
-  try {
-    return conversion.run(first.channels, first.width, progress);
-  } catch (const ColourFound&) {
-    return conversion.run(3, first.width, progress);
+               "a crop wants the size to bring images to: --size N");
+  const auto view = options.size > 0 ? fitted_view(source, options.size, options.crop) : nullptr;
+  const PictureSource& wanted = view ? *view : source;
+  DIFFIT_CHECK(wanted.size() > 0, "{}: wanted a data set with images, got an empty one", source.describe());
+  ImageScan scan = scan_images(wanted, {.decode = false, .threads = options.threads});
+  const PictureInfo usual = scan.usual();
+  DIFFIT_CHECK(scan.broken_count < wanted.size(), "{}: no image can be read, the first: {}",
+               source.describe(), scan.broken.front().reason);
+  DIFFIT_CHECK(usual.width == usual.height,
+               "{}: {}: wanted square images, got {}x{}; try --size N --crop center", source.describe(),
+               printable(source.name(scan.sizes[0].first)), usual.width, usual.height);
+  if (options.skip_broken) {
+    std::erase_if(scan.sizes, [&](const ImageSize& s) {
+      return s.info.width != usual.width || s.info.height != usual.height;
+    });
+    scan.broken.clear();
+    scan.broken_count = 0;
+  } else {
+    check_scan(wanted, scan);
   }
+  DataDescription description = describe_data(wanted, scan);
+  if (options.strict) refuse_warnings(description);
+  Conversion conversion(wanted, usual.width, destination, options);
+  Converted result;
+  try {
+    result = conversion.run(scan.channels(), progress);
+  } catch (const ColourFound&) {
+    result = conversion.run(3, progress);
+  }
+  result.source = std::move(description);
+  return result;
 }
 
 }  // namespace diffit

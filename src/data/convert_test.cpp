@@ -18,7 +18,11 @@ class Listed : public PictureSource {
   explicit Listed(std::vector<Picture> pictures, bool labelled = true)
       : pictures_(std::move(pictures)), labelled_(labelled) {}
   std::int64_t size() const override { return static_cast<std::int64_t>(pictures_.size()); }
-  Picture read(std::int64_t index) const override { return pictures_[static_cast<std::size_t>(index)]; }
+  Picture read(std::int64_t index) const override {
+    const Picture& picture = pictures_[static_cast<std::size_t>(index)];
+    DIFFIT_CHECK(picture.width > 0, "list: {} is bad", index);
+    return picture;
+  }
   std::int64_t classes() const override { return labelled_ ? 2 : 0; }
   std::int64_t label(std::int64_t index) const override { return index % 2; }
   std::string describe() const override { return "list"; }
@@ -85,8 +89,8 @@ TEST(Convert, WritesTheLayoutThatOtherToolsRead) {
 TEST(Convert, GivesTheSameBytesForAnyThreads) {
   const TemporaryFolder folder;
   const Listed source(squares(600, 5, 3));
-  convert(source, folder / "one.zip", {8, Crop::none, 1});
-  convert(source, folder / "three.zip", {8, Crop::none, 3});
+  convert(source, folder / "one.zip", {.size = 8, .threads = 1});
+  convert(source, folder / "three.zip", {.size = 8, .threads = 3});
   EXPECT_EQ(read_file(folder / "one.zip", 1 << 24), read_file(folder / "three.zip", 1 << 24));
   EXPECT_EQ(open_source(folder / "one.zip")->read(5).width, 8);
 }
@@ -112,8 +116,43 @@ TEST(Convert, RefusesPicturesThatDoNotMatchAndLeavesNothing) {
       },
       {"list: 0", "2x1", "--crop"});
   expect_rejected([&] { convert(Listed(pictures), folder / "set.npz", {}); }, {".zip", "set.npz"});
-  expect_rejected([&] { convert(Listed(pictures), folder / "set.zip", {0, Crop::center, 1}); }, {"--size"});
+  expect_rejected([&] { convert(Listed(pictures), folder / "set.zip", {.crop = Crop::center}); }, {"--size"});
   EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Convert, LeavesBrokenImagesOutWhereAsked) {
+  const TemporaryFolder folder;
+  auto pictures = squares(700, 2, 3);
+  pictures[3] = squares(1, 4, 3)[0];
+  pictures[600].width = 0;  // cannot be read
+  const Listed source(pictures);
+  expect_rejected([&] { convert(source, folder / "set.zip", {}); }, {"--skip-broken"});
+  expect_rejected([&] { convert(source, folder / "set.zip", {.strict = true}); }, {"600"});
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+  const Converted result = convert(source, folder / "set.zip", {.threads = 2, .skip_broken = true});
+  EXPECT_EQ(result.pictures, 698);
+  ASSERT_EQ(result.skipped.size(), 2u);
+  EXPECT_EQ(result.skipped[0].name, "3");
+  EXPECT_EQ(result.skipped[1].index, 600);
+  const auto back = open_source(folder / "set.zip");
+  ASSERT_EQ(back->size(), 698);
+  EXPECT_EQ(back->read(3).pixels, pictures[4].pixels);
+  EXPECT_EQ(back->label(3), 0);
+  EXPECT_EQ(back->read(697).pixels, pictures[699].pixels);
+}
+
+TEST(Convert, CutsBannersBeforeTheyGrow) {
+  const TemporaryFolder folder;
+  for (const auto& [width, height] : {std::pair{30000, 1}, std::pair{2, 32768}, std::pair{300, 20}}) {
+    const Listed banner(
+        {{width, height, 1, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height), 9)}}, false);
+    for (const Crop crop : {Crop::center, Crop::adm}) {
+      const Converted result = convert(banner, folder / "b.zip", {.size = 256, .crop = crop});
+      EXPECT_EQ(result.resolution, 256);
+      EXPECT_EQ(open_source(folder / "b.zip")->read(0).pixels, std::vector<std::uint8_t>(256 * 256, 9));
+    }
+    expect_rejected([&] { convert(banner, folder / "c.zip", {.size = 16}); }, {"list: 0", "--crop center"});
+  }
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 #include "data/dataset.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <new>
 
 #include "base/error.h"
 #include "data/fit.h"
+#include "io/printable.h"
 
 namespace diffit {
 
@@ -25,24 +28,43 @@ struct Dataset::Cache {
 
 Dataset::Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes)
     : source_(std::move(source)) {
-  DIFFIT_CHECK(source_->size() > 0, "{}: wanted a data set with pictures, got an empty one",
+  DIFFIT_CHECK(source_->size() > 0, "{}: wanted a data set with images, got an empty one",
                source_->describe());
-  const Picture first = source_->read(0);
+  const ImageScan scan = scan_images(*source_);
+  const PictureInfo usual = scan.usual();
+  DIFFIT_CHECK(2 * scan.broken_count <= size(), "{}: {} of {} images cannot be read, the first: {}",
+               source_->describe(), scan.broken_count, size(), scan.broken.front().reason);
   DIFFIT_CHECK(
-      first.width == first.height,
-      "{}: {}: wanted square pictures, got {}x{}; cut them by diffit data convert --size N --crop center",
-      source_->describe(), source_->name(0), first.width, first.height);
-  resolution_ = first.width;
-  channels_ = first.channels;
-  const std::size_t bytes = first.pixels.size();
-  const auto room = static_cast<std::int64_t>(cache_bytes / bytes);
-  cache_ = std::make_shared<Cache>(std::min(room, source_->size()), bytes);
+      usual.width == usual.height,
+      "{}: {}: wanted square images, got {}x{}; cut them by diffit data convert --size N --crop center",
+      source_->describe(), printable(source_->name(scan.sizes[0].first)), usual.width, usual.height);
+  constexpr std::int64_t kOddShare = 20;
+  const std::int64_t odd = scan.first_odd();
+  DIFFIT_CHECK(
+      kOddShare * scan.odd_count() <= size(),
+      "{}: wanted images of one size, got {} of {} that are not {}x{}, the first is {}; bring them to one "
+      "size by diffit data convert --size N --crop center",
+      source_->describe(), scan.odd_count(), size(), usual.width, usual.height,
+      printable(source_->name(odd)));
+  resolution_ = usual.width;
+  channels_ = usual.channels;
+  description_ = describe_data(*source_, scan);
+  const auto bytes = static_cast<std::uint64_t>(resolution_ * resolution_ * channels_);
+  // Where memory is short, less is kept.
+  for (auto room = std::min(static_cast<std::int64_t>(cache_bytes / bytes), size());; room /= 2) {
+    try {
+      cache_ = std::make_shared<Cache>(room, static_cast<std::size_t>(bytes));
+      break;
+    } catch (const std::bad_alloc&) {
+      if (room == 0) throw;
+    }
+  }
 }
 
 void Dataset::read(std::int64_t index, std::span<std::uint8_t> out) const {
   const std::size_t bytes = static_cast<std::size_t>(resolution_ * resolution_ * channels_);
   DIFFIT_CHECK(out.size() == bytes && index >= 0 && index < size(),
-               "wanted picture 0..{} into {} bytes, got picture {} into {}", size() - 1, bytes, index,
+               "wanted image 0..{} into {} bytes, got image {} into {}", size() - 1, bytes, index,
                out.size());
   const bool cached = index < cache_->count;
   const auto at = static_cast<std::size_t>(index);
@@ -55,10 +77,10 @@ void Dataset::read(std::int64_t index, std::span<std::uint8_t> out) const {
   const Picture picture = source_->read(index);
   DIFFIT_CHECK(
       picture.width == resolution_ && picture.height == resolution_ && picture.channels <= channels_,
-      "{}: {}: wanted {}x{} with {} channels, as the first picture, got {}x{} with {}; bring them to one "
-      "size by diffit data convert",
-      source_->describe(), source_->name(index), resolution_, resolution_, channels_, picture.width,
-      picture.height, picture.channels);
+      "{}: {}: wanted {}x{} with {} channels, as most images, got {}x{} with {}; bring them to one size by "
+      "diffit data convert",
+      source_->describe(), printable(source_->name(index)), resolution_, resolution_, channels_,
+      picture.width, picture.height, picture.channels);
   if (picture.channels == channels_) {
     std::memcpy(out.data(), picture.pixels.data(), bytes);
   } else {

@@ -6,17 +6,18 @@
 #include <span>
 #include <vector>
 
-#include "data/source.h"
+#include "data/description.h"
 
 namespace diffit {
 
-/// A source whose pictures all have one square size and one number of channels. Decoded pictures are kept
-/// while they fit into `cache_bytes`; a set larger than memory is read again each epoch.
+/// A source whose images all have one square size and one number of channels. Decoded images are kept while
+/// they fit into `cache_bytes` and into memory; a larger set is read again each epoch.
 class Dataset {
  public:
-  /// Reads the first picture for the size and the channels; the others are checked as they are read. A grey
-  /// picture among RGB ones is repeated; an RGB picture in a set that starts with a grey one is
-  /// Error(invalid).
+  /// Reads the header of every image: the size is that of most, and all are RGB where any is (grey ones are
+  /// repeated). Error(invalid) where that size is not square, or where more than one image in 20 has another
+  /// size or most cannot be read. Fewer such images are warned of in description() and are Error(invalid)
+  /// when read() meets them.
   explicit Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes = 1ull << 30);
 
   std::int64_t size() const { return source_->size(); }
@@ -24,6 +25,7 @@ class Dataset {
   std::int64_t channels() const { return channels_; }
   std::int64_t classes() const { return source_->classes(); }
   const PictureSource& source() const { return *source_; }
+  const DataDescription& description() const { return description_; }
 
   /// Copies picture `index` as uint8 [R, R, C] into `out`. Safe from any thread.
   void read(std::int64_t index, std::span<std::uint8_t> out) const;
@@ -32,6 +34,7 @@ class Dataset {
  private:
   std::unique_ptr<PictureSource> source_;
   std::int64_t resolution_ = 0, channels_ = 0;
+  DataDescription description_;
   struct Cache;
   std::shared_ptr<Cache> cache_;
 };
@@ -62,7 +65,8 @@ struct Batch {
 };
 
 /// Hands out batches in order, made ahead of time by `threads` threads of its own (0: by next() itself).
-/// Image number n (counted from 0 over the whole training) is picture permuted(n % size, size, seed,
+/// Where the system has fewer threads or less memory for them, fewer make the batches, or next() does. Image
+/// number n (counted from 0 over the whole training) is picture permuted(n % size, size, seed,
 /// stream_of(data_order, n / size)), augmented by random numbers of stream_of(augmentation, n): a function of
 /// n alone, so that resuming needs only the number.
 class Loader {
@@ -71,7 +75,7 @@ class Loader {
          std::int64_t batch, std::int64_t first_image, int threads);
   ~Loader();
 
-  /// The next batch; rethrows what a reading thread threw.
+  /// The next batch; rethrows what a reading thread threw, now and whenever it is called again.
   Batch next();
   /// The same into `batch`, whose memory is used again for a later one: nothing is allocated in the long run.
   void next(Batch& batch);

@@ -4,10 +4,12 @@
 
 #include <atomic>
 #include <set>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "data/fit.h"
+#include "data/workers.h"
 #include "io/testing.h"
 
 namespace diffit {
@@ -21,8 +23,9 @@ class Gradients : public PictureSource {
   Picture read(std::int64_t index) const override {
     ++reads;
     if (index == bad) reject("picture {} is bad", index);
-    Picture picture{4, 4, index == grey ? 1 : channels_, {}};
-    for (std::int64_t i = 0; i < 16 * picture.channels; ++i)
+    const std::int64_t side = index == large ? 6 : 4;
+    Picture picture{side, side, index == grey ? 1 : channels_, {}};
+    for (std::int64_t i = 0; i < side * side * picture.channels; ++i)
       picture.pixels.push_back(static_cast<std::uint8_t>(index + i));
     return picture;
   }
@@ -32,7 +35,7 @@ class Gradients : public PictureSource {
   std::string name(std::int64_t index) const override { return std::to_string(index); }
 
   mutable std::atomic<int> reads = 0;
-  std::int64_t bad = -1, grey = -1;
+  std::int64_t bad = -1, grey = -1, large = -1;
 
  private:
   std::int64_t size_, channels_;
@@ -57,19 +60,52 @@ TEST(Dataset, KeepsWhatFitsAndReadsTheRestAgain) {
   EXPECT_EQ(source.reads, 4 + 3 * 6);
 }
 
-TEST(Dataset, RepeatsGreyAmongRgbAndRefusesRgbAmongGrey) {
-  auto rgb = std::make_unique<Gradients>(3, 3);
-  rgb->grey = 1;
-  const Dataset dataset(std::move(rgb));
-  std::vector<std::uint8_t> out(48);
-  dataset.read(1, out);
-  for (std::size_t i = 0; i < 48; ++i) EXPECT_EQ(out[i], 1 + i / 3);
+TEST(Dataset, GreyAmongRgbIsRepeatedWhereverItComes) {
+  for (const std::int64_t grey : {0, 1}) {
+    auto rgb = std::make_unique<Gradients>(3, 3);
+    rgb->grey = grey;
+    const Dataset dataset(std::move(rgb));
+    EXPECT_EQ(dataset.channels(), 3);
+    std::vector<std::uint8_t> out(48);
+    dataset.read(grey, out);
+    for (std::size_t i = 0; i < 48; ++i) EXPECT_EQ(out[i], static_cast<std::size_t>(grey) + i / 3);
+  }
+}
 
-  auto first_grey = std::make_unique<Gradients>(3, 3);
-  first_grey->grey = 0;
-  const Dataset mixed(std::move(first_grey));
-  out.resize(16);
-  testing::expect_rejected([&] { mixed.read(1, out); }, {"gradients: 1", "diffit data convert"});
+TEST(Dataset, WarnsOfFewBadImagesAndRefusesMany) {
+  auto few = std::make_unique<Gradients>(40);
+  few->bad = 7;
+  few->large = 9;
+  const Dataset dataset(std::move(few));
+  EXPECT_EQ(dataset.resolution(), 4);
+  ASSERT_EQ(dataset.description().warnings.size(), 2u);
+  EXPECT_NE(dataset.description().warnings[0].find("picture 7 is bad"), std::string::npos);
+  std::vector<std::uint8_t> out(16);
+  testing::expect_rejected([&] { dataset.read(9, out); }, {"gradients: 9", "6x6"});
+  auto many = std::make_unique<Gradients>(10);
+  many->large = 9;
+  testing::expect_rejected([&] { const Dataset refused(std::move(many)); },
+                           {"1 of 10", "is 9", "diffit data convert"});
+}
+
+TEST(Loader, DoesWithoutThreadsThatCannotBeHad) {
+  const auto dataset = gradients(11);
+  Loader reference(dataset, {}, 7, 3, 0, 0);
+  const Batch expected = reference.next();
+  for (const int available : {0, 1}) {
+    int started = 0;
+    const ThreadFactory before = set_thread_factory([&](std::function<void()> work) {
+      if (started++ == available)
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+      return std::thread(std::move(work));
+    });
+    {
+      Loader loader(dataset, {}, 7, 3, 0, 4);
+      EXPECT_EQ(loader.next().pictures, expected.pictures);
+      EXPECT_EQ(loader.next().first, 3);
+    }
+    set_thread_factory(before);
+  }
 }
 
 TEST(Loader, GivesTheSameBatchesForAnyThreadsAndFromAnyStart) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/resize.h"
+#include "io/printable.h"
 
 namespace diffit {
 namespace {
@@ -22,21 +23,11 @@ Picture framed(const Picture& picture, std::int64_t size) {
   return out;
 }
 
-Picture cut(const Picture& picture, std::int64_t left, std::int64_t top, std::int64_t size) {
-  if (left == 0 && top == 0 && picture.width == size && picture.height == size) return picture;
-  Picture out{size, size, picture.channels, {}};
-  out.pixels.resize(static_cast<std::size_t>(size * size * picture.channels));
-  for (std::int64_t y = 0; y < size; ++y) {
-    std::memcpy(out.row(y), picture.row(top + y) + left * picture.channels,
-                static_cast<std::size_t>(size * picture.channels));
-  }
-  return out;
-}
-
 /// EDM's center-crop.
 Picture center_crop(const Picture& picture, std::int64_t size) {
   const std::int64_t side = std::min(picture.width, picture.height);
-  const Picture square = cut(picture, (picture.width - side) / 2, (picture.height - side) / 2, side);
+  const Part middle{(picture.width - side) / 2, (picture.height - side) / 2, side, side};
+  const Picture square = resized_part(picture, picture.width, picture.height, Filter::lanczos, middle);
   return resized(square, size, size, Filter::lanczos);
 }
 
@@ -51,28 +42,56 @@ Picture adm_crop(Picture picture, std::int64_t size) {
   const auto scaled = [scale](std::int64_t side) {
     return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(side) * scale));
   };
-  picture = resized(picture, scaled(picture.width), scaled(picture.height), Filter::bicubic);
-  return cut(picture, (picture.width - size) / 2, (picture.height - size) / 2, size);
+  // Only the square is computed: a banner's other side would be of millions of pixels.
+  const std::int64_t width = scaled(picture.width), height = scaled(picture.height);
+  return resized_part(picture, width, height, Filter::bicubic,
+                      {(width - size) / 2, (height - size) / 2, size, size});
+}
+
+/// Whether fitted() takes images of that size; otherwise Error(invalid).
+void check_fits(std::int64_t width, std::int64_t height, std::int64_t size, Crop crop,
+                const std::string& where) {
+  DIFFIT_CHECK(crop != Crop::none || width == height || std::max(width, height) <= size,
+               "{}: wanted a square image or one that fits {}x{}, got {}x{}; try --crop center", where, size,
+               size, width, height);
 }
 
 class FittedSource : public PictureSource {
  public:
-  FittedSource(std::unique_ptr<PictureSource> source, std::int64_t size, Crop crop)
-      : source_(std::move(source)), size_(size), crop_(crop) {}
+  FittedSource(const PictureSource& source, std::unique_ptr<PictureSource> owned, std::int64_t size,
+               Crop crop)
+      : owned_(std::move(owned)), source_(source), size_(size), crop_(crop) {}
 
-  std::int64_t size() const override { return source_->size(); }
+  std::int64_t size() const override { return source_.size(); }
   Picture read(std::int64_t index) const override {
-    Picture picture = source_->read(index);
+    Picture picture = source_.read(index);
     if (picture.width == size_ && picture.height == size_) return picture;
-    return fitted(std::move(picture), size_, crop_, source_->describe() + ": " + source_->name(index));
+    return fitted(std::move(picture), size_, crop_, where(index));
   }
-  std::int64_t classes() const override { return source_->classes(); }
-  std::int64_t label(std::int64_t index) const override { return source_->label(index); }
-  std::string describe() const override { return source_->describe(); }
-  std::string name(std::int64_t index) const override { return source_->name(index); }
+  PictureInfo info(std::int64_t index) const override {
+    const PictureInfo info = source_.info(index);
+    check_fits(info.width, info.height, size_, crop_, where(index));
+    return {size_, size_, info.channels};
+  }
+  std::optional<PictureInfo> uniform() const override {
+    const auto info = source_.uniform();
+    if (!info || source_.size() == 0) return std::nullopt;
+    check_fits(info->width, info->height, size_, crop_, where(0));
+    return PictureInfo{size_, size_, info->channels};
+  }
+  std::int64_t classes() const override { return source_.classes(); }
+  std::int64_t label(std::int64_t index) const override { return source_.label(index); }
+  std::string describe() const override { return source_.describe(); }
+  std::string name(std::int64_t index) const override { return source_.name(index); }
+  const SourceFacts& facts() const override { return source_.facts(); }
 
  private:
-  std::unique_ptr<PictureSource> source_;
+  std::string where(std::int64_t index) const {
+    return source_.describe() + ": " + printable(source_.name(index));
+  }
+
+  std::unique_ptr<PictureSource> owned_;
+  const PictureSource& source_;
   std::int64_t size_;
   Crop crop_;
 };
@@ -92,15 +111,19 @@ Picture fitted(Picture picture, std::int64_t size, Crop crop, const std::string&
   if (crop == Crop::center) return center_crop(picture, size);
   if (crop == Crop::adm) return adm_crop(std::move(picture), size);
   if (std::max(picture.width, picture.height) <= size) return framed(picture, size);
-  DIFFIT_CHECK(picture.width == picture.height,
-               "{}: wanted a square picture or one that fits {}x{}, got {}x{}; try --crop center", where,
-               size, size, picture.width, picture.height);
+  check_fits(picture.width, picture.height, size, crop, where);
   return resized(picture, size, size, Filter::lanczos);
 }
 
 std::unique_ptr<PictureSource> fitted(std::unique_ptr<PictureSource> source, std::int64_t size, Crop crop) {
   DIFFIT_CHECK(size >= 1 && size <= kLargestSide, "wanted a size of 1 to {}, got {}", kLargestSide, size);
-  return std::make_unique<FittedSource>(std::move(source), size, crop);
+  const PictureSource& inner = *source;
+  return std::make_unique<FittedSource>(inner, std::move(source), size, crop);
+}
+
+std::unique_ptr<PictureSource> fitted_view(const PictureSource& source, std::int64_t size, Crop crop) {
+  DIFFIT_CHECK(size >= 1 && size <= kLargestSide, "wanted a size of 1 to {}, got {}", kLargestSide, size);
+  return std::make_unique<FittedSource>(source, nullptr, size, crop);
 }
 
 }  // namespace diffit

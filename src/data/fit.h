@@ -24,5 +24,7 @@ Picture fitted(Picture picture, std::int64_t size, Crop crop, const std::string&
 
 /// `source` with each picture fitted as it is read.
 std::unique_ptr<PictureSource> fitted(std::unique_ptr<PictureSource> source, std::int64_t size, Crop crop);
+/// The same of a source that outlives it.
+std::unique_ptr<PictureSource> fitted_view(const PictureSource& source, std::int64_t size, Crop crop);
 
 }  // namespace diffit

@@ -1,47 +1,53 @@
-// A folder of pictures, at any depth.
-#include <algorithm>
+// A folder of images, at any depth.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "base/error.h"
-#include "data/sources.h"
+#include "data/listing.h"
 #include "io/printable.h"
 
 namespace diffit {
 namespace {
 
-constexpr int kDeepest = 32;
-
-std::vector<std::string> pictures_below(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  // Links are followed: classes are often linked from elsewhere. A loop runs into the limit.
-  fs::recursive_directory_iterator at(folder, fs::directory_options::follow_directory_symlink, error), end;
-  for (; !error && at != end; at.increment(error)) {
-    DIFFIT_CHECK(at.depth() < kDeepest,
-                 "{}: wanted folders up to {} deep, got more; do links go round in a circle?",
-                 folder.string(), kDeepest);
-    if (!is_picture_name(at->path().filename().string())) continue;
-    std::error_code ignored;
-    if (at->is_regular_file(ignored)) names.push_back(at->path().lexically_relative(folder).generic_string());
+/// The first `count` bytes of a file, or all of it where it is shorter.
+std::vector<std::byte> read_start(const fs::path& path, std::size_t count) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const auto why = [&] {
+    return fmt::format("{}: cannot be read: {}", printable(path.string()), std::strerror(errno));
+  };
+  if (fd < 0) reject("{}", why());
+  std::vector<std::byte> bytes(count);
+  std::size_t done = 0;
+  while (done < count) {
+    const ssize_t got = ::read(fd, bytes.data() + done, count - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const std::string text = why();
+      ::close(fd);
+      reject("{}", text);
+    }
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
   }
-  DIFFIT_CHECK(!error, "{}: cannot be listed: {}", folder.string(), error.message());
-  std::sort(names.begin(), names.end());
-  return names;
+  ::close(fd);
+  bytes.resize(done);
+  return bytes;
 }
 
 class FolderSource : public PictureSource {
  public:
-  explicit FolderSource(const fs::path& folder) : folder_(folder), names_(pictures_below(folder)) {
-    DIFFIT_CHECK(!names_.empty(),
-                 "{}: wanted a folder of pictures (.png, .jpg, .jpeg, .webp), CIFAR binary or IDX, "
-                 "got none of these in it",
-                 folder.string());
-    std::string text;
-    std::optional<std::string_view> json;
-    std::error_code ignored;
-    if (fs::is_regular_file(folder / "dataset.json", ignored)) {
-      json = text = read_text(folder / "dataset.json", detail::largest_json(names_.size()));
-    }
-    labels_ = detail::labels_of(names_, json, folder.string());
+  FolderSource(const fs::path& folder, const SourceOptions& options) : folder_(folder) {
+    detail::Listing listing = detail::list_folder(folder);
+    layout_ = detail::arrange(listing, options, folder.string(), [&](std::size_t place, std::uint64_t limit) {
+      return read_text(folder / listing.files[place], limit);
+    });
+    layout_.facts.format = "folder";
+    names_.reserve(layout_.images.size());
+    for (const std::size_t i : layout_.images) names_.push_back(std::move(listing.files[i]));
+    layout_.images.clear();
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(names_.size()); }
@@ -49,23 +55,32 @@ class FolderSource : public PictureSource {
     const fs::path path = folder_ / name(index);
     return decode_picture(read_file(path, detail::kLargestPictureFile), printable(path.string()));
   }
-  std::int64_t classes() const override { return labels_.classes; }
-  std::int64_t label(std::int64_t index) const override {
-    return labels_.values[static_cast<std::size_t>(index)];
+  PictureInfo info(std::int64_t index) const override {
+    const fs::path path = folder_ / name(index);
+    std::vector<std::byte> bytes = read_start(path, kInfoBytes);
+    const std::string where = printable(path.string());
+    if (const auto info = picture_info(bytes, bytes.size() < kInfoBytes, where)) return *info;
+    bytes = read_file(path, detail::kLargestPictureFile);
+    return *picture_info(bytes, true, where);
   }
-  std::string describe() const override { return "folder " + folder_.string(); }
+  std::int64_t classes() const override { return layout_.labels.classes; }
+  std::int64_t label(std::int64_t index) const override {
+    return layout_.labels.values[static_cast<std::size_t>(index)];
+  }
+  std::string describe() const override { return "folder " + printable(folder_.string()); }
   std::string name(std::int64_t index) const override { return names_[static_cast<std::size_t>(index)]; }
+  const SourceFacts& facts() const override { return layout_.facts; }
 
  private:
   fs::path folder_;
   std::vector<std::string> names_;
-  detail::Labels labels_;
+  detail::Layout layout_;
 };
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_folder(const fs::path& path) {
-  return std::make_unique<FolderSource>(path);
+std::unique_ptr<PictureSource> detail::open_folder(const fs::path& path, const SourceOptions& options) {
+  return std::make_unique<FolderSource>(path, options);
 }
 
 }  // namespace diffit

@@ -1,30 +1,38 @@
-// IDX (MNIST, Fashion-MNIST) as a set of pictures.
+// IDX (MNIST, Fashion-MNIST) as a set of images.
 #include <algorithm>
 
 #include "base/error.h"
 #include "data/sources.h"
 #include "io/idx.h"
+#include "io/printable.h"
 
 namespace diffit {
 namespace {
 
 class IdxSource : public PictureSource {
  public:
-  explicit IdxSource(const fs::path& images) : path_(images.string()), images_(read_idx(images)) {
+  IdxSource(const fs::path& images, const SourceOptions& options)
+      : path_(images.string()), images_(read_idx(images)) {
     DIFFIT_CHECK(images_.dims.size() == 3 && !images_.data.empty(),
-                 "{}: wanted IDX pictures [count, rows, columns], got {} dimensions and {} bytes", path_,
+                 "{}: wanted IDX images [count, rows, columns], got {} dimensions and {} bytes", path_,
                  images_.dims.size(), images_.data.size());
     DIFFIT_CHECK(std::max(images_.dims[1], images_.dims[2]) <= kLargestSide,
-                 "{}: wanted pictures with sides up to {}, got {}x{}", path_, kLargestSide, images_.dims[2],
+                 "{}: wanted images with sides up to {}, got {}x{}", path_, kLargestSide, images_.dims[2],
                  images_.dims[1]);
+    facts_.format = "IDX";
     const auto beside = labels_beside(images);
-    if (!beside) return;
+    if (!beside) {
+      facts_.notes.push_back("there is no labels file beside the images: no labels");
+      return;
+    }
+    if (options.labels == LabelMode::none) return;
     IdxArray labels = read_idx(*beside);
     DIFFIT_CHECK(labels.dims.size() == 1 && labels.dims[0] == images_.dims[0],
-                 "{}: wanted one label for each of the {} pictures of {}, got {} dimensions and {} bytes",
+                 "{}: wanted one label for each of the {} images of {}, got {} dimensions and {} bytes",
                  beside->string(), images_.dims[0], path_, labels.dims.size(), labels.data.size());
     labels_ = std::move(labels.data);
     classes_ = 1 + *std::max_element(labels_.begin(), labels_.end());
+    facts_.labels_from = printable(beside->filename().string());
   }
 
   std::int64_t size() const override { return images_.dims[0]; }
@@ -37,22 +45,27 @@ class IdxSource : public PictureSource {
     return picture;
   }
 
+  std::optional<PictureInfo> uniform() const override {
+    return PictureInfo{images_.dims[2], images_.dims[1], 1};
+  }
   std::int64_t classes() const override { return classes_; }
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
-  std::string describe() const override { return "IDX " + path_; }
+  std::string describe() const override { return "IDX " + printable(path_); }
   std::string name(std::int64_t index) const override { return detail::edm_name(index); }
+  const SourceFacts& facts() const override { return facts_; }
 
  private:
   std::string path_;
   IdxArray images_;
   std::vector<std::uint8_t> labels_;
   std::int64_t classes_ = 0;
+  SourceFacts facts_;
 };
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_idx(const fs::path& images) {
-  return std::make_unique<IdxSource>(images);
+std::unique_ptr<PictureSource> detail::open_idx(const fs::path& images, const SourceOptions& options) {
+  return std::make_unique<IdxSource>(images, options);
 }
 
 }  // namespace diffit

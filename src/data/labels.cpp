@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -11,7 +10,14 @@
 namespace diffit::detail {
 namespace {
 
-Labels from_json(const std::vector<std::string>& names, std::string_view text, const std::string& where) {
+std::string with_slashes(std::string name) {
+  std::replace(name.begin(), name.end(), '\\', '/');
+  return name;
+}
+
+}  // namespace
+
+Labels labels_of(const std::vector<std::string>& names, std::string_view text, const std::string& where) {
   const Json json = parse_json(text, where);
   DIFFIT_CHECK(json.is_object() && json.contains("labels"), "{}: wanted an object with the key \"labels\"",
                where);
@@ -24,7 +30,7 @@ Labels from_json(const std::vector<std::string>& names, std::string_view text, c
     DIFFIT_CHECK(pair.is_array() && pair.size() == 2 && pair[0].is_string(),
                  "{}: wanted each label as [name, class], got {}", where,
                  printable(json_text(pair)).substr(0, 80));
-    const auto& name = pair[0].get_ref<const std::string&>();
+    const std::string name = with_slashes(pair[0].get_ref<const std::string&>());
     DIFFIT_CHECK(!pair[1].is_array(),
                  "{}: wanted classes as labels, got a vector for {}; such sets are not supported", where,
                  printable(name));
@@ -38,28 +44,17 @@ Labels from_json(const std::vector<std::string>& names, std::string_view text, c
   labels.values.reserve(names.size());
   for (const std::string& name : names) {
     const auto found = by_name.find(name);
-    DIFFIT_CHECK(found != by_name.end(), "{}: wanted a label for each picture, got none for {}", where,
+    DIFFIT_CHECK(found != by_name.end(), "{}: wanted a label for each image, got none for {}", where,
                  printable(name));
     labels.values.push_back(found->second);
     labels.classes = std::max(labels.classes, found->second + 1);
   }
-  return labels;
-}
-
-}  // namespace
-
-Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string_view>& json,
-                 const std::string& where) {
-  if (json) return from_json(names, *json, where + ": dataset.json");
-  const auto top = [](const std::string& name) {
-    return name.substr(0, name.find('/') == std::string::npos ? 0 : name.find('/'));
-  };
-  std::map<std::string, std::int64_t> folders;
-  for (const std::string& name : names) folders.emplace(top(name), 0);
-  if (folders.size() < 2) return {};
-  Labels labels;
-  for (auto& [folder, number] : folders) number = labels.classes++;
-  for (const std::string& name : names) labels.values.push_back(folders.at(top(name)));
+  if (by_name.size() > names.size()) {
+    for (const std::string& name : names) by_name.erase(name);
+    const auto first = std::min_element(by_name.begin(), by_name.end());
+    reject("{}: {} labels are of images that are not there, as {}; is the set whole?", where, by_name.size(),
+           printable(first->first));
+  }
   return labels;
 }
 

@@ -2,12 +2,14 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "data/workers.h"
 
 namespace diffit {
 namespace {
@@ -84,11 +86,12 @@ struct Loader::State {
   std::int64_t to_make = 0;  // the next batch that a thread takes
   std::int64_t to_hand_out = 0;
   bool stopping = false;
-  std::unique_ptr<Maker> own;  // where there are no threads
-  std::vector<std::jthread> threads;
+  std::vector<std::unique_ptr<Maker>> makers;  // one a thread; one where next() makes the batches
+  std::atomic<std::size_t> taken = 0;          // makers that a thread has
+  std::vector<std::thread> threads;            // empty: next() makes the batches
 
   void work() {
-    Maker maker(*dataset, augmentation, seed);
+    Maker& maker = *makers[taken++];
     const auto depth = static_cast<std::int64_t>(slots.size());
     while (true) {
       std::unique_lock lock(mutex);
@@ -104,7 +107,7 @@ struct Loader::State {
         error = std::current_exception();
       }
       lock.lock();
-      slot.error = error;
+      slot.error = std::move(error);
       slot.full = true;
       changed.notify_all();
     }
@@ -121,12 +124,20 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation
   state_->seed = seed;
   state_->batch_size = batch;
   state_->first_image = first_image;
-  if (threads <= 0) {
-    state_->own = std::make_unique<Maker>(*state_->dataset, augmentation, seed);
-    return;
-  }
-  state_->slots.resize(static_cast<std::size_t>(threads) + 1);
-  for (int i = 0; i < threads; ++i) state_->threads.emplace_back([state = state_.get()] { state->work(); });
+  // All memory but that of the batches is taken here, so that a thread has nothing to fail at before its
+  // first.
+  do {
+    try {
+      state_->makers.push_back(std::make_unique<Maker>(*state_->dataset, augmentation, seed));
+    } catch (const std::bad_alloc&) {
+      if (state_->makers.empty()) throw;
+      break;
+    }
+  } while (static_cast<int>(state_->makers.size()) < threads);
+  if (threads <= 0) return;
+  const auto count = state_->makers.size();
+  state_->slots.resize(count + 1);
+  state_->threads = start_threads(static_cast<int>(count), [state = state_.get()] { state->work(); });
 }
 
 Loader::~Loader() {
@@ -135,6 +146,7 @@ Loader::~Loader() {
     state_->stopping = true;
   }
   state_->changed.notify_all();
+  for (std::thread& thread : state_->threads) thread.join();
 }
 
 Batch Loader::next() {
@@ -145,8 +157,10 @@ Batch Loader::next() {
 
 void Loader::next(Batch& batch) {
   State& state = *state_;
-  if (state.own) {
-    state.own->make(state.first_image + state.to_hand_out++ * state.batch_size, state.batch_size, batch);
+  if (state.threads.empty()) {
+    state.makers.front()->make(state.first_image + state.to_hand_out * state.batch_size, state.batch_size,
+                               batch);
+    ++state.to_hand_out;
     return;
   }
   std::unique_lock lock(state.mutex);

@@ -7,6 +7,7 @@
 #include "data/sources.h"
 #include "io/convert_dtype.h"
 #include "io/npz.h"
+#include "io/printable.h"
 #include "io/zip_places.h"
 
 namespace diffit {
@@ -52,10 +53,22 @@ bool is_whole(Dtype dtype) {
 
 class NpzSource : public PictureSource {
  public:
-  explicit NpzSource(const fs::path& path) : path_(path.string()), file_(path) {
+  NpzSource(const fs::path& path, const SourceOptions& options) : path_(path.string()), file_(path) {
     const NpzReader npz(path);
     read_shape(npz);
-    if (npz.has(kLabels)) read_labels(npz);
+    facts_.format = "npz";
+    if (npz.has(kLabels) && options.labels != LabelMode::none) {
+      try {
+        read_labels(npz);
+        facts_.labels_from = kLabels;
+      } catch (const Error& error) {
+        if (error.kind() == ErrorKind::failed || options.labels_needed) throw;
+        labels_.clear();
+        classes_ = 0;
+        facts_.notes.push_back(
+            fmt::format("{} is no list of labels and is not used: {}", kLabels, error.what()));
+      }
+    }
     const auto stored = stored_offset(path, npz.header(kPictures).data_offset);
     // Read once to its end, whatever way it lies: its checksum is then known to be right.
     if (stored) {
@@ -79,10 +92,12 @@ class NpzSource : public PictureSource {
     return picture;
   }
 
+  std::optional<PictureInfo> uniform() const override { return PictureInfo{width_, height_, channels_}; }
   std::int64_t classes() const override { return classes_; }
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
-  std::string describe() const override { return "npz " + path_; }
+  std::string describe() const override { return "npz " + printable(path_); }
   std::string name(std::int64_t index) const override { return fmt::format("{}[{}]", kPictures, index); }
+  const SourceFacts& facts() const override { return facts_; }
 
  private:
   /// Where the pictures begin in the file, if they are not packed.
@@ -120,8 +135,8 @@ class NpzSource : public PictureSource {
     const NpyArray array = npz.read(kLabels, 8 * static_cast<std::uint64_t>(count_));
     for (std::size_t i = 0; i < static_cast<std::size_t>(count_); ++i) {
       const std::int64_t label = label_at(array, i);
-      DIFFIT_CHECK(label >= 0, "{}: {}[{}]: wanted a class of 0..{}", path_, kLabels, i,
-                   detail::kMostClasses - 1);
+      DIFFIT_CHECK(label >= 0, "{}: {}[{}]: wanted a class of 0..{}; without arr_1 the images have no labels",
+                   path_, kLabels, i, detail::kMostClasses - 1);
       labels_.push_back(label);
       classes_ = std::max(classes_, label + 1);
     }
@@ -143,6 +158,7 @@ class NpzSource : public PictureSource {
   std::unique_ptr<ScratchFile> unpacked_;  // of packed ones
   std::int64_t count_ = 0, height_ = 0, width_ = 0, channels_ = 0, classes_ = 0;
   std::vector<std::int64_t> labels_;
+  SourceFacts facts_;
 };
 
 }  // namespace
@@ -152,8 +168,8 @@ bool detail::is_npz(const fs::path& path) {
   return path.extension() != ".zip" && ZipReader(path).find(std::string(kPictures) + ".npy") >= 0;
 }
 
-std::unique_ptr<PictureSource> detail::open_npz(const fs::path& path) {
-  return std::make_unique<NpzSource>(path);
+std::unique_ptr<PictureSource> detail::open_npz(const fs::path& path, const SourceOptions& options) {
+  return std::make_unique<NpzSource>(path, options);
 }
 
 }  // namespace diffit

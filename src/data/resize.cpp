@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 #include "base/error.h"
@@ -43,16 +44,17 @@ struct Taps {
   std::int64_t widest = 0;
 };
 
-Taps taps_for(std::int64_t from, std::int64_t to, Filter filter) {
+/// Of outputs begin .. begin + count - 1 of `to`.
+Taps taps_for(std::int64_t from, std::int64_t to, std::int64_t begin, std::int64_t outputs, Filter filter) {
   const double scale = static_cast<double>(from) / static_cast<double>(to);
   const double stretch = std::max(scale, 1.0);
   const double support = support_of(filter) * stretch;
   Taps taps;
   taps.widest = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
-  taps.weights.assign(static_cast<std::size_t>(to * taps.widest), 0);
+  taps.weights.assign(static_cast<std::size_t>(outputs * taps.widest), 0);
   std::vector<double> row(static_cast<std::size_t>(taps.widest));
-  for (std::int64_t i = 0; i < to; ++i) {
-    const double center = (static_cast<double>(i) + 0.5) * scale;
+  for (std::int64_t i = 0; i < outputs; ++i) {
+    const double center = (static_cast<double>(begin + i) + 0.5) * scale;
     const auto first = std::max<std::int64_t>(static_cast<std::int64_t>(center - support + 0.5), 0);
     const auto last = std::min<std::int64_t>(static_cast<std::int64_t>(center + support + 0.5), from);
     double sum = 0;
@@ -78,14 +80,15 @@ std::uint8_t clipped(std::int64_t sum) {
   return static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> kPrecisionBits, 0, 255));
 }
 
-/// Along the second of three axes: [outer, from, inner] -> [outer, to, inner].
+/// Along the second of three axes: [outer, from, inner] -> [outer, count, inner], outputs begin .. of `to`.
 std::vector<std::uint8_t> along(const std::vector<std::uint8_t>& in, std::int64_t outer, std::int64_t from,
-                                std::int64_t inner, std::int64_t to, Filter filter) {
-  const Taps taps = taps_for(from, to, filter);
-  std::vector<std::uint8_t> out(static_cast<std::size_t>(outer * to * inner));
+                                std::int64_t inner, std::int64_t to, std::int64_t begin, std::int64_t count,
+                                Filter filter) {
+  const Taps taps = taps_for(from, to, begin, count, filter);
+  std::vector<std::uint8_t> out(static_cast<std::size_t>(outer * count * inner));
   std::vector<std::int64_t> sums(static_cast<std::size_t>(inner));
   for (std::int64_t o = 0; o < outer; ++o) {
-    for (std::int64_t i = 0; i < to; ++i) {
+    for (std::int64_t i = 0; i < count; ++i) {
       std::fill(sums.begin(), sums.end(), std::int64_t{1} << (kPrecisionBits - 1));
       for (std::int64_t k = 0; k < taps.count[static_cast<std::size_t>(i)]; ++k) {
         const std::int64_t w = taps.weights[static_cast<std::size_t>(i * taps.widest + k)];
@@ -93,9 +96,22 @@ std::vector<std::uint8_t> along(const std::vector<std::uint8_t>& in, std::int64_
             in.data() + (o * from + taps.first[static_cast<std::size_t>(i)] + k) * inner;
         for (std::int64_t x = 0; x < inner; ++x) sums[static_cast<std::size_t>(x)] += w * source[x];
       }
-      std::uint8_t* target = out.data() + (o * to + i) * inner;
+      std::uint8_t* target = out.data() + (o * count + i) * inner;
       for (std::int64_t x = 0; x < inner; ++x) target[x] = clipped(sums[static_cast<std::size_t>(x)]);
     }
+  }
+  return out;
+}
+
+/// Copies the part of the picture.
+Picture cut(const Picture& picture, const Part& part) {
+  if (part.left == 0 && part.top == 0 && part.width == picture.width && part.height == picture.height)
+    return picture;
+  Picture out{part.width, part.height, picture.channels, {}};
+  out.pixels.resize(static_cast<std::size_t>(part.width * part.height * picture.channels));
+  for (std::int64_t y = 0; y < part.height; ++y) {
+    std::memcpy(out.row(y), picture.row(part.top + y) + part.left * picture.channels,
+                static_cast<std::size_t>(part.width * picture.channels));
   }
   return out;
 }
@@ -104,17 +120,32 @@ std::vector<std::uint8_t> along(const std::vector<std::uint8_t>& in, std::int64_
 
 Picture resized(const Picture& picture, std::int64_t width, std::int64_t height, Filter filter) {
   DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargestSide && height <= kLargestSide,
-               "wanted a picture resized to sides of 1 to {}, got {}x{}", kLargestSide, width, height);
+               "wanted an image resized to sides of 1 to {}, got {}x{}", kLargestSide, width, height);
+  return resized_part(picture, width, height, filter, {0, 0, width, height});
+}
+
+Picture resized_part(const Picture& picture, std::int64_t width, std::int64_t height, Filter filter,
+                     Part part) {
+  const auto fits = [](std::int64_t first, std::int64_t count, std::int64_t all) {
+    return first >= 0 && count >= 1 && count <= kLargestSide && all < (std::int64_t{1} << 40) &&
+           first + count <= all;
+  };
+  DIFFIT_CHECK(fits(part.left, part.width, width) && fits(part.top, part.height, height),
+               "wanted a part of a resized image of {}x{}, got {}x{} from {}, {}", width, height, part.width,
+               part.height, part.left, part.top);
   Picture out = picture;
   if (width != out.width) {
-    out.pixels = along(out.pixels, out.height, out.width, out.channels, width, filter);
-    out.width = width;
+    out.pixels = along(out.pixels, out.height, out.width, out.channels, width, part.left, part.width, filter);
+    out.width = part.width;
+    part.left = 0;
   }
   if (height != out.height) {
-    out.pixels = along(out.pixels, 1, out.height, out.width * out.channels, height, filter);
-    out.height = height;
+    out.pixels =
+        along(out.pixels, 1, out.height, out.width * out.channels, height, part.top, part.height, filter);
+    out.height = part.height;
+    part.top = 0;
   }
-  return out;
+  return cut(out, part);
 }
 
 }  // namespace diffit

@@ -100,5 +100,21 @@ TEST(Fitted, ReducesSquaresAndRefusesOthersUncropped) {
   expect_rejected([] { parse_crop("centre"); }, {"'centre'", "center"});
 }
 
+TEST(ResizedPart, IsThatPartOfTheWhole) {
+  Picture picture{13, 7, 3, {}};
+  for (int i = 0; i < 13 * 7 * 3; ++i) picture.pixels.push_back(static_cast<std::uint8_t>(i * 37));
+  for (const auto& [width, height] :
+       {std::pair{40, 21}, std::pair{5, 3}, std::pair{13, 20}, std::pair{13, 7}}) {
+    const Picture whole = resized(picture, width, height, Filter::bicubic);
+    const Part part{1, 1, width - 3, height - 2};
+    const Picture got = resized_part(picture, width, height, Filter::bicubic, part);
+    ASSERT_EQ(got.width, part.width);
+    ASSERT_EQ(got.height, part.height);
+    for (std::int64_t y = 0; y < part.height; ++y) {
+      for (std::int64_t i = 0; i < 3 * part.width; ++i) ASSERT_EQ(got.row(y)[i], whole.row(y + 1)[3 + i]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace diffit

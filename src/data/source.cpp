@@ -1,27 +1,32 @@
 #include "data/source.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "data/sources.h"
 #include "io/cifar.h"
+#include "io/file_kind.h"
+#include "io/printable.h"
+#include "io/tar.h"
 
 namespace diffit {
 namespace {
 
-std::string first_bytes(const fs::path& path) {
+std::vector<std::byte> first_bytes(const fs::path& path) {
   const MappedFile file(path);
-  const auto bytes = file.bytes().first(std::min<std::size_t>(file.bytes().size(), 4));
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  const auto bytes = file.bytes().first(std::min<std::size_t>(file.bytes().size(), kBytesThatTell));
+  return {bytes.begin(), bytes.end()};
 }
 
-std::unique_ptr<PictureSource> open_directory(const fs::path& path) {
+std::unique_ptr<PictureSource> open_directory(const fs::path& path, const SourceOptions& options) {
   for (const char* name : {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}) {
     std::error_code ignored;
-    if (fs::is_regular_file(path / name, ignored)) return detail::open_idx(path / name);
+    if (fs::is_regular_file(path / name, ignored)) return detail::open_idx(path / name, options);
   }
-  if (is_cifar(path)) return detail::open_cifar(path);
-  return detail::open_folder(path);
+  if (is_cifar(path)) return detail::open_cifar(path, options);
+  return detail::open_folder(path, options);
 }
 
 }  // namespace
@@ -30,25 +35,42 @@ std::string detail::edm_name(std::int64_t index) {
   return fmt::format("{:05d}/img{:08d}.png", index / 1000, index);
 }
 
-std::unique_ptr<PictureSource> open_source(const fs::path& path) {
+const SourceFacts& PictureSource::facts() const {
+  static const SourceFacts none;
+  return none;
+}
+
+LabelMode parse_label_mode(const std::string& name) {
+  if (name == "auto") return LabelMode::automatic;
+  if (name == "folders") return LabelMode::folders;
+  if (name == "none") return LabelMode::none;
+  const std::array<std::string, 3> known{"auto", "folders", "none"};
+  reject("--labels: wanted auto, folders or none, got '{}'{}", name, did_you_mean(name, known));
+}
+
+std::unique_ptr<PictureSource> open_source(const fs::path& path, const SourceOptions& options) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  DIFFIT_CHECK(fs::exists(status), "{}: wanted a data set, got nothing there; check the path", path.string());
-  if (fs::is_directory(status)) return open_directory(path);
-  DIFFIT_CHECK(fs::is_regular_file(status), "{}: wanted a data set as a file or folder, got neither",
-               path.string());
-  const std::string start = first_bytes(path);
-  if (start.starts_with("PK")) return detail::is_npz(path) ? detail::open_npz(path) : detail::open_zip(path);
-  if (is_cifar(path)) return detail::open_cifar(path);
-  if (start.starts_with(std::string("\0\0", 2)) || start.starts_with("\x1f\x8b"))
-    return detail::open_idx(path);
-  DIFFIT_CHECK(path.extension() != ".zip",
-               "{}: wanted a zip of pictures, got a file that is no zip; is it whole?", path.string());
+  const std::string where = printable(path.string());
+  DIFFIT_CHECK(fs::exists(status), "{}: wanted a data set, got nothing there; check the path", where);
+  if (fs::is_directory(status)) return open_directory(path, options);
+  DIFFIT_CHECK(fs::is_regular_file(status), "{}: wanted a data set as a file or folder, got neither", where);
+  const std::vector<std::byte> bytes = first_bytes(path);
+  const std::string_view start(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (start.starts_with("PK"))
+    return detail::is_npz(path) ? detail::open_npz(path, options) : detail::open_zip(path, options);
+  if (is_cifar(path)) return detail::open_cifar(path, options);
+  const bool gzip = start.starts_with("\x1f\x8b");
+  DIFFIT_CHECK(!is_tar(path), "{}: wanted a data set, got a tarball; unpack it (tar xf) and give the folder",
+               where);
+  if (gzip || (start.starts_with(std::string("\0\0", 2)) && start.size() > 2 && start[2] != 0))
+    return detail::open_idx(path, options);
+  DIFFIT_CHECK(path.extension() != ".zip", "{}: wanted a zip of images{}", where,
+               got_instead(path, ", got a file that is no zip; is it whole?"));
   reject(
-      "{}: wanted a zip of pictures, an .npz, an IDX(.gz) images file, CIFAR binary or a folder of pictures, "
-      "got "
-      "something else",
-      path.string());
+      "{}: wanted a zip of images, an .npz, an IDX(.gz) images file, CIFAR binary or a folder of images{}{}",
+      where, got_instead(path, ", got something else"),
+      is_picture_name(path.filename().string()) ? "; give the folder that it lies in" : "");
 }
 
 }  // namespace diffit

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "data/sources.h"
+#include "io/fields.h"
 #include "io/testing.h"
 #include "io/zip.h"
 
@@ -87,8 +88,7 @@ TEST(Source, DatasetJsonGivesTheLabels) {
   Files files;
   files.add("00000/img00000001.png", png(1));
   files.add("00000/img00000000.png", png(5));
-  files.add("dataset.json",
-            R"({"labels": [["00000/img00000001.png", 7], ["gone.png", 9], ["00000/img00000000.png", 2]]})");
+  files.add("dataset.json", R"({"labels": [["00000/img00000001.png", 7], ["00000/img00000000.png", 2]]})");
   for (const fs::path& path : files.paths()) {
     const auto source = open_source(path);
     EXPECT_EQ(source->classes(), 8);
@@ -99,7 +99,9 @@ TEST(Source, DatasetJsonGivesTheLabels) {
 
 TEST(Source, BadDatasetJsonIsRefusedByName) {
   const std::vector<std::string> names{"a.png", "b/c.png"};
-  const auto labels = [&](const std::string& json) { return detail::labels_of(names, json, "set.zip"); };
+  const auto labels = [&](const std::string& json) {
+    return detail::labels_of(names, json, "set.zip: dataset.json");
+  };
   EXPECT_EQ(labels(R"({"labels": null})").classes, 0);
   EXPECT_TRUE(labels(R"({"labels": null})").values.empty());
   EXPECT_EQ(labels(R"({"labels": [["a.png", 0], ["b/c.png", 3]]})").values,
@@ -116,6 +118,7 @@ TEST(Source, BadDatasetJsonIsRefusedByName) {
            {R"({"labels": [["a.png", [0, 1]], ["b/c.png", [1, 0]]]})", "vector"},
            {R"({"labels": [[1, 2]]})", "[1,2]"},
            {R"({"labels": [["a.png", 0, 1]]})", "[name, class]"},
+           {R"({"labels": [["a.png", 0], ["b/c.png", 1], ["gone.png", 1]]})", "gone.png"},
        }) {
     expect_rejected([&, &json = json] { labels(json); }, {"dataset.json", part});
   }
@@ -136,7 +139,7 @@ TEST(Source, FoldersOfKnownSetsAreThoseSets) {
 TEST(Source, OthersAreRefusedByName) {
   const TemporaryFolder folder;
   expect_rejected([&] { open_source(folder / "absent"); }, {"absent", "nothing there"});
-  expect_rejected([&] { open_source(folder.path()); }, {"folder of pictures"});
+  expect_rejected([&] { open_source(folder.path()); }, {"folder of images"});
   expect_rejected([&] { open_source(folder.write("a.txt", "hello")); }, {"a.txt", "got something else"});
   expect_rejected([&] { open_source(folder.write("a.zip", "hello")); }, {"a.zip", "no zip"});
   expect_rejected([&] { open_source(folder.write("b.zip", "PK\x03\x04 and no more")); }, {"b.zip"});
@@ -144,11 +147,47 @@ TEST(Source, OthersAreRefusedByName) {
   folder.write("set/bad.png", "not a picture");
   expect_rejected([&] { open_source(folder / "set")->read(0); }, {"bad.png", "PNG, JPEG or WebP"});
   fs::create_directory_symlink(folder / "set", folder / "set/again");
-  expect_rejected([&] { open_source(folder / "set"); }, {"circle"});
+  EXPECT_EQ(open_source(folder / "set")->size(), 1);
+  expect_rejected([&] { open_source(folder.write("lfs.zip", "version https://git-lfs.github.com/spec/v1")); },
+                  {"lfs.zip", "git lfs pull"});
+  expect_rejected([&] { open_source(folder.write("page.zip", "<!DOCTYPE html>")); },
+                  {"page.zip", "web page"});
+  expect_rejected([&] { open_source(folder.write("one.png", png(1))); },
+                  {"one.png", "the folder that it lies in"});
+  expect_rejected(
+      [&] {
+        open_source(folder.write("x.download", std::string(257, 'x') + "ustar" + std::string(250, '\0')));
+      },
+      {"x.download", "tarball"});
   ZipWriter zip(folder / "texts.zip");
   zip.add("a.npy", {});
   zip.finish();
   expect_rejected([&] { open_source(folder / "texts.zip"); }, {"texts.zip", "among 1 entries"});
+}
+
+TEST(Source, ZipsFromWindowsAndMacAreRead) {
+  const TemporaryFolder folder;
+  ZipWriter zip(folder / "set.zip");
+  zip.add("set\\b\\1.png", png(2));
+  zip.add("set\\a\\1.png", png(1));
+  zip.add("__MACOSX/set/a/._1.png", {});
+  zip.finish();
+  const auto source = open_source(folder / "set.zip");
+  EXPECT_EQ(source->classes(), 2);
+  EXPECT_EQ(source->facts().class_names, (std::vector<std::string>{"a", "b"}));
+  expect_first_values(*source, {1, 2});
+  EXPECT_EQ(source->info(0), (PictureInfo{2, 1, 1}));
+}
+
+TEST(Source, NamesOfOtherEncodingsAreRead) {
+  const TemporaryFolder folder;
+  folder.write("caf\xe9/\xe9t\xe9/n\xb0.png", png(3));
+  folder.write("caf\xe9/hiver/n\xb0.png", png(4));
+  const auto source = open_source(folder / "caf\xe9");
+  EXPECT_EQ(source->classes(), 2);
+  expect_first_values(*source, {4, 3});
+  EXPECT_EQ(source->facts().class_names[1], "\\xe9t\\xe9");
+  EXPECT_NO_THROW(Json(source->describe()).dump());
 }
 
 }  // namespace

@@ -11,32 +11,32 @@
 
 namespace diffit::detail {
 
-std::unique_ptr<PictureSource> open_idx(const fs::path& images);
-std::unique_ptr<PictureSource> open_cifar(const fs::path& path);
-std::unique_ptr<PictureSource> open_zip(const fs::path& path);
-/// arr_0 uint8 [N, H, W, C] or [N, H, W], arr_1 (where there is one) whole numbers [N]. Stored pictures are
+std::unique_ptr<PictureSource> open_idx(const fs::path& images, const SourceOptions& options);
+std::unique_ptr<PictureSource> open_cifar(const fs::path& path, const SourceOptions& options);
+std::unique_ptr<PictureSource> open_zip(const fs::path& path, const SourceOptions& options);
+/// arr_0 uint8 [N, H, W, C] or [N, H, W], arr_1 (where there is one) whole numbers [N]. Stored images are
 /// read where they lie; packed ones are unpacked to a ScratchFile. Either is read to its end at once, for the
 /// checksum.
-std::unique_ptr<PictureSource> open_npz(const fs::path& path);
+std::unique_ptr<PictureSource> open_npz(const fs::path& path, const SourceOptions& options);
 /// Whether a zip archive is one of arrays, by its name or, where that does not tell, by its content.
 bool is_npz(const fs::path& path);
-std::unique_ptr<PictureSource> open_folder(const fs::path& path);
+std::unique_ptr<PictureSource> open_folder(const fs::path& path, const SourceOptions& options);
 
-/// The name of picture `index` in the layout of EDM's data sets: "00012/img00012345.png".
+/// The name of image `index` in the layout of EDM's data sets: "00012/img00012345.png".
 std::string edm_name(std::int64_t index);
 
-/// Labels of pictures in the order of their names.
+/// Labels of images in the order of their names.
 struct Labels {
   std::vector<std::int64_t> values;  // empty: there are none
   std::int64_t classes = 0;
 };
 
-/// The labels that `json` (a dataset.json: {"labels": null or [[name, class], ...]}) gives to `names`;
-/// without one, top-level folders are the classes, in order of name, where there is more than one.
-Labels labels_of(const std::vector<std::string>& names, const std::optional<std::string_view>& json,
-                 const std::string& where);
+/// The labels that `json` (a dataset.json: {"labels": null or [[name, class], ...]}) gives to `names`.
+/// Error(invalid) unless it has a label for each of them and none for others. '\' in its names is taken as
+/// '/'.
+Labels labels_of(const std::vector<std::string>& names, std::string_view json, const std::string& where);
 
-/// The most that labels of so many pictures may take.
+/// The most that labels of so many images may take.
 constexpr std::uint64_t largest_json(std::size_t pictures) {
   return (1ull << 20) + 1024ull * pictures;
 }

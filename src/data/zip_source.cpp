@@ -1,65 +1,76 @@
-// EDM's data sets, and any other zip of pictures: read where they lie, never unpacked.
+// EDM's data sets, and any other zip of images: read where they lie, never unpacked.
 #include <algorithm>
-#include <numeric>
 
 #include "base/error.h"
-#include "data/sources.h"
+#include "data/listing.h"
 #include "io/printable.h"
 #include "io/zip.h"
 
 namespace diffit {
 namespace {
 
+/// Some programs on Windows write '\' where zip wants '/'.
+std::string with_slashes(std::string name) {
+  std::replace(name.begin(), name.end(), '\\', '/');
+  return name;
+}
+
 class ZipSource : public PictureSource {
  public:
-  explicit ZipSource(const fs::path& path) : zip_(path) {
-    const auto& entries = zip_.entries();
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (is_picture_name(entries[i].name)) order_.push_back(i);
+  ZipSource(const fs::path& path, const SourceOptions& options) : zip_(path) {
+    detail::Listing listing;
+    bool backslashes = false;
+    for (const ZipReader::Entry& entry : zip_.entries()) {
+      backslashes = backslashes || entry.name.find('\\') != std::string::npos;
+      listing.files.push_back(with_slashes(entry.name));
     }
-    DIFFIT_CHECK(!order_.empty(),
-                 "{}: wanted a zip of pictures (.png, .jpg, .jpeg, .webp), got none among {} entries",
-                 path.string(), entries.size());
-    std::sort(order_.begin(), order_.end(),
-              [&](std::size_t a, std::size_t b) { return entries[a].name < entries[b].name; });
-    std::vector<std::string> names;
-    names.reserve(order_.size());
-    for (const std::size_t i : order_) names.push_back(entries[i].name);
-    std::vector<std::byte> text;
-    std::optional<std::string_view> json;
-    if (const std::int64_t at = zip_.find("dataset.json"); at >= 0) {
-      text = zip_.read(static_cast<std::size_t>(at), detail::largest_json(names.size()));
-      json.emplace(reinterpret_cast<const char*>(text.data()), text.size());
-    }
-    labels_ = detail::labels_of(names, json, path.string());
-    edm_ = json.has_value();
+    for (const std::string& folder : zip_.folders()) listing.folders.push_back(with_slashes(folder));
+    layout_ = detail::arrange(listing, options, path.string(), [&](std::size_t place, std::uint64_t limit) {
+      const std::vector<std::byte> text = zip_.read(place, limit);
+      return std::string(reinterpret_cast<const char*>(text.data()), text.size());
+    });
+    layout_.facts.format = layout_.has_json ? "EDM zip" : "zip";
+    if (backslashes)
+      layout_.facts.notes.push_back("names in the zip have '\\' between their parts, taken as '/'");
   }
 
-  std::int64_t size() const override { return static_cast<std::int64_t>(order_.size()); }
+  std::int64_t size() const override { return static_cast<std::int64_t>(layout_.images.size()); }
   Picture read(std::int64_t index) const override {
-    return decode_picture(zip_.read(order_[static_cast<std::size_t>(index)], detail::kLargestPictureFile),
-                          zip_.path().string() + ": " + printable(name(index)));
+    return decode_picture(zip_.read(entry(index), detail::kLargestPictureFile), where(index));
   }
-  std::int64_t classes() const override { return labels_.classes; }
+  PictureInfo info(std::int64_t index) const override {
+    std::vector<std::byte> bytes = zip_.read_start(entry(index), kInfoBytes);
+    const bool whole = bytes.size() == zip_.entries()[entry(index)].size;
+    if (const auto info = picture_info(bytes, whole, where(index))) return *info;
+    bytes = zip_.read(entry(index), detail::kLargestPictureFile);
+    return *picture_info(bytes, true, where(index));
+  }
+  std::int64_t classes() const override { return layout_.labels.classes; }
   std::int64_t label(std::int64_t index) const override {
-    return labels_.values[static_cast<std::size_t>(index)];
+    return layout_.labels.values[static_cast<std::size_t>(index)];
   }
-  std::string describe() const override { return (edm_ ? "EDM zip " : "zip ") + zip_.path().string(); }
+  std::string describe() const override {
+    return layout_.facts.format + " " + printable(zip_.path().string());
+  }
   std::string name(std::int64_t index) const override {
-    return zip_.entries()[order_[static_cast<std::size_t>(index)]].name;
+    return with_slashes(zip_.entries()[entry(index)].name);
   }
+  const SourceFacts& facts() const override { return layout_.facts; }
 
  private:
+  std::size_t entry(std::int64_t index) const { return layout_.images[static_cast<std::size_t>(index)]; }
+  std::string where(std::int64_t index) const {
+    return printable(zip_.path().string()) + ": " + printable(name(index));
+  }
+
   ZipReader zip_;
-  std::vector<std::size_t> order_;  // entries, by name
-  detail::Labels labels_;
-  bool edm_ = false;
+  detail::Layout layout_;
 };
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_zip(const fs::path& path) {
-  return std::make_unique<ZipSource>(path);
+std::unique_ptr<PictureSource> detail::open_zip(const fs::path& path, const SourceOptions& options) {
+  return std::make_unique<ZipSource>(path, options);
 }
 
 }  // namespace diffit

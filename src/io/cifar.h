@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/file.h"
@@ -14,14 +15,18 @@ namespace diffit {
 struct CifarSet {
   int classes = 0;  // 10 or 100
   std::vector<std::uint8_t> labels;
-  std::vector<std::uint8_t> planes;  // [N, 3, 32, 32]
+  std::vector<std::uint8_t> planes;      // [N, 3, 32, 32]
+  std::vector<std::string> class_names;  // by label, from batches.meta.txt or fine_label_names.txt; or empty
+  bool test = false;                     // the test images, since there were no others
 
   std::size_t size() const { return labels.size(); }
   Picture picture(std::size_t index) const;
 };
 
-/// `path` is a .bin file, or a folder: data_batch_1..5.bin (CIFAR-10's 50,000 for training, test_batch.bin if
-/// there are none) or train.bin (CIFAR-100). The two kinds are told apart by size and label range.
+/// `path` is a .bin file, a folder, or the tarball as it is downloaded (cifar-10-binary.tar.gz): of
+/// data_batch_1..5.bin (CIFAR-10's 50,000 for training, test_batch.bin if there are none) or train.bin
+/// (CIFAR-100). A folder may hold them in cifar-10-batches-bin or cifar-100-binary. The two kinds are told
+/// apart by size and label range. Error(invalid) for the Python version names what to download instead.
 CifarSet read_cifar(const fs::path& path);
 /// Whether `path` looks like one of the above by name.
 bool is_cifar(const fs::path& path);

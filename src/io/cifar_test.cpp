@@ -56,5 +56,53 @@ TEST(Cifar, RefusesWhatIsNeither) {
   expect_rejected([&] { read_cifar(folder.path() / "absent.bin"); }, {"absent.bin"});
 }
 
+/// A tar archive of these files, each padded to blocks of 512.
+std::string tar(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::string archive;
+  for (const auto& [name, content] : files) {
+    std::string header(512, '\0');
+    header.replace(0, name.size(), name);
+    header.replace(124, 11, fmt::format("{:011o}", content.size()));
+    header[156] = '0';
+    header.replace(257, 5, "ustar");
+    archive += header + content + std::string((512 - content.size() % 512) % 512, '\0');
+  }
+  return archive + std::string(1024, '\0');
+}
+
+TEST(Cifar, ReadsTheTarballAndItsFolderAsDownloaded) {
+  const testing::TemporaryFolder folder;
+  std::vector<std::pair<std::string, std::string>> files;
+  for (int i = 5; i >= 1; --i) {  // in any order
+    files.emplace_back(fmt::format("cifar-10-batches-bin/data_batch_{}.bin", i),
+                       record(std::string(1, static_cast<char>(i)), i));
+  }
+  files.emplace_back("cifar-10-batches-bin/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+  for (const auto& [name, content] : files) folder.write("unpacked/" + name, content);
+  const fs::path archive = folder.write("cifar-10-binary.tar", tar(files));
+  for (const fs::path& path : {archive, folder / "unpacked", folder / "unpacked/cifar-10-batches-bin"}) {
+    ASSERT_TRUE(is_cifar(path)) << path;
+    const CifarSet set = read_cifar(path);
+    EXPECT_EQ(set.labels, (std::vector<std::uint8_t>{1, 2, 3, 4, 5}));
+    EXPECT_EQ(set.planes[3072], 2);
+    ASSERT_EQ(set.class_names.size(), 10u);
+    EXPECT_EQ(set.class_names[9], "j");
+  }
+  expect_rejected([&] { read_cifar(folder.write("cut.tar", tar(files).substr(0, 4000))); },
+                  {"cut.tar", "cut short"});
+}
+
+TEST(Cifar, NamesTheRightDownloadForThePythonVersion) {
+  const testing::TemporaryFolder folder;
+  folder.write("cifar-10-batches-py/data_batch_1", "\x80\x02");
+  folder.write("cifar-10-batches-py/batches.meta", "\x80\x02");
+  ASSERT_TRUE(is_cifar(folder.path()));
+  expect_rejected([&] { read_cifar(folder.path()); }, {"cifar-10-binary.tar.gz"});
+  const fs::path archive =
+      folder.write("cifar-10-python.tar", tar({{"cifar-10-batches-py/data_batch_1", "\x80\x02"}}));
+  ASSERT_TRUE(is_cifar(archive));
+  expect_rejected([&] { read_cifar(archive); }, {"cifar-10-binary.tar.gz"});
+}
+
 }  // namespace
 }  // namespace diffit

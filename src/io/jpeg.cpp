@@ -1,36 +1,117 @@
 // JPEG through libjpeg-turbo.
-#include <turbojpeg.h>
+#include <cstdio>
+// jpeglib.h wants FILE to be declared.
+#include <jpeglib.h>
+// After it, for the version of the library.
+#include <jerror.h>
 
-#include <memory>
+#include <csetjmp>
+#include <cstring>
 #include <string_view>
 
 #include "base/error.h"
 #include "io/codecs.h"
+#include "io/exif.h"
 
 namespace diffit::detail {
 namespace {
 
-struct Destroy {
-  void operator()(void* handle) const { tjDestroy(handle); }
+constexpr int kMostScans = 500;  // a hostile progressive file repeats one scan over and over
+
+/// The decoder with what it complained of. libjpeg's error handlers must not return: they jump.
+struct Decoder {
+  jpeg_decompress_struct jpeg{};
+  jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
+  std::jmp_buf jump;
+  char message[JMSG_LENGTH_MAX] = {};
+  bool ended_early = false;  // no end-of-image marker
+  bool damaged = false;      // some pixels are not those that were written
+
+  Decoder() {
+    jpeg.err = jpeg_std_error(&errors);
+    errors.error_exit = [](j_common_ptr common) {
+      auto* self = static_cast<Decoder*>(common->client_data);
+      common->err->format_message(common, self->message);
+      std::longjmp(self->jump, 1);
+    };
+    errors.emit_message = [](j_common_ptr common, int level) {
+      if (level < 0) static_cast<Decoder*>(common->client_data)->warned();
+    };
+    errors.output_message = [](j_common_ptr) {};
+    progress.progress_monitor = [](j_common_ptr common) {
+      const auto* decompress = reinterpret_cast<j_decompress_ptr>(common);
+      if (decompress->input_scan_number <= kMostScans) return;
+      auto* self = static_cast<Decoder*>(common->client_data);
+      std::snprintf(self->message, sizeof(self->message), "more than %d scans", kMostScans);
+      std::longjmp(self->jump, 1);
+    };
+    jpeg.client_data = this;
+  }
+  ~Decoder() { jpeg_destroy_decompress(&jpeg); }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  /// Warnings that leave every pixel as it was written are passed over, as other decoders do: unknown JFIF
+  /// or Adobe numbers, bytes between segments, phones' odd parameters of a sequential scan, ICC profiles.
+  void warned() {
+    switch (errors.msg_code) {
+      case JWRN_ADOBE_XFORM:
+      case JWRN_BOGUS_PROGRESSION:
+      case JWRN_EXTRANEOUS_DATA:
+      case JWRN_JFIF_MAJOR:
+      case JWRN_NOT_SEQUENTIAL:
+      case JWRN_TOO_MUCH_DATA:
+      case JWRN_BOGUS_ICC:
+        return;
+      case JWRN_JPEG_EOF:  // harmless where all pixels came before the end
+        ended_early = true;
+        return;
+      default:
+        if (!damaged) errors.format_message(reinterpret_cast<j_common_ptr>(&jpeg), message);
+        damaged = true;
+    }
+  }
 };
 
-/// Whether an Adobe marker (APP14) stands before the first scan: such CMYK is stored as 255 minus ink.
-bool has_adobe_marker(std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  std::size_t at = 2;
-  while (at + 4 <= text.size() && text[at] == '\xff') {
-    const char marker = text[at + 1];
-    if (marker == '\xda') return false;
-    if (marker == '\xff') {  // a fill byte
-      ++at;
-      continue;
-    }
-    if (marker == '\xee' && text.substr(at + 4, 5) == "Adobe") return true;
-    const std::size_t length =
-        std::to_integer<std::size_t>(bytes[at + 2]) << 8 | std::to_integer<std::size_t>(bytes[at + 3]);
-    at += 2 + length;
+/// Reads the header. False with a message in `decoder` where it is refused.
+bool read_header(Decoder& decoder, std::span<const std::byte> bytes) {
+  if (setjmp(decoder.jump) != 0) return false;
+  jpeg_create_decompress(&decoder.jpeg);
+  decoder.jpeg.client_data = &decoder;
+  decoder.jpeg.progress = &decoder.progress;
+  jpeg_save_markers(&decoder.jpeg, JPEG_APP0 + 1, 0xffff);
+  jpeg_mem_src(&decoder.jpeg, reinterpret_cast<const unsigned char*>(bytes.data()),
+               static_cast<unsigned long>(bytes.size()));
+  jpeg_read_header(&decoder.jpeg, TRUE);
+  return true;
+}
+
+/// Decodes into `pixels`, rows of `stride` bytes.
+bool read_pixels(Decoder& decoder, std::uint8_t* pixels, std::size_t stride) {
+  if (setjmp(decoder.jump) != 0) return false;
+  jpeg_start_decompress(&decoder.jpeg);
+  while (decoder.jpeg.output_scanline < decoder.jpeg.output_height) {
+    JSAMPROW row = pixels + stride * decoder.jpeg.output_scanline;
+    jpeg_read_scanlines(&decoder.jpeg, &row, 1);
   }
-  return false;
+  // Of a progressive image without an end, later scans may be missing altogether.
+  if (decoder.ended_early && decoder.jpeg.progressive_mode) {
+    for (int c = 0; c < decoder.jpeg.num_components; ++c) {
+      for (int k = 0; k < DCTSIZE2; ++k) decoder.damaged |= decoder.jpeg.coef_bits[c][k] != 0;
+    }
+    if (decoder.damaged) std::snprintf(decoder.message, sizeof(decoder.message), "scans are missing");
+  }
+  return true;
+}
+
+int orientation_of(const jpeg_decompress_struct& jpeg) {
+  for (auto* marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
+    const auto data = std::as_bytes(std::span(marker->data, marker->data_length));
+    if (marker->marker != JPEG_APP0 + 1 || data.size() < 6) continue;
+    if (std::memcmp(data.data(), "Exif\0", 5) == 0) return exif_orientation(data);
+  }
+  return 1;
 }
 
 /// a * b / 255 to the nearest.
@@ -39,49 +120,59 @@ std::uint8_t product(int a, int b) {
   return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
 }
 
+/// A row of ink to RGB in place. Adobe's programs store 255 minus the ink.
+void ink_to_rgb(const std::uint8_t* ink, std::size_t pixels, bool inverted, std::uint8_t* rgb) {
+  for (std::size_t i = 0; i < pixels; ++i) {
+    std::uint8_t left[4];
+    for (std::size_t c = 0; c < 4; ++c) {
+      left[c] = inverted ? ink[4 * i + c] : static_cast<std::uint8_t>(255 - ink[4 * i + c]);
+    }
+    for (std::size_t c = 0; c < 3; ++c) rgb[3 * i + c] = product(left[c], left[3]);
+  }
+}
+
 }  // namespace
 
 Picture decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
-  const std::unique_ptr<void, Destroy> handle(tjInitDecompress());
-  if (!handle) fail("{}: libjpeg-turbo could not start; is memory short?", where);
-  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
-  const auto size = static_cast<unsigned long>(bytes.size());
+  Decoder decoder;
   const auto refuse = [&] {
-    reject("{}: wanted a well-formed JPEG, got a bad one: {}", where, tjGetErrorStr2(handle.get()));
+    if (decoder.errors.msg_code == JERR_OUT_OF_MEMORY) fail("{}: not enough memory for the JPEG", where);
+    reject("{}: wanted a well-formed JPEG, got a bad one: {}", where, decoder.message);
   };
+  jpeg_decompress_struct& jpeg = decoder.jpeg;
+  if (!read_header(decoder, bytes)) refuse();
+  DIFFIT_CHECK(jpeg.image_width > 0 && jpeg.image_height > 0,
+               "{}: wanted a JPEG with sides of 1 or more, got {}x{}", where, jpeg.image_width,
+               jpeg.image_height);
+  const bool grey = jpeg.jpeg_color_space == JCS_GRAYSCALE;
+  const bool ink = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
+  DIFFIT_CHECK(grey || ink || jpeg.jpeg_color_space == JCS_YCbCr || jpeg.jpeg_color_space == JCS_RGB,
+               "{}: wanted a grey, colour or CMYK JPEG, got one of {} components of an unknown kind", where,
+               jpeg.num_components);
+  check_sides(jpeg.image_width, jpeg.image_height, bytes.size(), where);
+  // The coefficients of several scans are kept until the last one, in 16 bits.
+  const int kept = jpeg_has_multiple_scans(&jpeg) ? 2 * jpeg.num_components : 0;
+  check_memory(jpeg.image_width, jpeg.image_height,
+               (grey  ? 1
+                : ink ? 4
+                      : 3) +
+                   static_cast<unsigned>(kept),
+               where);
+  const bool inverted = jpeg.saw_Adobe_marker != 0;
+  const int orientation = orientation_of(jpeg);
 
-  int width = 0, height = 0, subsampling = 0, space = 0;
-  if (tjDecompressHeader3(handle.get(), data, size, &width, &height, &subsampling, &space) != 0) refuse();
-  DIFFIT_CHECK(width > 0 && height > 0, "{}: wanted a JPEG with sides of 1 or more, got {}x{}", where, width,
-               height);
-  check_sides(static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height), bytes.size(), where);
-
-  const bool ink = space == TJCS_CMYK || space == TJCS_YCCK;
-  const int format = space == TJCS_GRAY ? TJPF_GRAY : ink ? TJPF_CMYK : TJPF_RGB;
-  const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-  Picture picture{width, height, space == TJCS_GRAY ? 1 : 3, {}};
-  picture.pixels.resize(pixels * (space == TJCS_GRAY ? 1 : ink ? 4 : 3));
-  if (tjDecompress2(handle.get(), data, size, picture.pixels.data(), width, 0, height, format,
-                    TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS) != 0) {
-    // Junk between segments is common in photographs of the wild and harms nothing; all else is damage.
-    const bool harmless =
-        tjGetErrorCode(handle.get()) == TJERR_WARNING &&
-        std::string_view(tjGetErrorStr2(handle.get())).find("extraneous bytes") != std::string_view::npos;
-    if (!harmless) refuse();
-  }
+  jpeg.out_color_space = grey ? JCS_GRAYSCALE : ink ? JCS_CMYK : JCS_RGB;
+  jpeg.dct_method = JDCT_ISLOW;
+  const std::size_t width = jpeg.image_width, height = jpeg.image_height;
+  Picture picture{static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), grey ? 1 : 3, {}};
+  const std::size_t stride = width * (grey ? 1 : ink ? 4 : 3);
+  picture.pixels.resize(stride * height);
+  if (!read_pixels(decoder, picture.pixels.data(), stride) || decoder.damaged) refuse();
   if (ink) {
-    const bool inverted = has_adobe_marker(bytes);
-    for (std::size_t i = 0; i < pixels; ++i) {
-      std::uint8_t cmyk[4];
-      for (std::size_t c = 0; c < 4; ++c) {
-        const std::uint8_t value = picture.pixels[4 * i + c];
-        cmyk[c] = inverted ? value : static_cast<std::uint8_t>(255 - value);
-      }
-      for (std::size_t c = 0; c < 3; ++c) picture.pixels[3 * i + c] = product(cmyk[c], cmyk[3]);
-    }
-    picture.pixels.resize(3 * pixels);
+    ink_to_rgb(picture.pixels.data(), width * height, inverted, picture.pixels.data());
+    picture.pixels.resize(3 * width * height);
   }
-  return picture;
+  return oriented(std::move(picture), orientation);
 }
 
 }  // namespace diffit::detail

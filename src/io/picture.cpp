@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "io/codecs.h"
+#include "io/file_kind.h"
 
 namespace diffit {
 namespace {
@@ -37,6 +38,13 @@ void check_sides(std::uint64_t width, std::uint64_t height, std::uint64_t packed
                packed);
 }
 
+void check_memory(std::uint64_t width, std::uint64_t height, std::uint64_t bytes_per_pixel,
+                  const std::string& where) {
+  DIFFIT_CHECK(width * height <= kLargestDecoded / bytes_per_pixel,
+               "{}: {}x{} pixels take {} MiB to decode, the limit is {} MiB; make the image smaller first",
+               where, width, height, (width * height * bytes_per_pixel) >> 20, kLargestDecoded >> 20);
+}
+
 }  // namespace detail
 
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& where) {
@@ -46,8 +54,8 @@ Picture decode_picture(std::span<const std::byte> bytes, const std::string& wher
   if (text.starts_with("RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") {
     return detail::decode_webp(bytes, where);
   }
-  reject("{}: wanted a PNG, JPEG or WebP picture, got {}", where,
-         bytes.empty() ? "an empty file" : "something else");
+  const std::string kind = what_file_is_this(bytes, bytes.size());
+  reject("{}: wanted a PNG, JPEG or WebP image, got {}", where, kind.empty() ? "something else" : kind);
 }
 
 Picture read_picture(const fs::path& path) {
@@ -58,7 +66,8 @@ bool is_picture_name(const std::string& name) {
   std::string ending = fs::path(name).extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(),
                  [](unsigned char c) { return std::tolower(c); });
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".webp";
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".jpe" || ending == ".jfif" ||
+         ending == ".webp";
 }
 
 void write_png(const fs::path& path, const Picture& picture, const PngText& text) {

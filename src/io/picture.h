@@ -23,15 +23,19 @@ struct Picture {
 
 /// The largest side that is decoded.
 inline constexpr std::int64_t kLargestSide = 32768;
+/// The most memory that decoding one image may take, its pixels included.
+inline constexpr std::uint64_t kLargestDecoded = 512ull << 20;
 
 /// Decodes PNG, JPEG or WebP, told apart by content. Grey stays grey; palettes become RGB (or grey where
 /// every entry is grey); alpha is composited over white; 16-bit is reduced to 8 by rounding; CMYK JPEGs
-/// become RGB. `where` names the file in errors; anything malformed, truncated, animated or larger than
-/// kLargestSide is Error(invalid), before memory is taken.
+/// become RGB. An EXIF orientation is applied, as every viewer does. `where` names the file in errors;
+/// anything malformed, truncated, animated, or larger than kLargestSide or kLargestDecoded is Error(invalid),
+/// before memory is taken. What leaves every pixel as it was written is accepted: bytes after the end,
+/// damaged ancillary chunks of a PNG, a JPEG without its last marker.
 Picture decode_picture(std::span<const std::byte> bytes, const std::string& where);
 Picture read_picture(const fs::path& path);
 
-/// Whether a file of that name is taken for a picture: .png .jpg .jpeg .webp, in any case.
+/// Whether a file of that name is taken for an image: .png .jpg .jpeg .jpe .jfif .webp, in any case.
 bool is_picture_name(const std::string& name);
 
 /// Text chunks of a PNG (tEXt for Latin-1, iTXt otherwise).

@@ -269,10 +269,12 @@ TEST(Webp, ReadsColourAndAlpha) {
 }
 
 TEST(Pictures, OthersAreRefusedByName) {
-  expect_rejected([] { decode_picture(as_bytes("GIF89a..."), "a.png"); }, {"a.png", "PNG, JPEG or WebP"});
+  expect_rejected([] { decode_picture(as_bytes("GIF89a..."), "a.png"); },
+                  {"a.png", "PNG, JPEG or WebP", "GIF"});
   expect_rejected([] { decode_picture({}, "a.png"); }, {"a.png", "empty"});
   EXPECT_TRUE(is_picture_name("n01440764_1.JPEG"));
   EXPECT_TRUE(is_picture_name("a/b.Png"));
+  EXPECT_TRUE(is_picture_name("phone.jfif"));
   EXPECT_FALSE(is_picture_name("dataset.json"));
   EXPECT_FALSE(is_picture_name(".png.txt"));
 }

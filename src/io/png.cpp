@@ -1,5 +1,6 @@
 // PNG through libspng.
 #include <spng.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -8,10 +9,14 @@
 
 #include "base/error.h"
 #include "io/codecs.h"
+#include "io/exif.h"
 #include "io/sizes.h"
 
 namespace diffit {
 namespace {
+
+using detail::exif_orientation;
+using detail::oriented;
 
 constexpr std::size_t kLargestChunk = std::size_t{64} << 20;
 constexpr std::uint64_t kLargestFile = 1ull << 30;
@@ -36,19 +41,89 @@ Context open(std::span<const std::byte> bytes, const std::string& where) {
   return context;
 }
 
-/// Chunks must follow one another up to a whole IEND; an APNG announces itself by one of them.
-void check_chunks(std::span<const std::byte> bytes, const std::string& where) {
-  std::size_t at = 8;
-  while (bytes.size() - at >= 12) {
-    std::uint32_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::uint32_t>(bytes[at + i]);
-    const std::string_view type(reinterpret_cast<const char*>(&bytes[at + 4]), 4);
-    DIFFIT_CHECK(type != "acTL", "{}: wanted one picture, got an animated PNG", where);
-    if (type == "IEND" && length == 0) return;
-    if (bytes.size() - at - 12 < length) break;
-    at += 12 + length;
+/// A PNG cut down to what its pixels depend on, and what the other chunks say.
+struct Essentials {
+  std::span<const std::byte> bytes;  // of the file, or of `copy`
+  std::vector<std::byte> copy;
+  int orientation = 1;
+};
+
+std::uint32_t big_endian(std::span<const std::byte> bytes, std::size_t at) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | std::to_integer<std::uint32_t>(bytes[at + i]);
+  return value;
+}
+
+/// Whether the chunk at `at` has the checksum that it says.
+bool is_whole(std::span<const std::byte> bytes, std::size_t at, std::uint32_t length) {
+  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(&bytes[at + 4]), static_cast<uInt>(length + 4));
+  return static_cast<std::uint32_t>(crc) == big_endian(bytes, at + 8 + length);
+}
+
+/// A tRNS chunk that does not fit the kind of PNG is ignored, as libpng does.
+bool fits(std::uint32_t trns_length, const spng_ihdr& header, std::uint32_t palette_entries) {
+  switch (header.color_type) {
+    case SPNG_COLOR_TYPE_GRAYSCALE:
+      return trns_length == 2;
+    case SPNG_COLOR_TYPE_TRUECOLOR:
+      return trns_length == 6;
+    case SPNG_COLOR_TYPE_INDEXED:
+      return trns_length >= 1 && trns_length <= palette_entries;
+    default:
+      return false;
   }
-  reject("{}: wanted a PNG that ends with an IEND chunk, got a truncated one", where);
+}
+
+/// Chunks must follow one another up to a whole IEND; an APNG announces itself by one of them. Ancillary
+/// chunks do not touch the pixels here, so those that are damaged cannot harm; bytes after IEND are ignored.
+Essentials essentials_of(std::span<const std::byte> bytes, const spng_ihdr& header,
+                         const std::string& where) {
+  Essentials out;
+  std::vector<std::pair<std::size_t, std::size_t>> kept;  // parts of the file
+  std::uint32_t palette_entries = 0;
+  bool transparency = false, data = false;
+  std::size_t at = 8, end = 0;
+  while (end == 0 && bytes.size() - at >= 12) {
+    const std::uint32_t length = big_endian(bytes, at);
+    const std::string_view type(reinterpret_cast<const char*>(&bytes[at + 4]), 4);
+    DIFFIT_CHECK(type != "acTL", "{}: wanted one image, got an animated PNG", where);
+    if (bytes.size() - at - 12 < length) break;
+    const std::size_t size = 12 + std::size_t{length};
+    bool keep = (std::to_integer<int>(bytes[at + 4]) & 0x20) == 0;  // critical
+    // A palette of a true-colour PNG is a hint for displays of few colours.
+    if (type == "PLTE") {
+      palette_entries = length / 3;
+      keep = header.color_type == SPNG_COLOR_TYPE_INDEXED;
+    }
+    if (type == "tRNS" && !transparency && !data) {
+      keep = transparency = fits(length, header, palette_entries) && is_whole(bytes, at, length);
+    }
+    if (type == "eXIf" && is_whole(bytes, at, length)) {
+      out.orientation = exif_orientation(bytes.subspan(at + 8, length));
+    }
+    data |= type == "IDAT";
+    if (type == "IEND" && length == 0) end = at + size;
+    if (keep) {
+      if (!kept.empty() && kept.back().second == at) {
+        kept.back().second = at + size;
+      } else {
+        kept.emplace_back(at, at + size);
+      }
+    }
+    at += size;
+  }
+  DIFFIT_CHECK(end != 0, "{}: wanted a PNG that ends with an IEND chunk, got a truncated one", where);
+  if (kept.size() == 1 && kept[0].first == 8) {
+    out.bytes = bytes.first(end);
+    return out;
+  }
+  out.copy.assign(bytes.begin(), bytes.begin() + 8);
+  for (const auto& [first, last] : kept) {
+    out.copy.insert(out.copy.end(), bytes.begin() + static_cast<std::ptrdiff_t>(first),
+                    bytes.begin() + static_cast<std::ptrdiff_t>(last));
+  }
+  out.bytes = out.copy;
+  return out;
 }
 
 /// `full` is the value of full coverage and of white; rounds to nearest.
@@ -59,17 +134,42 @@ std::uint8_t over_white(std::uint64_t value, std::uint64_t alpha, std::uint64_t 
 }
 
 template <class Sample>
-Picture flattened(const std::vector<std::uint8_t>& rgba, const spng_ihdr& header, bool grey) {
+void flatten(const std::uint8_t* rgba, std::uint8_t* to, std::int64_t channels) {
   constexpr std::uint64_t kFull = static_cast<Sample>(~Sample{0});
-  Picture picture{header.width, header.height, grey ? 1 : 3, {}};
-  picture.pixels.resize(std::size_t{header.width} * header.height * (grey ? 1 : 3));
-  std::uint8_t* to = picture.pixels.data();
-  for (std::size_t at = 0; at < rgba.size(); at += 4 * sizeof(Sample)) {
-    Sample pixel[4];
-    std::memcpy(pixel, rgba.data() + at, sizeof(pixel));
-    for (int c = 0; c < (grey ? 1 : 3); ++c) *to++ = over_white(pixel[c], pixel[3], kFull);
+  Sample pixel[4];
+  std::memcpy(pixel, rgba, sizeof(pixel));
+  for (std::int64_t c = 0; c < channels; ++c) to[c] = over_white(pixel[c], pixel[3], kFull);
+}
+
+/// Decodes row by row, so that nothing beside the picture and one row of RGBA takes memory. A row of an
+/// interlaced PNG holds the pixels of one pass only.
+void decode_flattened(spng_ctx* context, const spng_ihdr& header, Picture& picture,
+                      const std::string& where) {
+  constexpr std::int64_t kFirst[] = {0, 4, 0, 2, 0, 1, 0},
+                         kStep[] = {8, 8, 4, 4, 2, 2, 1};  // columns, by pass
+  const bool wide = header.bit_depth == 16;
+  const std::int64_t bytes = wide ? 8 : 4;
+  check(spng_decode_image(context, nullptr, 0, wide ? SPNG_FMT_RGBA16 : SPNG_FMT_RGBA8,
+                          SPNG_DECODE_TRNS | SPNG_DECODE_PROGRESSIVE),
+        where);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(picture.width * bytes));
+  int code = 0;
+  while (code == 0) {
+    spng_row_info at{};
+    code = spng_get_row_info(context, &at);
+    if (code == SPNG_EOI) break;
+    check(code, where);
+    code = spng_decode_row(context, row.data(), row.size());
+    if (code != SPNG_EOI) check(code, where);
+    std::uint8_t* to = picture.row(at.row_num);
+    const std::int64_t first = header.interlace_method == 0 ? 0 : kFirst[at.pass],
+                       step = header.interlace_method == 0 ? 1 : kStep[at.pass];
+    for (std::int64_t x = first; x < picture.width; x += step) {
+      std::uint8_t* pixel = to + x * picture.channels;
+      wide ? flatten<std::uint16_t>(&row[static_cast<std::size_t>(x * bytes)], pixel, picture.channels)
+           : flatten<std::uint8_t>(&row[static_cast<std::size_t>(x * bytes)], pixel, picture.channels);
+    }
   }
-  return picture;
 }
 
 bool is_grey(const spng_plte& palette) {
@@ -147,11 +247,13 @@ class TextChunks {
 }  // namespace
 
 Picture detail::decode_png(std::span<const std::byte> bytes, const std::string& where) {
-  const Context context = open(bytes, where);
   spng_ihdr header{};
-  check(spng_get_ihdr(context.get(), &header), where);
+  {
+    const Context context = open(bytes, where);
+    check(spng_get_ihdr(context.get(), &header), where);
+  }
   check_sides(header.width, header.height, bytes.size(), where);
-  check_chunks(bytes, where);
+  const Essentials essentials = essentials_of(bytes, header, where);
 
   constexpr int kSamples[] = {1, 0, 3, 1, 2, 0, 4};  // a pixel, by colour type
   const std::uint64_t bits =
@@ -161,6 +263,7 @@ Picture detail::decode_png(std::span<const std::byte> bytes, const std::string& 
                "{}: claims {}x{} pixels in a file of {} bytes; is it truncated?", where, header.width,
                header.height, bytes.size());
 
+  const Context context = open(essentials.bytes, where);
   bool grey = (header.color_type & 2) == 0;
   spng_plte palette{};
   if (header.color_type == SPNG_COLOR_TYPE_INDEXED) {
@@ -171,24 +274,19 @@ Picture detail::decode_png(std::span<const std::byte> bytes, const std::string& 
   const int trns = spng_get_trns(context.get(), &transparent);
   if (trns != SPNG_ECHUNKAVAIL) check(trns, where);
   const bool opaque = header.color_type <= SPNG_COLOR_TYPE_TRUECOLOR && trns != 0;
-  const bool wide = header.bit_depth == 16;
+  check_memory(header.width, header.height, grey ? 1 : 3, where);
 
   Picture picture{header.width, header.height, grey ? 1 : 3, {}};
-  if (opaque && !wide) {
-    picture.pixels.resize(std::size_t{header.width} * header.height * (grey ? 1 : 3));
+  picture.pixels.resize(std::size_t{header.width} * header.height * (grey ? 1 : 3));
+  if (opaque && header.bit_depth != 16) {
     check(spng_decode_image(context.get(), picture.pixels.data(), picture.pixels.size(),
                             grey ? SPNG_FMT_G8 : SPNG_FMT_RGB8, 0),
           where);
   } else {
-    std::vector<std::uint8_t> rgba(std::size_t{header.width} * header.height * (wide ? 8 : 4));
-    check(spng_decode_image(context.get(), rgba.data(), rgba.size(), wide ? SPNG_FMT_RGBA16 : SPNG_FMT_RGBA8,
-                            SPNG_DECODE_TRNS),
-          where);
-    picture =
-        wide ? flattened<std::uint16_t>(rgba, header, grey) : flattened<std::uint8_t>(rgba, header, grey);
+    decode_flattened(context.get(), header, picture, where);
   }
   check(spng_decode_chunks(context.get()), where);
-  return picture;
+  return oriented(std::move(picture), essentials.orientation);
 }
 
 std::vector<std::byte> encode_png(const Picture& picture, int level, const PngText& text) {

@@ -1,10 +1,25 @@
 // WebP through libwebp.
 #include <webp/decode.h>
 
+#include <string_view>
+
 #include "base/error.h"
 #include "io/codecs.h"
+#include "io/exif.h"
 
 namespace diffit::detail {
+
+int webp_orientation(std::span<const std::byte> bytes) {
+  for (std::size_t at = 12; at + 8 <= bytes.size();) {
+    std::size_t size = 0;
+    for (std::size_t i = 4; i-- > 0;) size = size << 8 | std::to_integer<std::size_t>(bytes[at + 4 + i]);
+    const std::string_view type(reinterpret_cast<const char*>(&bytes[at]), 4);
+    if (size > bytes.size() - at - 8) break;
+    if (type == "EXIF") return exif_orientation(bytes.subspan(at + 8, size));
+    at += 8 + size + size % 2;
+  }
+  return 1;
+}
 
 Picture decode_webp(std::span<const std::byte> bytes, const std::string& where) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
@@ -12,12 +27,14 @@ Picture decode_webp(std::span<const std::byte> bytes, const std::string& where) 
   const VP8StatusCode code = WebPGetFeatures(data, bytes.size(), &features);
   DIFFIT_CHECK(code == VP8_STATUS_OK, "{}: wanted a well-formed WebP, got a bad header (libwebp status {})",
                where, static_cast<int>(code));
-  DIFFIT_CHECK(!features.has_animation, "{}: wanted one picture, got an animated WebP", where);
+  DIFFIT_CHECK(!features.has_animation, "{}: wanted one image, got an animated WebP", where);
   check_sides(static_cast<std::uint64_t>(features.width), static_cast<std::uint64_t>(features.height),
               bytes.size(), where);
   const std::size_t pixels =
       static_cast<std::size_t>(features.width) * static_cast<std::size_t>(features.height);
   const std::size_t samples = features.has_alpha ? 4 : 3;
+  check_memory(static_cast<std::uint64_t>(features.width), static_cast<std::uint64_t>(features.height),
+               samples, where);
   Picture picture{features.width, features.height, 3, {}};
   picture.pixels.resize(pixels * samples);
   const int stride = features.width * static_cast<int>(samples);
@@ -36,7 +53,7 @@ Picture decode_webp(std::span<const std::byte> bytes, const std::string& where) 
     }
     picture.pixels.resize(3 * pixels);
   }
-  return picture;
+  return oriented(std::move(picture), webp_orientation(bytes));
 }
 
 }  // namespace diffit::detail

@@ -3,15 +3,18 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
+#include "base/random_access.h"
 #include "io/file_kind.h"
 #include "io/printable.h"
 #include "io/sizes.h"
 #include "io/zip_names.h"
+#include "io/zip_places.h"
 
 namespace diffit {
 
@@ -54,6 +57,9 @@ struct ZipReader::State {
   std::uint64_t file_size = 0;
   std::vector<Entry> entries;
   std::vector<zip_uint64_t> places;  // of each entry in the archive
+  std::vector<std::string> folders;
+  std::unique_ptr<RandomAccessFile> file;
+  std::vector<std::uint64_t> headers;  // where the archive's entries begin; empty: not known
   std::unordered_map<std::string_view, std::size_t> by_name;
   std::mutex mutex;
   std::vector<Archive> idle;
@@ -94,9 +100,22 @@ struct ZipReader::State {
                  stat.comp_size, file_size);
     DIFFIT_CHECK(stored ? stat.size == stat.comp_size : stat.size <= largest_inflated(stat.comp_size),
                  "{}: {} bytes cannot hold the {} it claims", place(index), stat.comp_size, stat.size);
+    check_header(index);
     OpenEntry entry(zip_fopen_index(archive, places[index], 0));
     DIFFIT_CHECK(entry != nullptr, "{}: {}", place(index), zip_strerror(archive));
     return entry;
+  }
+
+  /// libzip does not look at the signature of an entry's own header.
+  void check_header(std::size_t index) const {
+    if (headers.empty()) return;
+    std::array<std::byte, 4> magic{};
+    const std::uint64_t at = headers[places[index]];
+    DIFFIT_CHECK(at <= file_size && file_size - at >= magic.size(), "{}: damaged: it begins behind the end",
+                 place(index));
+    file->read(at, magic);
+    DIFFIT_CHECK(is_local_header(magic), "{}: damaged: no entry begins where the directory says",
+                 place(index));
   }
 
   /// Reads until `out` is full or the entry ends.
@@ -122,12 +141,18 @@ struct ZipReader::State {
 
 ZipReader::ZipReader(const fs::path& path) : state_(std::make_unique<State>()) {
   state_->path = path;
-  state_->file_size = MappedFile(path).bytes().size();
+  state_->file = std::make_unique<RandomAccessFile>(path);
+  {
+    const MappedFile mapped(path);
+    state_->file_size = mapped.bytes().size();
+    state_->headers = local_headers(mapped.bytes(), path.string());
+  }
   DIFFIT_CHECK(state_->file_size > 0, "{}: wanted a zip archive, got an empty file", path.string());
   Archive archive = open_archive(path);
   const auto count =
       static_cast<zip_uint64_t>(std::max<zip_int64_t>(zip_get_num_entries(archive.get(), 0), 0));
   state_->entries.reserve(count);
+  if (state_->headers.size() != count) state_->headers.clear();
   for (zip_uint64_t i = 0; i < count; ++i) {
     zip_stat_t stat;
     zip_stat_init(&stat);
@@ -141,7 +166,10 @@ ZipReader::ZipReader(const fs::path& path) : state_(std::make_unique<State>()) {
     DIFFIT_CHECK(stat.size > 0 || (stat.valid & ZIP_STAT_CRC) == 0 || stat.crc == 0,
                  "{}: {}: damaged: the CRC of nothing is 0, got {:08x}", path.string(), printable(name),
                  stat.crc);
-    if (name.ends_with('/')) continue;
+    if (name.ends_with('/')) {
+      state_->folders.emplace_back(name.substr(0, name.find_last_not_of('/') + 1));
+      continue;
+    }
     state_->entries.push_back({std::string(name), stat.size, stat.comp_size});
     state_->places.push_back(i);
   }
@@ -160,6 +188,10 @@ const fs::path& ZipReader::path() const {
 }
 const std::vector<ZipReader::Entry>& ZipReader::entries() const {
   return state_->entries;
+}
+
+const std::vector<std::string>& ZipReader::folders() const {
+  return state_->folders;
 }
 
 std::int64_t ZipReader::find(std::string_view name) const {

@@ -16,7 +16,8 @@ namespace diffit {
 
 /// Reads entries of an archive; safe for concurrent reads (a pool of handles inside, opened as needed).
 /// Throws Error(invalid) with archive and entry for anything malformed: bad CRC, truncated data, duplicate
-/// names, absolute names or names with "..", encryption, packing other than stored and deflated. The declared
+/// names, absolute names or names with "..", encryption, packing other than stored and deflated, an entry
+/// that does not begin with its signature. The declared
 /// size of an entry is checked against the caller's limit, and against what its packed size can hold, before
 /// memory is taken.
 class ZipReader {
@@ -34,6 +35,8 @@ class ZipReader {
   const fs::path& path() const;
   /// In archive order; folders (names that end in '/') are left out.
   const std::vector<Entry>& entries() const;
+  /// Names of the folders that have entries of their own, without the '/' at their ends; these may be empty.
+  const std::vector<std::string>& folders() const;
   /// The index of the entry of that name, or -1.
   std::int64_t find(std::string_view name) const;
   /// The content of entry `index`, at most `limit` bytes.

@@ -50,11 +50,8 @@ struct Directory {
   std::uint64_t at = 0, size = 0, entries = 0;
 };
 
-/// Archives with a comment behind their end are not looked for: nothing that is mapped here has one.
-Directory find_directory(const Archive& archive) {
-  DIFFIT_CHECK(archive.size() >= kEnd && archive.begins_with(archive.size() - kEnd, kEndMagic),
-               "{}: wanted an archive that ends with its directory, without a comment", archive.where());
-  const std::uint64_t end = archive.size() - kEnd;
+/// `end` is where the end record begins.
+Directory directory_before(const Archive& archive, std::uint64_t end) {
   if (end >= kLocator64 && archive.begins_with(end - kLocator64, kLocator64Magic)) {
     const std::uint64_t end64 = archive.number(end - kLocator64 + 8, 8);
     DIFFIT_CHECK(archive.begins_with(end64, kEnd64Magic), "{}: damaged: no zip64 end record",
@@ -63,6 +60,25 @@ Directory find_directory(const Archive& archive) {
     return {archive.number(end64 + 48, 8), archive.number(end64 + 40, 8), archive.number(end64 + 32, 8)};
   }
   return {archive.number(end + 16, 4), archive.number(end + 12, 4), archive.number(end + 10, 2)};
+}
+
+/// Archives with a comment behind their end are not looked for: nothing that is mapped here has one.
+Directory find_directory(const Archive& archive) {
+  DIFFIT_CHECK(archive.size() >= kEnd && archive.begins_with(archive.size() - kEnd, kEndMagic),
+               "{}: wanted an archive that ends with its directory, without a comment", archive.where());
+  return directory_before(archive, archive.size() - kEnd);
+}
+
+/// The end record of an archive that may have a comment behind it.
+std::optional<std::uint64_t> find_end(const Archive& archive) {
+  constexpr std::uint64_t kLongestComment = 0xffff;
+  if (archive.size() < kEnd) return std::nullopt;
+  const std::uint64_t last = archive.size() - kEnd, first = last - std::min(last, kLongestComment);
+  for (std::uint64_t at = last + 1; at-- > first;) {
+    if (archive.begins_with(at, kEndMagic) && archive.number(at + 20, 2) == archive.size() - at - kEnd)
+      return at;
+  }
+  return std::nullopt;
 }
 
 struct Entry {
@@ -149,6 +165,28 @@ std::vector<std::span<const std::byte>> stored_contents(const ZipReader& zip,
                directory.at + directory.size);
   check_apart(contents, file.data() + directory.at, archive.where());
   return contents;
+}
+
+std::vector<std::uint64_t> local_headers(std::span<const std::byte> file, const std::string& where) {
+  const Archive archive(file, where);
+  std::vector<std::uint64_t> offsets;
+  try {
+    const auto end = find_end(archive);
+    if (!end) return {};
+    const Directory directory = directory_before(archive, *end);
+    const std::uint64_t most = archive.part(directory.at, directory.size).size() / kCentral;
+    if (directory.entries > most) return {};
+    std::uint64_t at = directory.at;
+    for (std::uint64_t i = 0; i < directory.entries; ++i) offsets.push_back(read_entry(archive, at).local);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::failed) throw;
+    return {};
+  }
+  return offsets;
+}
+
+bool is_local_header(std::span<const std::byte> bytes) {
+  return Archive(bytes, "").begins_with(0, kLocalMagic);
 }
 
 }  // namespace diffit

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "io/zip.h"
@@ -16,5 +17,11 @@ namespace diffit {
 /// nowhere. Checksums are not looked at. Error(invalid) names archive and entry.
 std::vector<std::span<const std::byte>> stored_contents(const ZipReader& zip,
                                                         std::span<const std::byte> file);
+
+/// Where the entries of the archive begin (their local headers), folders included, in the order of the
+/// directory. Empty where the directory cannot be found this way.
+std::vector<std::uint64_t> local_headers(std::span<const std::byte> file, const std::string& where);
+/// Whether `bytes`, the first of an entry, are those of a local header.
+bool is_local_header(std::span<const std::byte> bytes);
 
 }  // namespace diffit

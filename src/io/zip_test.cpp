@@ -116,6 +116,21 @@ TEST(ZipReader, ReadsStoredAndDeflatedEntriesAndLeavesFoldersOut) {
   EXPECT_EQ(streamed, long_text);
 }
 
+TEST(ZipReader, NamesFoldersAndRefusesEntriesWithoutTheirSignature) {
+  const TemporaryFolder folder;
+  const std::string good = archive_of({{"empty/", ""}, {"one", "first"}, {"two", "second"}});
+  const ZipReader zip(folder.write("a.zip", good));
+  EXPECT_EQ(zip.folders(), std::vector<std::string>{"empty"});
+  for (const std::string comment : {"", "a comment"}) {
+    std::string bad = good + comment;
+    bad[good.size() - 2] = static_cast<char>(comment.size());
+    bad[bad.find("PK\3\4", bad.find("first"))] = 'X';
+    const ZipReader damaged(folder.write("b.zip", bad));
+    EXPECT_EQ(text_of(damaged.read(0, kAny)), "first");
+    expect_rejected([&] { damaged.read(1, kAny); }, {"b.zip", "two", "no entry begins"});
+  }
+}
+
 TEST(ZipReader, TakesNoMoreThanTheCallerAllows) {
   const TemporaryFolder folder;
   const ZipReader zip(folder.write("a.zip", archive_of({{"one", "first"}})));

@@ -1,0 +1,359 @@
+#include "data/listing.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "data/data_names.h"
+#include "io/printable.h"
+
+namespace diffit::detail {
+namespace {
+
+constexpr const char* kJson = "dataset.json";
+
+std::string_view first_part(std::string_view name) {
+  return name.substr(0, name.find('/'));
+}
+
+/// Counts by reason, in order of first appearance.
+class Tally {
+ public:
+  explicit Tally(std::vector<Skipped>& list) : list_(list) {}
+  void add(std::string_view reason, std::string_view name) {
+    const auto found =
+        std::find_if(list_.begin(), list_.end(), [&](const Skipped& s) { return s.reason == reason; });
+    if (found != list_.end()) {
+      ++found->count;
+    } else {
+      list_.push_back({std::string(reason), 1, printable(name)});
+    }
+  }
+
+ private:
+  std::vector<Skipped>& list_;
+};
+
+/// Why some part of the path makes it no data; empty where none does.
+std::string_view why_hidden(std::string_view path) {
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (const std::string_view why = why_no_data(path.substr(begin, end - begin)); !why.empty()) return why;
+    begin = end + 1;
+  }
+  return {};
+}
+
+std::string quoted(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    text += (i > 0 ? ", '" : "'") + printable(names[i]) + "'";
+  }
+  return names.size() > kShown ? text + ", ..." : text;
+}
+
+/// A folder at the top of the set.
+struct Top {
+  std::int64_t images = 0;
+  bool wanted = false;  // it has images, or what may have been images, or nothing at all
+};
+
+class Arrangement {
+ public:
+  Arrangement(const Listing& listing, const SourceOptions& options, const std::string& where)
+      : listing_(listing), options_(options), where_(where) {
+    layout_.facts.skipped = listing.skipped;
+    sort_out();
+    find_root();
+    sort_images();
+  }
+
+  Layout finish(const std::function<std::string(std::size_t, std::uint64_t)>& read_json) {
+    SourceFacts& facts = layout_.facts;
+    for (const Skipped& s : facts.skipped) {
+      if (s.reason.starts_with("hidden") || s.reason.starts_with("left by") ||
+          s.reason.starts_with("macOS") || s.reason == kNoImage)
+        continue;
+      facts.warnings.push_back(fmt::format("{}: {} skipped, the first is {}", s.reason, s.count, s.first));
+    }
+    if (!root_.empty()) {
+      facts.notes.push_back(fmt::format("everything lies in the folder '{}', which is read through",
+                                        printable(root_.substr(0, root_.size() - 1))));
+    }
+    if (options_.labels == LabelMode::none) {
+      if (json_) facts.notes.push_back("the labels of dataset.json are not used (--labels none)");
+      layout_.has_json = json_.has_value();
+    } else if (json_ && options_.labels == LabelMode::automatic) {
+      layout_.has_json = true;
+      std::vector<std::string> names;
+      names.reserve(layout_.images.size());
+      for (const std::size_t i : layout_.images) names.push_back(listing_.files[i].substr(root_.size()));
+      const std::string text = read_json(*json_, largest_json(names.size()));
+      layout_.labels = labels_of(names, text, where_ + ": " + printable(listing_.files[*json_]));
+      facts.labels_from = layout_.labels.classes > 0 ? kJson : "nothing (dataset.json says null)";
+    } else {
+      if (json_) facts.notes.push_back("the labels of dataset.json are not used (--labels folders)");
+      take_folders();
+    }
+    return std::move(layout_);
+  }
+
+ private:
+  static constexpr const char* kNoImage = "no image by its name";
+  static constexpr const char* kUnread = "image in a format that is not read (convert it to PNG)";
+
+  /// Which files may be data, which are passed over.
+  void sort_out() {
+    Tally skipped(layout_.facts.skipped);
+    std::vector<std::size_t> order(listing_.files.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return listing_.files[a] < listing_.files[b]; });
+    for (const std::size_t i : order) {
+      const std::string& name = listing_.files[i];
+      const std::string_view file = std::string_view(name).substr(name.rfind('/') + 1);
+      if (const std::string_view why = why_hidden(name); !why.empty()) {
+        skipped.add(why, name);
+      } else if (is_picture_name(std::string(file))) {
+        images_.push_back(i);
+      } else if (lower_case(file) == kJson) {
+        jsons_.push_back(i);
+      } else if (is_unread_image_name(file)) {
+        skipped.add(kUnread, name);
+        hints_.push_back(name);
+      } else {
+        skipped.add(kNoImage, name);
+        others_.push_back(name);
+      }
+    }
+    for (const std::string& name : listing_.folders) {
+      if (why_hidden(name).empty()) folders_.push_back(name);
+    }
+    for (const std::string& name : listing_.unreadable) {
+      if (why_hidden(name).empty()) hints_.push_back(name);
+    }
+    std::string told;
+    for (const Skipped& s : layout_.facts.skipped)
+      told += fmt::format("; {}: {}, the first is {}", s.reason, s.count, s.first);
+    DIFFIT_CHECK(
+        !images_.empty(), "{}: wanted images (.png, .jpg, .jpeg, .webp){}, got none among {} entries{}",
+        where_,
+        listing_.folders.empty() && listing_.files.empty() ? "; a folder of images, CIFAR binary or IDX" : "",
+        listing_.files.size(), told);
+  }
+
+  /// Goes down while a single folder holds everything.
+  void find_root() {
+    while (true) {
+      json_ = json_at(root_);
+      tops_.clear();
+      std::int64_t beside = 0;
+      const auto top = [&](const std::string& name) -> Top* {
+        if (!name.starts_with(root_) || name.size() <= root_.size()) return nullptr;
+        const std::string_view rest = std::string_view(name).substr(root_.size());
+        return rest.find('/') == std::string_view::npos ? nullptr : &tops_[std::string(first_part(rest))];
+      };
+      for (const std::string& name : folders_) top(name + "/");
+      std::set<std::string> filled;
+      for (const std::size_t i : images_) {
+        Top* of = top(listing_.files[i]);
+        of == nullptr ? ++beside : ++of->images;
+        if (of != nullptr) of->wanted = true;
+      }
+      for (const std::string& name : hints_) {
+        // What could not be read at the top itself may be a folder: a class.
+        const std::string_view rest =
+            name.starts_with(root_) ? std::string_view(name).substr(root_.size()) : "";
+        const bool folder = rest.find('/') == std::string_view::npos && !rest.empty() &&
+                            !is_picture_name(std::string(rest)) && !is_unread_image_name(rest);
+        if (Top* of = top(folder ? name + "/" : name)) of->wanted = true;
+      }
+      for (const std::string& name : others_) {
+        if (name.starts_with(root_)) filled.emplace(first_part(std::string_view(name).substr(root_.size())));
+      }
+      for (const std::size_t i : jsons_) {
+        if (listing_.files[i].starts_with(root_))
+          filled.emplace(first_part(std::string_view(listing_.files[i]).substr(root_.size())));
+      }
+      for (auto& [name, of] : tops_) of.wanted = of.wanted || (of.images == 0 && !filled.contains(name));
+      beside_ = beside;
+      const auto wanted =
+          std::count_if(tops_.begin(), tops_.end(), [](const auto& t) { return t.second.wanted; });
+      if (json_ || beside > 0 || wanted != 1) return;
+      if (options_.labels == LabelMode::folders && is_last_folder()) return;
+      root_ +=
+          std::find_if(tops_.begin(), tops_.end(), [](const auto& t) { return t.second.wanted; })->first +
+          "/";
+    }
+  }
+
+  /// Whether the images of the only folder lie in it directly: with --labels folders it is a class.
+  bool is_last_folder() const {
+    return std::any_of(images_.begin(), images_.end(), [&](std::size_t i) {
+      const std::string_view rest = std::string_view(listing_.files[i]).substr(root_.size());
+      return std::count(rest.begin(), rest.end(), '/') == 1;
+    });
+  }
+
+  std::optional<std::size_t> json_at(const std::string& root) const {
+    std::optional<std::size_t> found;
+    for (const std::size_t i : jsons_) {
+      const std::string& name = listing_.files[i];
+      if (!name.starts_with(root) || name.find('/', root.size()) != std::string::npos) continue;
+      if (!found || name == root + kJson) found = i;
+    }
+    return found;
+  }
+
+  void sort_images() { layout_.images = images_; }
+
+  std::string_view top_of(std::size_t place) const {
+    const std::string_view rest = std::string_view(listing_.files[place]).substr(root_.size());
+    return rest.find('/') == std::string_view::npos ? std::string_view() : first_part(rest);
+  }
+
+  /// Images 0 to 999 in the first shard, and so on; shards are named by their number or their first image.
+  bool are_shards(const std::vector<std::string>& names) const {
+    for (const std::string& name : names) {
+      if (!number_of(name) || name.size() < 3) return false;
+    }
+    constexpr std::int64_t kShard = 1000;
+    bool by_number = true, by_first = true, any = false;
+    for (const std::size_t i : images_) {
+      const std::string_view folder = top_of(i);
+      if (folder.empty()) continue;
+      const std::string& path = listing_.files[i];
+      const auto image = last_number(std::string_view(path).substr(path.rfind('/') + 1));
+      if (!image) return false;
+      any = true;
+      by_number = by_number && *image / kShard == number_of(folder);
+      by_first = by_first && *image / kShard * kShard == number_of(folder);
+    }
+    return any && (by_number || by_first);
+  }
+
+  void take_folders() {
+    SourceFacts& facts = layout_.facts;
+    const bool forced = options_.labels == LabelMode::folders;
+    std::vector<std::string> classes;
+    std::int64_t inside = 0;
+    const auto wanted =
+        std::count_if(tops_.begin(), tops_.end(), [](const auto& t) { return t.second.wanted; });
+    for (const auto& [name, top] : tops_) {
+      inside += top.images;
+      // A folder of other files among class folders may be a class whose images are gone.
+      if (top.wanted || wanted >= 2) classes.push_back(name);
+    }
+    if (classes.empty() || (wanted < 2 && !forced)) {
+      if (beside_ > 0 && inside > 0) {
+        facts.warnings.push_back(
+            fmt::format("{} images lie beside the folder {} with {} more: it is not taken as a class; "
+                        "--labels folders does",
+                        beside_, quoted(classes), inside));
+      }
+      return;
+    }
+    if (!forced) {
+      if (beside_ >= inside) {
+        facts.warnings.push_back(
+            fmt::format("{} images lie beside the folders {} with {}: the folders are not taken as classes; "
+                        "move the images "
+                        "into folders, or give --labels folders, which skips them",
+                        beside_, quoted(classes), inside));
+        return;
+      }
+      const auto splits = std::count_if(classes.begin(), classes.end(), is_split_name);
+      if (splits == static_cast<std::int64_t>(classes.size())) {
+        facts.warnings.push_back(fmt::format(
+            "the folders {} look like splits of a data set, not classes: all images are read, without "
+            "labels; give one of the folders, or --labels folders to take them as classes",
+            quoted(classes)));
+        return;
+      }
+      if (splits >= 2) {
+        facts.warnings.push_back(
+            fmt::format("some class folders look like splits of a data set ({}); is this the right folder?",
+                        quoted(classes)));
+      }
+      if (are_shards(classes)) {
+        facts.notes.push_back(
+            fmt::format("the folders {} are numbered shards of images, not classes: no labels; --labels "
+                        "folders takes them as "
+                        "classes",
+                        quoted(classes)));
+        return;
+      }
+    }
+    name_classes(std::move(classes));
+  }
+
+  void name_classes(std::vector<std::string> classes) {
+    SourceFacts& facts = layout_.facts;
+    const bool numbers =
+        std::all_of(classes.begin(), classes.end(), [](const auto& n) { return number_of(n).has_value(); });
+    if (numbers) {
+      std::stable_sort(classes.begin(), classes.end(),
+                       [](const auto& a, const auto& b) { return *number_of(a) < *number_of(b); });
+      bool same = true;
+      for (std::size_t i = 0; i < classes.size(); ++i)
+        same = same && number_of(classes[i]) == static_cast<std::int64_t>(i);
+      if (same) {
+        facts.notes.push_back("class folders are named by numbers: the label is the number");
+      } else {
+        facts.warnings.push_back(
+            fmt::format("class folders are named by numbers that are not 0 to {}: labels follow the order of "
+                        "the numbers, '{}' "
+                        "is label 0 and '{}' is label {}; if these are shards of images, give --labels none",
+                        classes.size() - 1, classes.front(), classes.back(), classes.size() - 1));
+      }
+    }
+    std::map<std::string, std::int64_t, std::less<>> label;
+    for (const std::string& name : classes) {
+      label[name] = static_cast<std::int64_t>(facts.class_names.size());
+      facts.class_names.push_back(printable(name));
+    }
+    Labels& labels = layout_.labels;
+    labels.classes = static_cast<std::int64_t>(classes.size());
+    std::vector<std::size_t> kept;
+    Tally skipped(facts.skipped);
+    for (const std::size_t i : layout_.images) {
+      const auto found = label.find(top_of(i));
+      if (found == label.end()) {
+        skipped.add("image beside the class folders, without a class", listing_.files[i]);
+        continue;
+      }
+      kept.push_back(i);
+      labels.values.push_back(found->second);
+    }
+    if (kept.size() < layout_.images.size()) {
+      facts.warnings.push_back(
+          fmt::format("{} images lie beside the class folders and have no class: they are skipped, "
+                      "the first is {}",
+                      layout_.images.size() - kept.size(), facts.skipped.back().first));
+    }
+    layout_.images = std::move(kept);
+    facts.labels_from = "folders";
+  }
+
+  const Listing& listing_;
+  const SourceOptions& options_;
+  const std::string& where_;
+  Layout layout_;
+  std::vector<std::size_t> images_, jsons_;  // places, in order of name
+  std::vector<std::string> others_, hints_, folders_;
+  std::string root_;  // "" or "wrapper/"
+  std::map<std::string, Top> tops_;
+  std::int64_t beside_ = 0;
+  std::optional<std::size_t> json_;
+};
+
+}  // namespace
+
+Layout arrange(const Listing& listing, const SourceOptions& options, const std::string& where,
+               const std::function<std::string(std::size_t, std::uint64_t)>& read_json) {
+  return Arrangement(listing, options, where).finish(read_json);
+}
+
+}  // namespace diffit::detail
