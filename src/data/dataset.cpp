@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <new>
+#include <optional>
 
 #include "base/error.h"
 #include "data/fit.h"
@@ -11,7 +12,7 @@
 
 namespace diffit {
 
-/// The first pictures of the set, each written once by whoever reads it first.
+/// The first images of the set, each written once by whoever reads it first.
 struct Dataset::Cache {
   enum State : std::uint8_t { empty, being_written, ready };
 
@@ -25,6 +26,26 @@ struct Dataset::Cache {
   std::unique_ptr<std::uint8_t[]> pixels;
   std::unique_ptr<std::atomic<std::uint8_t>[]> states;
 };
+
+namespace {
+
+/// Headers may be right and all else wrong: one of the first images must decode.
+void check_first(const PictureSource& source) {
+  constexpr std::int64_t kTried = 8;
+  std::optional<Error> first;
+  for (std::int64_t i = 0; i < std::min(kTried, source.size()); ++i) {
+    try {
+      source.read(i);
+      return;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::failed) throw;
+      if (!first) first = error;
+    }
+  }
+  throw *first;
+}
+
+}  // namespace
 
 Dataset::Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes)
     : source_(std::move(source)) {
@@ -46,6 +67,7 @@ Dataset::Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_byte
       "size by diffit data convert --size N --crop center",
       source_->describe(), scan.odd_count(), size(), usual.width, usual.height,
       printable(source_->name(odd)));
+  check_first(*source_);
   resolution_ = usual.width;
   channels_ = usual.channels;
   description_ = describe_data(*source_, scan);

@@ -21,9 +21,13 @@ std::vector<std::byte> first_bytes(const fs::path& path) {
 }
 
 std::unique_ptr<PictureSource> open_directory(const fs::path& path, const SourceOptions& options) {
-  for (const char* name : {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}) {
-    std::error_code ignored;
-    if (fs::is_regular_file(path / name, ignored)) return detail::open_idx(path / name, options);
+  // torchvision keeps MNIST and its kin two folders down.
+  for (const char* folder : {"", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "QMNIST/raw"}) {
+    for (const char* name : {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}) {
+      std::error_code ignored;
+      if (fs::is_regular_file(path / folder / name, ignored))
+        return detail::open_idx(path / folder / name, options);
+    }
   }
   if (is_cifar(path)) return detail::open_cifar(path, options);
   return detail::open_folder(path, options);

@@ -129,6 +129,9 @@ TEST(Source, FoldersOfKnownSetsAreThoseSets) {
   folder.write("mnist/train-images-idx3-ubyte",
                std::string("\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01!", 17));
   EXPECT_EQ(open_source(folder / "mnist")->read(0).pixels, (std::vector<std::uint8_t>{'!'}));
+  folder.write("root/MNIST/raw/train-images-idx3-ubyte",
+               std::string("\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01?", 17));
+  EXPECT_EQ(open_source(folder / "root")->read(0).pixels, (std::vector<std::uint8_t>{'?'}));
   folder.write("cifar/train.bin", "\x03\x09" + std::string(3072, 'x'));
   const auto cifar = open_source(folder / "cifar");
   EXPECT_EQ(cifar->classes(), 100);
@@ -140,8 +143,8 @@ TEST(Source, OthersAreRefusedByName) {
   const TemporaryFolder folder;
   expect_rejected([&] { open_source(folder / "absent"); }, {"absent", "nothing there"});
   expect_rejected([&] { open_source(folder.path()); }, {"folder of images"});
-  expect_rejected([&] { open_source(folder.write("a.txt", "hello")); }, {"a.txt", "got something else"});
-  expect_rejected([&] { open_source(folder.write("a.zip", "hello")); }, {"a.zip", "no zip"});
+  expect_rejected([&] { open_source(folder.write("a.txt", "hello")); }, {"a.txt", "a text file"});
+  expect_rejected([&] { open_source(folder.write("a.zip", "hello")); }, {"a.zip", "a text file"});
   expect_rejected([&] { open_source(folder.write("b.zip", "PK\x03\x04 and no more")); }, {"b.zip"});
   expect_rejected([&] { open_source(folder.write("empty", "")); }, {"empty"});
   folder.write("set/bad.png", "not a picture");

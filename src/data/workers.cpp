@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/cpu_count.h"
+
 namespace diffit {
 namespace {
 
@@ -61,7 +63,7 @@ void in_parallel(std::int64_t first, std::int64_t last, int threads,
 }
 
 int thread_count(int wanted) {
-  return wanted > 0 ? wanted : static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u));
+  return wanted > 0 ? wanted : cpu_count();
 }
 
 }  // namespace diffit

@@ -22,7 +22,7 @@ std::vector<std::thread> start_threads(int count, const std::function<void()>& w
 void in_parallel(std::int64_t first, std::int64_t last, int threads,
                  const std::function<void(std::int64_t)>& work);
 
-/// `wanted`, or one a core where that is 0 or less.
+/// `wanted`, or cpu_count() where that is 0 or less.
 int thread_count(int wanted);
 
 }  // namespace diffit

@@ -232,14 +232,29 @@ FeatureSums sums_of_reference(const EvaluationOptions& options) {
 }
 
 Available Available::of(const FeatureSet& set) {
-  return {set.pooled.has_value(), set.spatial.has_value(), set.features.defined(), set.score.has_value()};
+  return {set.pooled.has_value(), set.spatial.has_value(), set.features.defined(), set.score.has_value(),
+          set.features.defined() ? set.features.size(0) : 0};
 }
 
 namespace {
 
+/// Whether a side has fewer images than the metric takes; says so.
+std::string too_few(Metric metric, const Available& samples, const Available& reference) {
+  const bool moments = metric == Metric::frechet || metric == Metric::spatial_frechet;
+  const bool neighbours = metric == Metric::precision || metric == Metric::recall;
+  if (metric == Metric::inception_score) return "";
+  const std::int64_t least = neighbours ? 4 : 2;
+  for (const auto& [side, name] : {std::pair(&samples, "SAMPLES"), std::pair(&reference, "REF")}) {
+    if (moments && !side->measured) continue;
+    if (side->pictures > 0 && side->pictures < least)
+      return fmt::format("it takes {} images or more, {} has {}", least, name, side->pictures);
+  }
+  return "";
+}
+
 /// What keeps the metric from being given; empty where nothing does.
-std::string lacking(Metric metric, const FeatureInfo& network, const Available& samples,
-                    const Available& reference) {
+std::string lacking_of_any_number(Metric metric, const FeatureInfo& network, const Available& samples,
+                                  const Available& reference) {
   constexpr const char* kStatistics = "SAMPLES are statistics without pictures, and it takes pictures";
   switch (metric) {
     case Metric::frechet:
@@ -265,7 +280,25 @@ std::string lacking(Metric metric, const FeatureInfo& network, const Available& 
   return "";
 }
 
+std::string lacking(Metric metric, const FeatureInfo& network, const Available& samples,
+                    const Available& reference) {
+  const std::string what = lacking_of_any_number(metric, network, samples, reference);
+  return what.empty() ? too_few(metric, samples, reference) : what;
+}
+
 }  // namespace
+
+std::vector<std::string> too_few_images(const FeatureInfo& network, const Available& samples,
+                                        const Available& reference) {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    const auto metric = static_cast<Metric>(i);
+    if (!lacking_of_any_number(metric, network, samples, reference).empty()) continue;
+    if (const std::string what = too_few(metric, samples, reference); !what.empty())
+      lines.push_back(fmt::format("{}: not computed: {}", kNames[i], what));
+  }
+  return lines;
+}
 
 std::vector<Metric> possible_metrics(const FeatureInfo& network, const Available& samples,
                                      const Available& reference) {

@@ -49,6 +49,8 @@ struct Available {
   bool pooled = true, spatial = true;  // mean and covariance
   bool features = true;                // of single pictures
   bool score = true;                   // of the samples alone
+  std::int64_t pictures = 0;           // images that single features are of; 0: not known
+  bool measured = false;               // mean and covariance are those of these images
 
   static Available of(const FeatureSet& set);
 };
@@ -56,6 +58,9 @@ struct Available {
 /// Every metric that the network can give for these sides.
 std::vector<Metric> possible_metrics(const FeatureInfo& network, const Available& samples,
                                      const Available& reference);
+/// A line for each metric that only more images would allow.
+std::vector<std::string> too_few_images(const FeatureInfo& network, const Available& samples,
+                                        const Available& reference);
 /// Error(invalid) for the first metric that it cannot give, saying what is lacking.
 void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& network, const Available& samples,
                    const Available& reference);

@@ -93,5 +93,25 @@ TEST(Evaluate, ReadsMetricsByName) {
   }
 }
 
+TEST(Evaluate, LeavesOutWhatTooFewImagesDoNotAllow) {
+  const Available reference{.pictures = 40, .measured = true};
+  const auto names = [&](std::int64_t pictures) {
+    std::string text;
+    for (const Metric metric : possible_metrics(kTiny, {.pictures = pictures, .measured = true}, reference))
+      text += metric_name(metric) + " ";
+    return text;
+  };
+  EXPECT_EQ(names(1), "is ");
+  EXPECT_EQ(names(2), "fid sfid is kid ");
+  EXPECT_EQ(names(4), "fid sfid is precision recall kid ");
+  const Available two{.pictures = 2, .measured = true};
+  EXPECT_EQ(too_few_images(kTiny, two, reference),
+            (std::vector<std::string>{"precision: not computed: it takes 4 images or more, SAMPLES has 2",
+                                      "recall: not computed: it takes 4 images or more, SAMPLES has 2"}));
+  EXPECT_EQ(too_few_images(kTiny, reference, two).size(), 2u);
+  EXPECT_TRUE(too_few_images(kTiny, {}, {}).empty());
+  EXPECT_THROW(check_metrics(read_metrics("precision"), kTiny, two, reference), Error);
+}
+
 }  // namespace
 }  // namespace diffit

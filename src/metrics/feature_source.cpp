@@ -11,6 +11,8 @@
 
 #include "base/cpu_count.h"
 #include "base/error.h"
+#include "data/workers.h"
+#include "io/printable.h"
 #include "kernels/pch.h"
 
 namespace diffit {
@@ -29,7 +31,7 @@ class Feeder {
   Feeder(const FeatureSource& source, std::int64_t batch, std::int64_t count, int threads)
       : source_(source), batch_(batch), count_(count), ahead_(threads + 2) {
     open_slots();  // no workers yet, so no notification is needed
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    threads_ = start_threads(threads, [this] { work(); });
   }
 
   ~Feeder() {
@@ -121,24 +123,37 @@ class Feeder {
 
 FeatureSource::FeatureSource(std::unique_ptr<const PictureSource> pictures) : pictures_(std::move(pictures)) {
   DIFFIT_CHECK(pictures_->size() > 0, "{} holds no picture", pictures_->describe());
-  const Picture first = pictures_->read(0);
-  height_ = first.height;
-  width_ = first.width;
-  channels_ = first.channels;
+  scan_ = scan_images(*pictures_);
+  DIFFIT_CHECK(!scan_.sizes.empty(), "{}: no image can be read, the first: {}", pictures_->describe(),
+               scan_.broken.front().reason);
+  const PictureInfo usual = scan_.usual();
+  height_ = usual.height;
+  width_ = usual.width;
+  channels_ = usual.channels;
+}
+
+void FeatureSource::check_first(std::int64_t count) const {
+  if (scan_.broken_count > 0 && scan_.broken.front().index < count) {
+    reject("{} ({} of {} images cannot be read)", scan_.broken.front().reason, scan_.broken_count, size());
+  }
+  if (const std::int64_t odd = scan_.first_odd(); odd >= 0 && odd < count)
+    check_size(odd, pictures_->info(odd));
+}
+
+void FeatureSource::check_size(std::int64_t index, const PictureInfo& image) const {
+  DIFFIT_CHECK(
+      image.height == height_ && image.width == width_,
+      "{}: {} is {} x {}, most images are {} x {} ({} are not); metrics take images of one size: diffit data "
+      "convert --size makes them so",
+      describe(), printable(pictures_->name(index)), image.width, image.height, width_, height_,
+      scan_.odd_count());
 }
 
 void FeatureSource::read(std::int64_t index, std::uint8_t* out) const {
   const Picture p = pictures_->read(index);
-  DIFFIT_CHECK(
-      p.height == height_ && p.width == width_,
-      "{}: {} is {} x {}, the first picture is {} x {}; figures take pictures of one size: diffit data "
-      "convert --size makes them so",
-      describe(), pictures_->name(index), p.width, p.height, width_, height_);
-  DIFFIT_CHECK(
-      p.channels <= channels_,
-      "{}: {} is RGB, the first picture is grey; figures take pictures of one kind: diffit data convert "
-      "makes them so",
-      describe(), pictures_->name(index));
+  check_size(index, info_of(p));
+  DIFFIT_CHECK(p.channels <= channels_, "{}: {} is RGB, its header says grey", describe(),
+               printable(pictures_->name(index)));
   if (p.channels == channels_) {
     std::memcpy(out, p.pixels.data(), p.pixels.size());
   } else {
@@ -147,7 +162,7 @@ void FeatureSource::read(std::int64_t index, std::uint8_t* out) const {
 }
 
 std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path) {
-  return std::make_unique<FeatureSource>(open_source(path));
+  return std::make_unique<FeatureSource>(open_source(path, {.labels_needed = false}));
 }
 
 void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
@@ -156,6 +171,7 @@ void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_
       batch > 0 && count >= 0 && count <= source.size(),
       "{}: wanted batches of a picture or more, and 0..{} pictures; got batches of {}, and {} pictures",
       source.describe(), source.size(), batch, count);
+  source.check_first(count);
   if (threads < 0) threads = cpu_count();
   Feeder(source, batch, count, threads).run(sink);
 }

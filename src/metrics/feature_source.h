@@ -8,15 +8,14 @@
 #include <memory>
 #include <string>
 
-#include "data/source.h"
+#include "data/description.h"
 
 namespace diffit {
 
-/// Set of images that all have the size and the number of channels of the first one. Gray images in an RGB
-/// set are repeated to three channels. Each image is checked when it is read.
+/// A set of images that all have the size of most; where any is RGB, grey ones are repeated.
 class FeatureSource {
  public:
-  /// Reads the first image. Throws Error(invalid) if there is none.
+  /// Reads the headers of all images. Error(invalid) where there is none that can be read.
   explicit FeatureSource(std::unique_ptr<const PictureSource> pictures);
 
   std::int64_t size() const { return pictures_->size(); }
@@ -27,26 +26,32 @@ class FeatureSource {
   /// Description for messages: "EDM zip fashion.zip".
   std::string describe() const { return pictures_->describe(); }
   const PictureSource& pictures() const { return *pictures_; }
+  /// Error(invalid) where the header of one of the first `count` images is bad or says another size.
+  void check_first(std::int64_t count) const;
 
-  /// Copies image `index` as [H, W, C] uint8 to `out`. Throws Error(invalid), naming the image, if it is
-  /// malformed, has another size, or is RGB in a gray set. Thread-safe.
+  /// Copies image `index` as [H, W, C] to `out`. Error(invalid) names one that is malformed or of
+  /// another size. Safe from any thread.
   void read(std::int64_t index, std::uint8_t* out) const;
 
  private:
+  void check_size(std::int64_t index, const PictureInfo& image) const;
+
   std::unique_ptr<const PictureSource> pictures_;
+  ImageScan scan_;
   std::int64_t height_ = 0, width_ = 0, channels_ = 0;
 };
 
-/// Opens any format supported by open_source: npz, zip, folder, IDX or CIFAR.
+/// Whatever open_source takes: npz, zip, folder, IDX or CIFAR. Labels that are none are passed over.
 std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path);
 
 /// Receives images [b, H, W, C] uint8 on the CPU with indices first .. first + b - 1.
 using PictureBatchSink = std::function<void(const at::Tensor& pictures, std::int64_t first)>;
 
-/// Passes images 0 .. count - 1 to `sink` in order, `batch` at a time (the last batch may be smaller), on the
-/// caller's thread. `threads` workers (0: none, negative: one per core) decode the next few batches in the
-/// meantime. Memory: threads + 3 batches. An exception thrown while reading an image is rethrown in place of
-/// its batch, after the batches before it; if several images fail, the first one in order is reported.
+/// Passes images 0 .. count - 1 to `sink` in order, `batch` at a time (the last may be smaller), from the
+/// caller's thread; `threads` others (0: none, below 0: one a core) decode the next few batches meanwhile.
+/// Where the system has fewer threads, fewer decode. Memory: threads + 3 batches. Headers are checked before
+/// the first batch (check_first). What reading an image throws is thrown where its batch would come, after
+/// the batches before it; of several bad ones the first.
 void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
                     const PictureBatchSink& sink, int threads = -1);
 

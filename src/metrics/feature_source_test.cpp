@@ -28,6 +28,9 @@ class Numbered : public PictureSource {
                     static_cast<std::uint8_t>(index));
     return p;
   }
+  PictureInfo info(std::int64_t index) const override {
+    return index == other ? PictureInfo{other_width, 2, other_channels} : PictureInfo{4, 2, channels};
+  }
   std::int64_t classes() const override { return 7; }
   std::int64_t label(std::int64_t index) const override { return index % 7; }
   std::string describe() const override { return "numbered"; }
@@ -126,27 +129,33 @@ TEST(ForEachBatch, RepeatsGrayImageInRgbSet) {
   });
 }
 
-TEST(ForEachBatch, NamesBadImageAfterDeliveringBatchesBefore) {
+TEST(ForEachBatch, ColourAmongGreyMakesAllColour) {
+  const Set set([](Numbered& n) {
+    n.other = 40;
+    n.channels = 1;
+  });
+  EXPECT_EQ(set.source.channels(), 3);
+  for_each_batch(set.source, 16, 100, [](const at::Tensor& p, std::int64_t first) {
+    EXPECT_TRUE((p == numbers(first, p.size(0))).all().item<bool>());
+  });
+}
+
+TEST(ForEachBatch, NamesThePictureThatDoesNotFitAfterThoseBefore) {
   for (const int threads : {0, 3}) {
-    const auto refused = [&](const std::function<void(Numbered&)>& change,
+    const auto refused = [&](const std::function<void(Numbered&)>& change, std::int64_t before,
                              std::initializer_list<std::string> parts) {
       const Set set(change);
       std::int64_t seen = 0;
       const PictureBatchSink count = [&](const at::Tensor& p, std::int64_t) { seen += p.size(0); };
       expect_rejected([&] { for_each_batch(set.source, 10, 100, count, threads); }, parts);
-      EXPECT_EQ(seen, 40);
+      EXPECT_EQ(seen, before);
     };
     const auto wide = [](Numbered& n) {
       n.other = 43;
       n.other_width = 5;
     };
-    const auto colour = [](Numbered& n) {
-      n.other = 43;
-      n.channels = 1;
-    };
-    refused(wide, {"picture 43", "5 x 2", "4 x 2"});
-    refused(colour, {"picture 43", "grey"});
-    refused([](Numbered& n) { n.bad = 43; }, {"picture 43 is bad"});
+    refused(wide, 0, {"picture 43", "5 x 2", "4 x 2"});  // its header tells
+    refused([](Numbered& n) { n.bad = 43; }, 40, {"picture 43 is bad"});
   }
 }
 

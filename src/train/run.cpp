@@ -73,8 +73,7 @@ class Run {
     for (const std::string& text : before_journal_) journal_->say(text);
     write_file(folder_.config(), format_toml(write_recipe(recipe_)));
     if (recipe_.sample.pictures > 0 && !fs::exists(folder_.reals())) {
-      const Picture reals = trainer_->objective().reals();
-      if (!reals.pixels.empty()) write_png(folder_.reals(), reals);
+      write_reals();
     }
   }
 
@@ -107,6 +106,17 @@ class Run {
     }
     say(fmt::format("done: {} images", trainer_->images()));
     return TrainingEnd::finished;
+  }
+
+  void write_reals() {
+    Picture reals;
+    try {
+      reals = trainer_->objective().reals();
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::failed) throw;
+      say(fmt::format("warning: no grid of training images: {}", error.what()));
+    }
+    if (!reals.pixels.empty()) write_png(folder_.reals(), reals);
   }
 
   bool done() const { return trainer_->images() >= recipe_.train.images; }

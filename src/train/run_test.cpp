@@ -422,5 +422,38 @@ TEST(Run, SnapshotsDescribeThemselves) {
   }
 }
 
+/// Image 37 cannot be read while `bad`; its header says nothing of it.
+class DamagedShades : public testing_tools::Shades {
+ public:
+  explicit DamagedShades(const std::atomic<bool>& bad) : bad_(bad) {}
+  Picture read(std::int64_t index) const override {
+    if (index == 37 && bad_) reject("shades/37.png: cut short");
+    return Shades::read(index);
+  }
+  std::optional<PictureInfo> uniform() const override { return PictureInfo{8, 8, 1}; }
+
+ private:
+  const std::atomic<bool>& bad_;
+};
+
+TEST(Run, AnImageThatCannotBeReadSavesTheStateAndResumingIsTheSame) {
+  const TemporaryFolder whole, parts;
+  std::atomic<bool> bad = false;
+  const auto run = [&](const fs::path& folder, bool resume) {
+    const auto data = std::make_shared<const Dataset>(std::make_unique<DamagedShades>(bad));
+    return run_training({small_recipe(64), data, folder, resume, at::kCPU, at::kFloat, nullptr}, {});
+  };
+  EXPECT_EQ(run(whole.path(), false), TrainingEnd::finished);
+  bad = true;
+  const std::string text = refusal([&] { run(parts.path(), false); }, ErrorKind::failed);
+  EXPECT_NE(text.find("shades/37.png: cut short"), std::string::npos) << text;
+  EXPECT_NE(text.find("--resume"), std::string::npos) << text;
+  const std::int64_t saved = RunFolder(parts.path()).states().front();
+  EXPECT_LT(saved, 64);
+  bad = false;
+  EXPECT_EQ(run(parts.path(), true), TrainingEnd::finished);
+  EXPECT_EQ(tensors_of(RunFolder(whole.path()).state(64)), tensors_of(RunFolder(parts.path()).state(64)));
+}
+
 }  // namespace
 }  // namespace diffit

@@ -1,5 +1,6 @@
 // diffit data convert | info | preview, and encode (command_encode.cpp).
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 
@@ -19,32 +20,56 @@
 namespace diffit {
 namespace {
 
-constexpr const char* kDataHelp = "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures";
+constexpr const char* kDataHelp =
+    "zip, IDX(.gz) images file, CIFAR binary (files, folder, tarball) or a folder of images";
+constexpr const char* kLabelsHelp =
+    "auto: dataset.json, else top-level folders unless they are splits or numbered shards; folders: the "
+    "top-level "
+    "folders; none";
 
 struct ConvertCommand {
-  std::string source, destination, crop = "none";
+  std::string source, destination, crop = "none", labels = "auto";
   std::int64_t size = 0;
+  bool skip_broken = false, strict = false;
 };
+
+/// The closing lines: what was converted, what was left out and why.
+std::string text_of(const Converted& result, const std::string& destination) {
+  std::string text =
+      fmt::format("{}: {} images, {}x{}, {}, {}\n", destination, result.pictures, result.resolution,
+                  result.resolution, result.channels == 1 ? "grey" : "RGB",
+                  result.classes > 0 ? fmt::format("{} classes", result.classes) : "no labels");
+  text += "from " + result.source.kind + "\n" + description_text(result.source);
+  if (!result.skipped.empty())
+    text += fmt::format("  {} images were left out (--skip-broken):\n", result.skipped.size());
+  for (const BrokenImage& image : result.skipped) text += "  left out: " + image.reason + "\n";
+  return text;
+}
 
 void run_convert(const CommonOptions& common, const ConvertCommand& command) {
   const Crop crop = parse_crop(command.crop);
   check_output_file(command.destination, "DEST");
   refuse_unfinished(command.source, "SRC");
-  const auto source = open_source(command.source);
+  const auto source = open_source(command.source, {.labels = parse_label_mode(command.labels)});
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
-  const Converted result = convert(
-      *source, command.destination, {command.size, crop, common.threads},
-      [&](std::int64_t done, std::int64_t all) {
+  const ConvertOptions options{command.size, crop, common.threads, command.skip_broken, command.strict};
+  const Converted result =
+      convert(*source, command.destination, options, [&](std::int64_t done, std::int64_t all) {
         if (stop) {
-          fail("{}: interrupted after {} of {} pictures; nothing was kept", command.destination, done, all);
+          fail("{}: interrupted after {} of {} images; nothing was kept", command.destination, done, all);
         }
-        progress->show_count(static_cast<double>(done), static_cast<double>(all), "pictures");
+        progress->show_count(static_cast<double>(done), static_cast<double>(all), "images");
       });
   if ((result.resolution & (result.resolution - 1)) != 0) {
     progress->say(
         fmt::format("note: EDM's own tools want a side that is a power of two, this is {}; see --size",
                     result.resolution));
+  }
+  for (const std::string& warning : result.source.warnings) progress->say("warning: " + warning);
+  if (!result.skipped.empty()) {
+    progress->say(fmt::format("warning: {} of {} images were left out, the first: {}", result.skipped.size(),
+                              result.source.images, result.skipped.front().reason));
   }
   progress.reset();
   Json object;
@@ -53,15 +78,17 @@ void run_convert(const CommonOptions& common, const ConvertCommand& command) {
   object["resolution"] = result.resolution;
   object["channels"] = result.channels;
   object["classes"] = result.classes;
-  print_result(common, object,
-               fmt::format("{}: {} pictures, {}x{}, {}, {}", command.destination, result.pictures,
-                           result.resolution, result.resolution, result.channels == 1 ? "grey" : "RGB",
-                           result.classes > 0 ? fmt::format("{} classes", result.classes) : "no labels"));
+  object["left_out"] = Json::array();
+  for (const BrokenImage& image : result.skipped) {
+    object["left_out"].push_back({{"name", image.name}, {"index", image.index}, {"reason", image.reason}});
+  }
+  object["source"] = description_json(result.source);
+  print_result(common, object, text_of(result, command.destination));
 }
 
 struct InfoOptions {
-  std::string data;
-  bool check = false;
+  std::string data, labels = "auto";
+  bool check = false, strict = false;
 };
 
 void run_info(const CommonOptions& common, const InfoOptions& options) {
@@ -69,43 +96,25 @@ void run_info(const CommonOptions& common, const InfoOptions& options) {
     print_latents(common, options.data, LatentDataset(options.data).info());
     return;
   }
-  const auto source = open_source(options.data);
-  const Picture first = source->read(0);
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(source->classes()));
+  const auto source = open_source(options.data, {.labels = parse_label_mode(options.labels)});
   std::optional<ProgressLine> progress(common);
-  for (std::int64_t i = 0; i < source->size(); ++i) {
-    if (source->classes() > 0) ++counts[static_cast<std::size_t>(source->label(i))];
-    if (!options.check) continue;
-    const Picture picture = source->read(i);
-    DIFFIT_CHECK(
-        picture.width == first.width && picture.height == first.height && picture.channels == first.channels,
-        "{}: {}: wanted {}x{} with {} channels, as the first picture, got {}x{} with {}; bring them to one "
-        "size by diffit data convert",
-        source->describe(), source->name(i), first.width, first.height, first.channels, picture.width,
-        picture.height, picture.channels);
-    progress->show_count(static_cast<double>(i + 1), static_cast<double>(source->size()), "pictures");
-  }
+  const ImageScan scan = scan_images(
+      *source, {options.check, common.threads, [&](std::int64_t done, std::int64_t all) {
+                  progress->show_count(static_cast<double>(done), static_cast<double>(all), "images");
+                }});
   progress.reset();
-  Json object;
+  DIFFIT_CHECK(!scan.sizes.empty(), "{}: no image can be read, the first: {}", source->describe(),
+               scan.broken.front().reason);
+  const DataDescription description = describe_data(*source, scan);
+  Json object = description_json(description);
   object["data"] = options.data;
-  object["kind"] = source->describe();
-  object["pictures"] = source->size();
-  object["width"] = first.width;
-  object["height"] = first.height;
-  object["channels"] = first.channels;
-  object["classes"] = source->classes();
-  if (!counts.empty()) object["class_counts"] = counts;
-  std::string text = fmt::format("{}\n  {} pictures, {}x{}, {}{}\n", source->describe(), source->size(),
-                                 first.width, first.height, first.channels == 1 ? "grey" : "RGB",
-                                 options.check ? ", each read and alike" : "");
-  if (counts.empty()) {
-    text += "  no labels\n";
-  } else {
-    const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
-    text += fmt::format("  {} classes of {} pictures{}\n", counts.size(), *least,
-                        *least == *most ? "" : fmt::format(" to {}", *most));
-  }
-  print_result(common, object, text);
+  print_result(common, object, description.kind + "\n" + description_text(description));
+  const std::int64_t bad = scan.broken_count + scan.odd_count();
+  DIFFIT_CHECK(!options.check || bad == 0,
+               "{}: --check: {} of {} images cannot be used: {} cannot be read, {} are not {}x{}",
+               source->describe(), bad, description.images, scan.broken_count, scan.odd_count(),
+               description.width, description.height);
+  if (options.strict) refuse_warnings(description);
 }
 
 struct PreviewOptions {
@@ -179,7 +188,7 @@ void run_preview(const CommonOptions& common, const PreviewOptions& options) {
 }  // namespace
 
 void print_data_info(const CommonOptions& common, const std::string& path) {
-  run_info(common, {path, false});
+  run_info(common, {.data = path});
 }
 
 void add_data_command(CLI::App& app, CommonOptions& common) {
@@ -202,14 +211,25 @@ void add_data_command(CLI::App& app, CommonOptions& common) {
           "--crop", convert_options->crop,
           "none; center: largest square, then Lanczos; adm: box and bicubic, then the centred square")
       ->capture_default_str();
+  convert->add_option("--labels", convert_options->labels, kLabelsHelp)->capture_default_str();
+  convert->add_flag("--skip-broken", convert_options->skip_broken,
+                    "leave out images that cannot be read or are not of the size of most, and list them");
+  convert->add_flag("--strict", convert_options->strict, "refuse (exit code 2) what would be warned of");
   convert->callback([&common, convert_options] { run_convert(common, *convert_options); });
 
   add_encode_command(*data, common);
 
-  CLI::App* info = add_command(*data, common, "info", "What a data set holds.");
+  CLI::App* info =
+      add_command(*data, common, "info",
+                  "What a data set holds: images, sizes, classes, what is skipped and why, and warnings.");
   const auto info_options = std::make_shared<InfoOptions>();
   info->add_option("DATA", info_options->data, std::string(kDataHelp) + "; or of latents")->required();
-  info->add_flag("--check", info_options->check, "reads every picture, not only the first");
+  info->add_option("--labels", info_options->labels, kLabelsHelp)->capture_default_str();
+  info->add_flag(
+      "--check", info_options->check,
+      "read every image to its end, not only its header, and list those that cannot be used; exit code 2 "
+      "where there are any");
+  info->add_flag("--strict", info_options->strict, "exit code 2 where there are warnings");
   info->callback([&common, info_options] { run_info(common, *info_options); });
 
   CLI::App* preview = add_command(*data, common, "preview", "A grid of pictures drawn at random, as PNG.");

@@ -26,6 +26,8 @@ void run_encode(const CommonOptions& common, const EncodeOptions& options) {
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const auto pictures = open_dataset(options.data, options.size);
   const Vae vae = load_vae(model_path(options.vae), machine.device);
+  for (const std::string& warning : pictures->description().warnings)
+    print_note(common, "warning: " + warning);
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
   const LatentInfo info = encode_latents(

@@ -1,4 +1,5 @@
 // diffit eval: the figures of samples against a reference.
+#include <algorithm>
 #include <memory>
 
 #include "base/error.h"
@@ -112,15 +113,24 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   wanted.half = options.half;
   wanted.extrapolate = options.extrapolate;
   wanted.seed = static_cast<std::uint64_t>(options.seed);
+  std::vector<std::string> notes;
+  Available of_samples = samples.available();
+  const Available of_reference = reference.available();
+  if (options.measure.limit > 0) of_samples.pictures = std::min(of_samples.pictures, options.measure.limit);
   if (wanted.metrics.empty()) {
-    wanted.metrics = possible_metrics(network->info(), samples.available(), reference.available());
+    wanted.metrics = possible_metrics(network->info(), of_samples, of_reference);
+    notes = too_few_images(network->info(), of_samples, of_reference);
+    DIFFIT_CHECK(!wanted.metrics.empty(), "no metric can be computed of {} and {}{}", options.samples,
+                 options.reference, notes.empty() ? "" : ": " + notes.front());
   }
-  check_metrics(wanted.metrics, network->info(), samples.available(), reference.available());
+  check_metrics(wanted.metrics, network->info(), of_samples, of_reference);
+  for (const FeatureSide* side : {&samples, &reference}) {
+    for (std::string& note : side->notes()) notes.push_back(std::move(note));
+  }
   DIFFIT_CHECK(!wanted.extrapolate || samples.has_pictures(),
                "--extrapolate: takes SAMPLES as pictures; {} is a file of statistics", options.samples);
 
-  std::vector<std::string> notes;
-  const FeatureSums of_reference = sums_of_reference(wanted);
+  const FeatureSums sums = sums_of_reference(wanted);
   if (reference.has_pictures() && !reference.is_statistics()) {
     print_note(
         common,
@@ -134,7 +144,7 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   }
   if (machine.dtype != at::kFloat) notes.push_back("features in bfloat16: published figures are of float32");
 
-  const FeatureSet real = reference.measure(*network, of_reference, {options.measure.batch, 0, &common});
+  const FeatureSet real = reference.measure(*network, sums, {options.measure.batch, 0, &common});
   const FeatureSet made = samples.measure(*network, sums_of_samples(wanted),
                                           {options.measure.batch, options.measure.limit, &common});
   std::vector<Figure> figures;

@@ -88,6 +88,10 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
     object["warnings"].push_back(warning);
     text += "warning: " + warning + "\n";
   }
+  for (const std::string& warning : source->pictures().facts().warnings) {
+    object["warnings"].push_back(warning);
+    text += "warning: " + warning + "\n";
+  }
   print_result(common, object, text);
 }
 

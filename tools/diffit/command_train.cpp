@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
+#include "io/printable.h"
 #include "io/set_option.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
@@ -19,7 +20,7 @@ namespace {
 struct TrainOptions {
   std::string config, data, out;
   std::vector<std::string> set;
-  bool resume = false, dry_run = false;
+  bool resume = false, dry_run = false, strict = false;
 };
 
 Recipe read_recipe_of(const TrainOptions& options) {
@@ -36,6 +37,25 @@ Recipe read_recipe_of(const TrainOptions& options) {
   if (images != epochs && toml["train"].is_object()) toml["train"].erase(images ? "epochs" : "images");
   if (!options.data.empty()) set_in_table(toml, "data", "path", options.data, path.string());
   return read_recipe(toml, path.string());
+}
+
+/// The description of the images that are trained on; null where these are latents.
+const DataDescription* description_of(const TrainingData& data) {
+  const auto* images = std::get_if<std::shared_ptr<const Dataset>>(&data);
+  return images != nullptr ? &(*images)->description() : nullptr;
+}
+
+/// Paths of a run are recorded in JSON and TOML, which hold UTF-8 only.
+void check_name(const std::string& path) {
+  try {
+    Json(path).dump();
+  } catch (const Json::exception&) {
+    reject(
+        "{}: the name is not UTF-8, and a run records its paths in JSON and TOML; rename it, or give a link "
+        "with "
+        "another name",
+        printable(path));
+  }
 }
 
 /// GFLOP/s of matrix products here and now, for the cost of a dry run.
@@ -56,7 +76,7 @@ double measure_rate(const Machine& machine) {
 constexpr double kExpectedShare = 0.4;
 
 void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSummary& data,
-                const Machine& machine) {
+                const DataDescription* description, const Machine& machine) {
   const TrainingPlan plan = plan_training(recipe, data.resolution, machine.dtype == at::kFloat ? 4 : 2);
   const double rate = measure_rate(machine), seconds = plan.flops / (rate * kExpectedShare);
   const double memory = plan.weights_bytes + plan.activations_bytes;
@@ -78,9 +98,11 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSum
                  {"disk_bytes", disk},
                  {"matmul_flops_per_second", rate},
                  {"estimated_seconds", seconds}};
+  if (description != nullptr) object["data"]["description"] = description_json(*description);
   std::string text = format_toml(write_recipe(recipe));
   text += fmt::format("\n# data        {} pictures, {} x {} x {}, {} classes: {}\n", data.pictures,
                       data.resolution, data.resolution, data.channels, data.classes, data.description);
+  if (description != nullptr) text += description_text(*description, "#             ");
   text += fmt::format("# parameters  {}\n", human_count(static_cast<double>(plan.network.parameters)));
   text += fmt::format("# work        {}MAC a forward and picture, {}FLOP an image trained, {}FLOP in all\n",
                       human_count(plan.network.layer_macs), human_count(plan.flops_per_image),
@@ -113,6 +135,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   if (!options.dry_run) check_output_folder(folder, "--out");
   Recipe recipe = read_recipe_of(options);
   const std::string where = preset_path(options.config).string();
+  for (const std::string& path : {recipe.data.path, options.out, where}) check_name(path);
   DIFFIT_CHECK(recipe.train.images > 0 || recipe.train.epochs > 0,
                "{}: train.images: wanted the length of the training there or in train.epochs, got 0", where);
   if (common.dtype != "auto") recipe.train.dtype = common.dtype;
@@ -122,12 +145,14 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   recipe.train.dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
   refuse_unfinished(recipe.data.path, "data.path");
   const TrainingData data = open_training_data(recipe, where);
+  const DataDescription* description = description_of(data);
+  if (description != nullptr && options.strict) refuse_warnings(*description);
   resolve(recipe, data, where);
   std::optional<TrainEvaluation> evaluation;
   const std::atomic<bool>& stop = watch_for_stop();
   if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop);
   if (options.dry_run) {
-    print_plan(common, recipe, summary(data), machine);
+    print_plan(common, recipe, summary(data), description, machine);
     return;
   }
 
@@ -135,6 +160,13 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
   request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
   ProgressLine line(common);
+  if (description != nullptr) {
+    request.preamble.push_back("data: " + description->kind);
+    for (const std::string& text : split(description_text(*description), '\n')) {
+      if (!text.empty()) request.preamble.push_back("data: " + text);
+    }
+    for (const std::string& warning : description->warnings) line.say("warning: " + warning);
+  }
   line.say(fmt::format(
       "{} parameters, {} pictures, {} images to {}",
       human_count(static_cast<double>(plan_training(recipe, summary(data).resolution, 4).network.parameters)),
@@ -178,6 +210,8 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--set", options->set,
                       "key=value of the config, e.g. train.images=100000; may be repeated");
   command->add_flag("--resume", options->resume, "go on from the newest whole state of the run folder");
+  command->add_flag("--strict", options->strict,
+                    "refuse (exit code 2) data that would be warned of: see diffit data info");
   command->add_flag("--dry-run", options->dry_run,
                     "check the data, print resolved config and costs, write nothing");
   command->footer(

@@ -67,8 +67,20 @@ void FeatureSide::take_info_of_source() {
 FeatureSide::~FeatureSide() = default;
 
 Available FeatureSide::available() const {
-  if (!statistics_) return {};
-  return {true, known_.spatial.has_value(), known_.features.defined() || has_pictures(), has_pictures()};
+  if (!statistics_) return {.pictures = pictures(), .measured = true};
+  return {true, known_.spatial.has_value(), known_.features.defined() || has_pictures(), has_pictures(),
+          known_.features.defined() ? known_.features.size(0) : pictures()};
+}
+
+std::vector<std::string> FeatureSide::notes() const {
+  if (!source_) return {};
+  const SourceFacts& facts = source_->pictures().facts();
+  std::vector<std::string> notes;
+  for (const std::string& warning : facts.warnings) notes.push_back(path_ + ": " + warning);
+  for (const std::string& note : facts.notes) {
+    if (note.starts_with("arr_1")) notes.push_back(note);
+  }
+  return notes;
 }
 
 std::int64_t FeatureSide::pictures() const {

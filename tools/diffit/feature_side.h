@@ -39,6 +39,8 @@ class FeatureSide {
   Available available() const;
   /// Pictures that measure() goes through; 0 where there are none.
   std::int64_t pictures() const;
+  /// What opening the images found that a person should know.
+  std::vector<std::string> notes() const;
   const StatisticsInfo& info() const { return info_; }
   const std::string& path() const { return path_; }
 

@@ -31,6 +31,9 @@ class DatasetPictures : public PictureSource {
     dataset_->read(index, p.pixels);
     return p;
   }
+  std::optional<PictureInfo> uniform() const override {
+    return PictureInfo{dataset_->resolution(), dataset_->resolution(), dataset_->channels()};
+  }
   std::int64_t classes() const override { return dataset_->classes(); }
   std::int64_t label(std::int64_t index) const override { return dataset_->label(index); }
   std::string describe() const override { return dataset_->source().describe(); }

@@ -247,7 +247,7 @@ std::unique_ptr<PictureInput> open_picture_input(const fs::path& path) {
     if (path.extension() == ".npz") return std::make_unique<NpzInput>(path);
     if (path.extension() == ".safetensors") return std::make_unique<SafetensorsInput>(path);
   }
-  return std::make_unique<SourceInput>(open_source(path));
+  return std::make_unique<SourceInput>(open_source(path, {.labels = LabelMode::none}));
 }
 
 at::Tensor with_channels(const at::Tensor& picture, std::int64_t channels, const std::string& name) {
