@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstring>
 #include <new>
-#include <optional>
 
 #include "base/error.h"
 #include "data/fit.h"
@@ -27,26 +26,6 @@ struct Dataset::Cache {
   std::unique_ptr<std::atomic<std::uint8_t>[]> states;
 };
 
-namespace {
-
-/// Headers may be right and all else wrong: one of the first images must decode.
-void check_first(const PictureSource& source) {
-  constexpr std::int64_t kTried = 8;
-  std::optional<Error> first;
-  for (std::int64_t i = 0; i < std::min(kTried, source.size()); ++i) {
-    try {
-      source.read(i);
-      return;
-    } catch (const Error& error) {
-      if (error.kind() == ErrorKind::failed) throw;
-      if (!first) first = error;
-    }
-  }
-  throw *first;
-}
-
-}  // namespace
-
 Dataset::Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes)
     : source_(std::move(source)) {
   DIFFIT_CHECK(source_->size() > 0, "{}: wanted a data set with images, got an empty one",
@@ -67,7 +46,7 @@ Dataset::Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_byte
       "size by diffit data convert --size N --crop center",
       source_->describe(), scan.odd_count(), size(), usual.width, usual.height,
       printable(source_->name(odd)));
-  check_first(*source_);
+  check_decodes(*source_);
   resolution_ = usual.width;
   channels_ = usual.channels;
   description_ = describe_data(*source_, scan);

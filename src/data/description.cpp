@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
+#include <tuple>
 
 #include "base/error.h"
 #include "data/workers.h"
@@ -165,6 +167,21 @@ ImageScan scan_images(const PictureSource& source, const ScanOptions& options) {
   std::sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (std::size_t i = 0; i < keyed.size(); ++i) scan.sizes[i] = keyed[i].second;
   return scan;
+}
+
+void check_decodes(const PictureSource& source) {
+  constexpr std::int64_t kTried = 8;
+  std::optional<Error> first;
+  for (std::int64_t i = 0; i < std::min(kTried, source.size()); ++i) {
+    try {
+      source.read(i);
+      return;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::failed) throw;
+      if (!first) first = error;
+    }
+  }
+  if (first) throw *first;
 }
 
 DataDescription describe_data(const PictureSource& source, const ImageScan& scan) {

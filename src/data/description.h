@@ -51,6 +51,9 @@ struct ScanOptions {
 /// (memory, an interruption by `progress`) is thrown.
 ImageScan scan_images(const PictureSource& source, const ScanOptions& options = {});
 
+/// Headers may be right and all else wrong: Error(invalid) unless one of the first 8 images decodes.
+void check_decodes(const PictureSource& source);
+
 struct DataClass {
   std::string name;  // empty where it has none
   std::int64_t images = 0;

@@ -107,7 +107,7 @@ def test_a_class_without_images_keeps_its_label_and_is_named(tmp_path):
         told = info(folder)
         assert (names(told), told["class_counts"]) == (["ant", "bee", "cat"], [0, 2, 2])
         assert any("'ant' (label 0)" in warning for warning in told["warnings"])
-        refused("data", "convert", folder, tmp_path / "out.zip", "--strict", mentions=["'ant'"])
+        refused("data", "convert", folder, tmp_path / "out.zip", "--strict", mentions=["ant"])
 
 
 def test_holes_in_the_labels_are_warned_of(tmp_path):
@@ -152,7 +152,7 @@ def test_the_orientation_is_applied(kind, tmp_path):
         operation = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE,
                      6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}.get(orientation)
         want = picture.resize((16, 12), Image.NEAREST)
-        want = np.asarray(want.transpose(operation) if operation else want)
+        want = np.asarray(want.transpose(operation) if operation is not None else want)
         told = info(source, "--check")
         assert (told["height"], told["width"]) == want.shape[:2]
         run("data", "convert", source, tmp_path / "out.zip", "--size", "16")

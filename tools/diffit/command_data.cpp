@@ -105,6 +105,7 @@ void run_info(const CommonOptions& common, const InfoOptions& options) {
   progress.reset();
   DIFFIT_CHECK(!scan.sizes.empty(), "{}: no image can be read, the first: {}", source->describe(),
                scan.broken.front().reason);
+  if (!options.check) check_decodes(*source);
   const DataDescription description = describe_data(*source, scan);
   Json object = description_json(description);
   object["data"] = options.data;
