@@ -296,7 +296,8 @@ class Run {
       }
     }
     const std::vector<std::int64_t> states = folder_.states();
-    if (states.empty()) return "no state is saved: " + why_not;
+    if (states.empty())
+      return "no state is saved: " + why_not + "; correct the cause and start again with --resume";
     return fmt::format("the last state is that of {} images ({}), go on from it with --resume",
                        states.front(), why_not);
   }
