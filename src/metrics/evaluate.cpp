@@ -300,6 +300,25 @@ std::vector<std::string> too_few_images(const FeatureInfo& network, const Availa
   return lines;
 }
 
+std::vector<std::string> remove_too_few_images(std::vector<Metric>& metrics, const FeatureInfo& network,
+                                               const Available& samples, const Available& reference) {
+  std::vector<std::string> lines;
+  std::vector<Metric> kept;
+  for (const Metric metric : metrics) {
+    const std::string what = lacking_of_any_number(metric, network, samples, reference).empty()
+                                 ? too_few(metric, samples, reference)
+                                 : std::string();
+    if (what.empty()) {
+      kept.push_back(metric);
+    } else {
+      lines.push_back(fmt::format("{}: not computed: {}", metric_name(metric), what));
+    }
+  }
+  if (kept.empty()) return {};
+  metrics = std::move(kept);
+  return lines;
+}
+
 std::vector<Metric> possible_metrics(const FeatureInfo& network, const Available& samples,
                                      const Available& reference) {
   std::vector<Metric> metrics;
@@ -314,7 +333,7 @@ void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& networ
                    const Available& reference) {
   for (const Metric metric : metrics) {
     const std::string what = lacking(metric, network, samples, reference);
-    DIFFIT_CHECK(what.empty(), "--metrics {}: cannot be had: {}", metric_name(metric), what);
+    DIFFIT_CHECK(what.empty(), "--metrics {}: cannot be computed: {}", metric_name(metric), what);
   }
 }
 

@@ -61,6 +61,10 @@ std::vector<Metric> possible_metrics(const FeatureInfo& network, const Available
 /// A line for each metric that only more images would allow.
 std::vector<std::string> too_few_images(const FeatureInfo& network, const Available& samples,
                                         const Available& reference);
+/// Removes from `metrics` those that only more images would allow, unless nothing else is left, and returns a
+/// line for each that was removed.
+std::vector<std::string> remove_too_few_images(std::vector<Metric>& metrics, const FeatureInfo& network,
+                                               const Available& samples, const Available& reference);
 /// Error(invalid) for the first metric that it cannot give, saying what is lacking.
 void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& network, const Available& samples,
                    const Available& reference);

@@ -122,6 +122,8 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
     notes = too_few_images(network->info(), of_samples, of_reference);
     DIFFIT_CHECK(!wanted.metrics.empty(), "no metric can be computed of {} and {}{}", options.samples,
                  options.reference, notes.empty() ? "" : ": " + notes.front());
+  } else {
+    notes = remove_too_few_images(wanted.metrics, network->info(), of_samples, of_reference);
   }
   check_metrics(wanted.metrics, network->info(), of_samples, of_reference);
   for (const FeatureSide* side : {&samples, &reference}) {
