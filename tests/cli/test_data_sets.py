@@ -215,8 +215,10 @@ def test_a_training_that_meets_a_broken_image_saves_its_state(batch, tmp_path):
     (folder / "0035.png").unlink()
     options = ["--set", f"train.batch={batch}", "--set", "train.images=58", "--set", "train.dtype=f32", "--set", "sample.pictures=0"]
     result = run("train", "smoke", "--data", folder, "--out", tmp_path / "run", *options, code=1)
-    assert "0025.png" in result.err and "--resume" in result.err
-    assert list((tmp_path / "run").glob("state*"))
+    assert "0025.png" in result.err
+    # Where one batch is the whole set, the first step meets it: there is nothing to save yet.
+    assert bool(list((tmp_path / "run").glob("state*"))) == (batch == 2)
+    assert ("no step was finished" in result.err) == (batch == 58)
     (folder / "0025.png").write_bytes(whole)
     run("train", "smoke", "--data", folder, "--out", tmp_path / "run", *options, "--resume")
     run("train", "smoke", "--data", folder, "--out", tmp_path / "whole", *options)
