@@ -109,9 +109,9 @@ TEST(Evaluate, LeavesOutWhatTooFewImagesDoNotAllow) {
             (std::vector<std::string>{"precision: not computed: it takes 4 images or more, SAMPLES has 2",
                                       "recall: not computed: it takes 4 images or more, SAMPLES has 2"}));
   EXPECT_EQ(too_few_images(kTiny, reference, two).size(), 2u);
-  std::vector<Metric> metrics = {Metric::fid, Metric::precision};
+  std::vector<Metric> metrics = {Metric::frechet, Metric::precision};
   EXPECT_EQ(remove_too_few_images(metrics, kTiny, two, reference).size(), 1u);
-  EXPECT_EQ(metrics, std::vector<Metric>{Metric::fid});
+  EXPECT_EQ(metrics, std::vector<Metric>{Metric::frechet});
   metrics = {Metric::precision};  // nothing else is left: check_metrics says why it cannot be computed
   EXPECT_TRUE(remove_too_few_images(metrics, kTiny, two, reference).empty());
   EXPECT_EQ(metrics, std::vector<Metric>{Metric::precision});

@@ -50,7 +50,9 @@ def run(*args, code=0, cwd=None, env=None, timeout=300):
     out, err = process.stdout.decode(), process.stderr.decode()
     err, _, rss = err.rpartition("\0")
     result = Result(process.returncode, out, err, time.monotonic() - began, int(rss) * 1024)
-    assert code is None or result.code == code, f"{' '.join(map(str, args))}\nexit {result.code}, wanted {code}\n{err}\n{out}"
+    # Names that are not UTF-8 would break the channel between parallel test processes.
+    told = f"{' '.join(map(str, args))}\nexit {result.code}, wanted {code}\n{err}\n{out}".encode("utf-8", "backslashreplace")
+    assert code is None or result.code == code, told.decode()
     return result
 
 

@@ -52,8 +52,7 @@ void check_name(const std::string& path) {
   } catch (const Json::exception&) {
     reject(
         "{}: the name is not UTF-8, and a run records its paths in JSON and TOML; rename it, or give a link "
-        "with "
-        "another name",
+        "with another name",
         printable(path));
   }
 }
