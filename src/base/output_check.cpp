@@ -109,10 +109,8 @@ void check_output_folder(const fs::path& path, std::string_view option, std::uin
     above = next;
   }
   if (above.empty()) above = ".";
-  DIFFIT_CHECK(fs::is_directory(above, error),
-               "{}: wanted a folder, {} is {}; to write a file, give a name that ends with the extension of "
-               "its format",
-               where, above.string(), fs::exists(above, error) ? "a file" : "a link that leads nowhere");
+  DIFFIT_CHECK(fs::is_directory(above, error), "{}: wanted a folder, {} is {}", where, above.string(),
+               fs::exists(above, error) ? "a file" : "a link that leads nowhere");
   for (const std::string& name : missing) check_name(above, name, where);
   try_folder(above, where);
   check_space(above, where, bytes);

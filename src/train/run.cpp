@@ -67,7 +67,7 @@ class Run {
     trainer_ = std::make_unique<Trainer>(started, request_.data, request_.device, request_.dtype);
     for (const std::string& note : trainer_->notes()) say(note);
     if (request_.resume) restore();
-    if (done()) return;
+    if (nothing_left()) return;
     before_journal_.insert(before_journal_.begin(), request_.preamble.begin(), request_.preamble.end());
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
@@ -78,8 +78,9 @@ class Run {
   }
 
   TrainingEnd operator()() {
-    if (done()) return TrainingEnd::nothing_left;
+    if (nothing_left()) return TrainingEnd::nothing_left;
     try {
+      if (snapshot_owed_) snapshot();
       return train();
     } catch (...) {
       end_of(cause_of(std::current_exception()));
@@ -120,6 +121,7 @@ class Run {
   }
 
   bool done() const { return trainer_->images() >= recipe_.train.images; }
+  bool nothing_left() const { return done() && !snapshot_owed_; }
 
   /// Whether the last step crossed a multiple of `every`.
   bool due(std::int64_t every) const {
@@ -157,6 +159,7 @@ class Run {
     saved_images_ = trainer_->images();
     summed_steps_ = progress.value("summed_steps", std::int64_t{0});
     seconds_before_ = progress.value("seconds", 0.0);
+    snapshot_owed_ = progress.value("snapshot_owed", false);
     say(fmt::format("resumed at {} images: weights, averages, optimiser and data order", trainer_->images()));
   }
 
@@ -209,16 +212,18 @@ class Run {
   void save() {
     journal_->flush();
     pass_on_warning();
-    const Json progress = {{"loss_sum", loss_sum_},
-                           {"norm_sum", norm_sum_},
-                           {"summed_steps", summed_steps_},
-                           {"seconds", seconds_before_ + step_seconds_}};
+    Json progress = {{"loss_sum", loss_sum_},
+                     {"norm_sum", norm_sum_},
+                     {"summed_steps", summed_steps_},
+                     {"seconds", seconds_before_ + step_seconds_}};
+    if (snapshot_owed_) progress["snapshot_owed"] = true;
     save_state(folder_, *trainer_, recipe_, progress, recipe_.train.keep_states + keep_more_);
     saved_images_ = trainer_->images();
   }
 
   /// Weights, averages and pictures first, the state last: whoever finds the state finds them too.
   void snapshot() {
+    snapshot_owed_ = true;  // until its files are written: a state that is saved before says so
     const std::int64_t images = trainer_->images();
     const Objective& objective = trainer_->objective();
     const auto extra = [&](double std) {
@@ -235,6 +240,7 @@ class Run {
     // The last one copied is the half-life average.
     if (recipe_.sample.pictures > 0 && averaged.grid) write_samples(averaged);
     if (averaged.measure) measure(averaged);
+    snapshot_owed_ = false;
     save();
     say(fmt::format("snapshot at {} images", images));
   }
@@ -313,6 +319,7 @@ class Run {
   double loss_sum_ = 0, norm_sum_ = 0;
   std::int64_t summed_steps_ = 0, steps_here_ = 0;
   std::int64_t saved_images_ = -1, keep_more_ = 0;
+  bool snapshot_owed_ = false;
   double seconds_before_ = 0, step_seconds_ = 0;
 };
 

@@ -184,6 +184,18 @@ TEST(Run, WhateverEndsATrainingItsStateIsSaved) {
   }
 }
 
+TEST(Run, ASnapshotThatCouldNotBeWrittenIsWrittenOnResuming) {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  fs::create_directories(run.snapshot(16, "ema"));  // in its place
+  refusal([&] { train(folder.path(), small_recipe(16), true); }, ErrorKind::failed);
+  EXPECT_EQ(run.states().front(), 16);
+  fs::remove(run.snapshot(16, "ema"));
+  EXPECT_EQ(train(folder.path(), small_recipe(16), true), TrainingEnd::finished);
+  EXPECT_TRUE(fs::is_regular_file(run.snapshot(16, "ema")));
+  EXPECT_EQ(train(folder.path(), small_recipe(16), true), TrainingEnd::nothing_left);
+}
+
 TEST(Run, ATrainingThatNeverDidAStepSavesNothingAndSaysSo) {
   const TemporaryFolder folder;
   Recipe recipe = small_recipe(64);

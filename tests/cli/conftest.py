@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -35,10 +36,17 @@ class Result:
         return json.loads(self.out)
 
 
+def heed_signals():
+    """A test run in the background ignores some signals, and the program respects that: undo it in the child."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(*args, cwd=None, env=None):
     """The program in the background, its output in files that the caller reads from .stdout and .stderr."""
     return subprocess.Popen([BINARY, *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})},
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            preexec_fn=heed_signals)
 
 
 def run(*args, code=0, cwd=None, env=None, timeout=300):

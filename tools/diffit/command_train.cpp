@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
-#include "io/printable.h"
 #include "io/set_option.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
@@ -43,18 +42,6 @@ Recipe read_recipe_of(const TrainOptions& options) {
 const DataDescription* description_of(const TrainingData& data) {
   const auto* images = std::get_if<std::shared_ptr<const Dataset>>(&data);
   return images != nullptr ? &(*images)->description() : nullptr;
-}
-
-/// Paths of a run are recorded in JSON and TOML, which hold UTF-8 only.
-void check_name(const std::string& path) {
-  try {
-    Json(path).dump();
-  } catch (const Json::exception&) {
-    reject(
-        "{}: the name is not UTF-8, and a run records its paths in JSON and TOML; rename it, or give a link "
-        "with another name",
-        printable(path));
-  }
 }
 
 /// GFLOP/s of matrix products here and now, for the cost of a dry run.
@@ -134,7 +121,6 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   if (!options.dry_run) check_output_folder(folder, "--out");
   Recipe recipe = read_recipe_of(options);
   const std::string where = preset_path(options.config).string();
-  for (const std::string& path : {recipe.data.path, options.out, where}) check_name(path);
   DIFFIT_CHECK(recipe.train.images > 0 || recipe.train.epochs > 0,
                "{}: train.images: wanted the length of the training there or in train.epochs, got 0", where);
   if (common.dtype != "auto") recipe.train.dtype = common.dtype;
