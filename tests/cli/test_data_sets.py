@@ -244,9 +244,10 @@ def test_names_of_another_encoding(tmp_path):
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["classes"] == 2 and told["source"]["class_names"] == ["hiver", "\\xe9t\\xe9"]
-    result = ran("train", "smoke", "--data", path, "--out", tmp_path / "run", "--quiet")
-    assert result.returncode == 2 and result.stderr.startswith(b"error:") and b"UTF-8" in result.stderr
-    assert not (tmp_path / "run").exists()
+    result = ran("train", "smoke", "--data", path, "--out", tmp_path / "run", "--quiet", "--set", "train.images=16",
+                 "--set", "train.batch=8", "--set", "train.microbatch=8", "--set", "sample.pictures=0")
+    assert result.returncode == 0, result.stderr
+    assert list((tmp_path / "run").glob("snapshot-*.safetensors"))
 
 
 def test_cifar_10_as_it_is_downloaded(tmp_path):
