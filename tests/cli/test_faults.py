@@ -9,8 +9,8 @@ DIFFIT_FAULTS=all tries every call in every way; without it a few of each comman
 
 import concurrent.futures
 import errno
+import json
 import os
-import pathlib
 import random
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ from conftest import BINARY, GOLDEN, run
 from machine import faults  # noqa: F401
 
 ALL = os.environ.get("DIFFIT_FAULTS") == "all"
-TRIED = 4  # calls of each command
+TRIED = 3  # calls of each command
 RECORDS = ("events.out.tfevents", "log.txt", "stats.jsonl")  # hold times, and may lack lines
 TRAIN = ["--set", "train.batch=8", "--set", "train.dtype=f32", "--threads", "1", "--set", "sample.pictures=1", "--set",
          "sample.steps=2", "--set", "train.images=16", "--set", "train.snapshot_images=8"]
@@ -51,6 +51,33 @@ power = [0.1]
 [sample]
 pictures = 0
 """
+SCORED = """
+base = "BASE"
+seeds = [0]
+images = 80
+snapshots = 2
+[score]
+features = "fashion-net"
+pictures = 60
+steps = 2
+[[variant]]
+name = "tmsa"
+"""
+VAE = """
+[model]
+model = "vae"
+channels = [4, 8]
+blocks = 1
+norm_groups = 2
+latent_channels = 2
+[train]
+images = 16
+batch = 8
+dtype = "f32"
+snapshot_images = 8
+[sample]
+pictures = 2
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,19 +99,32 @@ def inputs(tmp_path_factory, image_model, latent_model, small_data):
     formats.write_safetensors(folder / "in.safetensors", {
         "x": rng.normal(size=(2, 3, 16, 16)).astype(np.float32), "sigma": np.array([0.5, 2], np.float32),
         "y": np.array([1, 2], np.int64)})
+    formats.edm_zip(folder / "set.zip", rng.integers(0, 255, (120, 16, 16), dtype=np.uint8))
     (folder / "base.toml").write_text(BASE)
     (folder / "experiment.toml").write_text(EXPERIMENT.replace("BASE", str(folder / "base.toml")))
+    (folder / "scored.toml").write_text(SCORED.replace("BASE", str(folder / "base.toml")))
+    (folder / "vae.toml").write_text(VAE)
+    run("data", "encode", folder / "rgb.zip", folder / "cache", "--vae", folder / "vae.safetensors", "--threads", "1")
     run("train", folder / "base.toml", "--data", folder / "data.zip", "--out", folder / "run", "--threads", "1")
     return folder
 
 
 # Name: what is typed in an empty folder, IN being that of the inputs.
 SAMPLE = ["sample", "-m", "IN/image.safetensors", "-n", "5", "--steps", "2", "--threads", "1", "--batch", "2"]
+LATENT = ["sample", "-m", "IN/latent.safetensors", "--vae", "IN/vae.safetensors", "-n", "3", "--steps", "2", "--threads", "1",
+          "--batch", "2"]
+EXPLAIN = ["explain", "-m", "IN/image.safetensors", "--levels", "2", "-n", "2", "--threads", "1"]
 COMMANDS = {
     "sample-png": [*SAMPLE, "-o", "x.png"],
     "sample-npz": [*SAMPLE, "-o", "x.npz", "--classes", "all"],
     "sample-safetensors": [*SAMPLE, "-o", "x.safetensors"],
     "sample-folder": [*SAMPLE, "-o", "x/"],
+    "sample-vae-png": [*LATENT, "-o", "x.png"],
+    "sample-vae-npz": [*LATENT, "-o", "x.npz"],
+    "sample-vae-folder": [*LATENT, "-o", "x/"],
+    "train-latent": ["train", "latent-smoke", "--data", "IN/cache", "--out", "run", *TRAIN, "--set",
+                     "sample.vae=IN/vae.safetensors", "--set", "train.label_dropout=0", "--resume"],
+    "train-vae": ["train", "IN/vae.toml", "--data", "IN/rgb.zip", "--out", "run", "--threads", "1", "--resume"],
     "train": ["train", "smoke", "--data", "IN/data.zip", "--out", "run", *TRAIN, "--resume"],
     "data-convert": ["data", "convert", "IN/data.zip", "x.zip", "--threads", "1"],
     "data-preview": ["data", "preview", "IN/data.zip", "-o", "x.png"],
@@ -96,9 +136,17 @@ COMMANDS = {
     "convert": ["convert", "IN/latent.safetensors", "x.safetensors", "--dtype", "bf16"],
     "ema": ["ema", "IN/run", "--std", "0.12", "-o", "x.safetensors"],
     "denoise": ["denoise", "-m", "IN/image.safetensors", "-i", "IN/in.safetensors", "-o", "x.safetensors", "--threads", "1"],
-    "explain": ["explain", "-m", "IN/image.safetensors", "--time", "--levels", "2", "-n", "2", "-o", "x.html", "--threads", "1"],
+    "explain-html": [*EXPLAIN, "-o", "x.html"],
+    "explain-svg": [*EXPLAIN, "-o", "x.svg"],
+    "explain-png": [*EXPLAIN, "-o", "x.png"],
+    "diagnose": ["diagnose", "-m", "IN/image.safetensors", "--data", "IN/rgb.zip", "--pictures", "2", "--levels", "2", "-o",
+                 "x.html", "--threads", "1"],
+    "robustness": ["eval", "-m", "IN/image.safetensors", "--robustness", "IN/rgb.zip", "--pictures", "2", "--levels", "1",
+                   "--corruptions", "none", "--likelihood-steps", "0", "-o", "x.html", "--threads", "1"],
     "report": ["report", "IN/run", "-o", "x.html", "--no-samples", "--threads", "1"],
+    "report-plots": ["report", "IN/run", "-o", "x.html", "--pictures", "1", "--steps", "2", "--plots", "plots", "--threads", "1"],
     "ablate": ["ablate", "IN/experiment.toml", "--data", "IN/data.zip", "--out", "x", "--train-only", "--threads", "1"],
+    "ablate-scores": ["ablate", "IN/scored.toml", "--data", "IN/set.zip", "--out", "x", "--record", "record", "--threads", "1"],
 }
 
 
@@ -116,6 +164,19 @@ def results(folder):
         timed = "state-" in name or path.suffix in (".html", ".json", ".md", ".svg") and "dataset" not in name
         found[name] = None if timed else path.read_bytes()
     return found
+
+
+def whole(path):
+    """What times make differ, but what must be complete."""
+    if path.suffix == ".html":
+        return path.read_text().rstrip().endswith("</html>")
+    if path.suffix == ".svg":
+        return path.read_text().rstrip().endswith("</svg>")
+    if path.suffix == ".json":
+        return json.loads(path.read_text()) is not None
+    if path.suffix == ".safetensors":
+        return len(formats.read_safetensors(path)[0]) > 0
+    return True
 
 
 def execute(command, folder, env):
@@ -153,6 +214,8 @@ def try_one(command, folder, env, want, at, how, call):
     for name, content in got.items():
         if content is not None and name in want and content != want[name]:
             return f"{place}: {name} is neither old nor new"
+        if content is None and not whole(folder / name):
+            return f"{place}: {name} is cut short"
     again = execute(command, folder, {})
     got = results(folder)
     if again.returncode != 0 or got != want:
@@ -176,6 +239,7 @@ def test_each_call_may_fail(name, inputs, faults, tmp_path):  # noqa: F811
     assert len(tries) >= 5
     if not ALL:
         tries = random.Random(name).sample(tries, TRIED)
+    print(f"{name}: {len(calls)} calls, {len(tries)} faults")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         wrong = list(filter(None, pool.map(lambda t: try_one(command, tmp_path / f"{t[0]}-{t[1]}", env, want, *t), tries)))
     assert not wrong, f"{' '.join(command)}\n" + "\n".join(wrong)
