@@ -8,6 +8,7 @@
     ./dev bench --configs features                Inception features, against pytorch-fid and torch-fidelity
     ./dev bench --configs scores                  precision and recall, Frechet distance, against torch-fidelity
     ./dev bench --markdown bench.md               writes the table with machine and commit
+    ./dev bench --against REV                     against an earlier commit instead; see ./dev bench --against REV --help
 
 A round runs both programs for a few seconds, one after the other. The ratio is computed within each round, so that changes
 in machine speed affect both programs; above 1, diffit is faster. For latent models, `share` is the throughput of an evaluation,
