@@ -2,7 +2,8 @@
 #
 # The wheel's own find_package(Torch) insists on a CUDA toolkit; libtorch_cpu and libc10 are all that
 # `diffit` links. The CUDA backend is opened at run time where it is installed (see src/kernels/device.h).
-# LIBTORCH_ROOT: a folder that holds torch/include, torch/lib and nvidia/cu13/lib. `./dev setup` makes it.
+# LIBTORCH_ROOT: a folder that holds torch/include, torch/lib and nvidia/cu13/lib. `./dev setup` makes it, and
+# `./dev build --torch VERSION` one of another version.
 
 set(LIBTORCH_ROOT "${CMAKE_SOURCE_DIR}/.deps/libtorch" CACHE PATH "Unpacked torch wheel")
 
@@ -16,7 +17,7 @@ add_library(LibTorch::cpu INTERFACE IMPORTED)
 # The wheel carries an fmt of its own: -idirafter lets Debian's come first.
 target_compile_options(LibTorch::cpu INTERFACE
   "SHELL:-idirafter ${_include}" "SHELL:-idirafter ${_include}/torch/csrc/api/include")
-file(GLOB _cuda_runtime "${LIBTORCH_ROOT}/nvidia/cu13/lib")
+file(GLOB _cuda_runtime "${LIBTORCH_ROOT}/nvidia/cu*/lib")
 target_link_libraries(LibTorch::cpu INTERFACE "${_lib}/libtorch_cpu.so" "${_lib}/libc10.so")
 target_link_options(LibTorch::cpu INTERFACE
   "LINKER:-rpath,${_lib}" "LINKER:-rpath-link,${_lib}"
