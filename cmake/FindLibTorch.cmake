@@ -1,11 +1,11 @@
 # Makes the imported target LibTorch::cpu out of an unpacked PyPI wheel of torch.
 #
 # The wheel's own find_package(Torch) insists on a CUDA toolkit; libtorch_cpu and libc10 are all that
-# `diffit` links. The CUDA backend is opened at run time where it is installed (see src/kernels/device.h).
+# `diffit` links. The CUDA backend is opened at run time where it is installed (see src/runtime/device.h).
 # LIBTORCH_ROOT: a folder that holds torch/include, torch/lib and nvidia/cu13/lib. `./dev setup` makes it, and
 # `./dev build --torch VERSION` one of another version.
 
-set(LIBTORCH_ROOT "${CMAKE_SOURCE_DIR}/.deps/libtorch" CACHE PATH "Unpacked torch wheel")
+set(LIBTORCH_ROOT "${PROJECT_SOURCE_DIR}/.deps/libtorch" CACHE PATH "Unpacked torch wheel")
 
 set(_include "${LIBTORCH_ROOT}/torch/include")
 set(_lib "${LIBTORCH_ROOT}/torch/lib")

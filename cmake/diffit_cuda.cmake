@@ -5,7 +5,7 @@
 # `./dev build --cuda` unpacks where there is none, are not one.
 
 set(DIFFIT_CUDA_ARCHITECTURES "80;86;89;90a" CACHE STRING "Compute capabilities to compile the CUDA kernels for")
-find_program(DIFFIT_NVCC nvcc HINTS ${CMAKE_SOURCE_DIR}/.deps/cuda/nvidia/cu13/bin /usr/local/cuda/bin)
+find_program(DIFFIT_NVCC nvcc HINTS ${PROJECT_SOURCE_DIR}/.deps/cuda/nvidia/cu13/bin /usr/local/cuda/bin)
 
 function(diffit_cuda_library name)
   cmake_parse_arguments(A "" "" "SOURCES" ${ARGN})
@@ -25,7 +25,7 @@ function(diffit_cuda_library name)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}_${stem}.o)
     add_custom_command(OUTPUT ${object}
       COMMAND ${DIFFIT_NVCC} -std=c++20 -O3 --expt-relaxed-constexpr -ccbin ${CMAKE_CXX_COMPILER}
-        -I${CMAKE_SOURCE_DIR}/src ${targets} -Xcompiler=-fPIC,-fvisibility=hidden
+        -I${PROJECT_SOURCE_DIR}/src ${targets} -Xcompiler=-fPIC,-fvisibility=hidden
         -MD -MF ${object}.d -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
       DEPENDS ${source} DEPFILE ${object}.d COMMENT "Compiling CUDA kernels ${source}" VERBATIM)
     list(APPEND objects ${object})

@@ -1,11 +1,11 @@
-# cmake -DOUT=FILE.cpp -DFOLDER=templates -P embed.cmake: the folder's files as a C++ source (report/embedded.h).
+# cmake -DOUT=FILE.cpp -DFOLDER=templates -P embed.cmake: the folder's files as a C++ source (plot/embedded.h).
 file(GLOB files ${FOLDER}/*)
-set(source "#include \"report/embedded.h\"\n\nnamespace diffit {\n\nstd::span<const EmbeddedFile> embedded_templates() {\n")
+set(source "#include \"plot/embedded.h\"\n\nnamespace diffit::plot {\n\nstd::span<const EmbeddedFile> embedded_templates() {\n")
 string(APPEND source "  static constexpr EmbeddedFile kFiles[] = {\n")
 foreach(file ${files})
   file(READ ${file} text)
   get_filename_component(name ${file} NAME)
   string(APPEND source "      {\"${name}\", R\"~~~(${text})~~~\"},\n")
 endforeach()
-string(APPEND source "  };\n  return kFiles;\n}\n\n}  // namespace diffit\n")
+string(APPEND source "  };\n  return kFiles;\n}\n\n}  // namespace diffit::plot\n")
 file(WRITE ${OUT} "${source}")

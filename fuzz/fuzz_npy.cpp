@@ -1,10 +1,10 @@
 #include <span>
 
 #include "fuzz/input.h"
-#include "io/npz.h"
+#include "io/tensors/npz.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace diffit;
+  using namespace diffit::io;
   return refuse_or_read([&] {
     const NpyHeader header = parse_npy_header(std::as_bytes(std::span(data, size)), "input");
     // A header that was parsed must survive formatting and parsing.

@@ -1,8 +1,8 @@
 #include "fuzz/input.h"
-#include "io/npz.h"
+#include "io/tensors/npz.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace diffit;
+  using namespace diffit::io;
   const MemoryFile input(data, size);
   return refuse_or_read([&] {
     const NpzReader file(input.path());

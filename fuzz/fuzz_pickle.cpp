@@ -1,8 +1,8 @@
 #include "fuzz/input.h"
-#include "io/pickle.h"
+#include "io/tensors/pickle.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace diffit;
+  using namespace diffit::io;
   return refuse_or_read([&] {
     const Pickle pickle({reinterpret_cast<const std::byte*>(data), size}, "input");
     const Pickle::Value& root = pickle.root();

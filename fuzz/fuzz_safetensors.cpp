@@ -1,9 +1,9 @@
 #include "fuzz/input.h"
-#include "io/fields.h"
-#include "io/safetensors.h"
+#include "config/fields.h"
+#include "io/tensors/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace diffit;
+  using namespace diffit::io;
   const MemoryFile input(data, size);
   return refuse_or_read([&] {
     const SafetensorsFile file(input.path());

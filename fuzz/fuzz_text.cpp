@@ -1,8 +1,8 @@
 #include "fuzz/input.h"
-#include "io/fields.h"
+#include "config/fields.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace diffit;
+  using namespace diffit::io;
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
   return refuse_or_read([&] {

@@ -1,8 +1,8 @@
 #include "fuzz/input.h"
-#include "io/zip.h"
+#include "io/archives/zip.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace diffit;
+  using namespace diffit::io;
   const MemoryFile input(data, size);
   return refuse_or_read([&] {
     const ZipReader file(input.path());

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "fuzz/dry_run.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 const std::vector<std::string> kValues = {
@@ -217,12 +217,12 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis
 
 int main(int argc, char** argv) {
   if (argc < 4) {
     std::fprintf(stderr, "usage: recipe_mutations SEED MUTATIONS FOLDER...\n");
     return 2;
   }
-  return diffit::run(argc, argv);
+  return diffit::analysis::run(argc, argv);
 }

@@ -37,7 +37,7 @@ void run(std::vector<std::uint8_t> bytes) {
   target(bytes.data(), bytes.size());
 }
 
-void run_damaged(const std::vector<std::uint8_t>& bytes, diffit::Random& random) {
+void run_damaged(const std::vector<std::uint8_t>& bytes, diffit::base::Random& random) {
   run(bytes);
   const auto size = static_cast<std::uint32_t>(bytes.size());
   if (size == 0 || size > 1 << 16) return;
@@ -70,13 +70,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   int files = 0;
-  diffit::Random random(0, diffit::stream_of(diffit::Purpose::test));
+  diffit::base::Random random(0, diffit::base::stream_of(diffit::base::Purpose::test));
   for (int i = 2; i < argc; ++i) {
     for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
       if (!entry.is_regular_file()) continue;
       std::printf("%s\n", entry.path().c_str());
       std::fflush(stdout);
-      const auto content = diffit::read_file(entry.path(), 1 << 26);
+      const auto content = diffit::base::read_file(entry.path(), 1 << 26);
       const auto* data = reinterpret_cast<const std::uint8_t*>(content.data());
       run_damaged({data, data + content.size()}, random);
       ++files;

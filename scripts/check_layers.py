@@ -5,10 +5,12 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["base", "io", "kernels", "nn", "diffusion", "data", "train", "metrics", "analysis", "report"]
+LAYERS = ["base", "config", "io", "runtime", "kernels", "nn", "diffusion", "model", "data", "train", "metrics", "analysis", "plot",
+          "report", "jobs"]
 # Layers that a layer may include, if fewer than all layers listed before it.
-SEES = {"base": [], "io": ["base"], "kernels": ["base"], "data": ["base", "io"]}
-TORCH_FREE = {"base", "io", "data"}
+SEES = {"base": [], "config": ["base"], "io": ["base", "config"], "runtime": ["base"], "kernels": ["base", "runtime"],
+        "data": ["base", "config", "io"], "plot": ["base", "config", "io"]}
+TORCH_FREE = {"base", "config", "io", "data", "plot"}
 TORCH = re.compile(r"(ATen|c10|torch)/")
 # Only tools/ may print or exit.
 PRINTS = re.compile(r"\bstd::(cout|cerr|clog|printf|exit|abort|_Exit)\b|\bfmt::print\b|(?<![\w:.>])(printf|exit|abort)\(")

@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/lock.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -41,14 +41,14 @@ void check_same_training(const RunFolder& folder, const Recipe& recipe) {
   }
 }
 
-/// Images of the snapshots of a training that are scored, and how many pictures of each.
+/// Images of the snapshots of a training that are scored, and how many images of each.
 WantedScores wanted_scores(const Recipe& recipe, const ScoreSection& score) {
   WantedScores wanted;
   const std::int64_t every = recipe.train.snapshot_images, all = recipe.train.images;
-  for (std::int64_t images = every; every > 0 && score.curve_pictures > 0 && images < all; images += every) {
-    wanted.emplace_back(images, score.curve_pictures);
+  for (std::int64_t images = every; every > 0 && score.curve_samples > 0 && images < all; images += every) {
+    wanted.emplace_back(images, score.curve_samples);
   }
-  wanted.emplace_back(all, score.pictures);
+  wanted.emplace_back(all, score.samples);
   return wanted;
 }
 
@@ -159,14 +159,14 @@ class Runner {
              std::vector<Score>& scores) {
     const ScoreSection& section = plan_.experiment.score;
     bool news = false;
-    for (const auto& [images, pictures] : wanted) {
+    for (const auto& [images, samples] : wanted) {
       const bool there = std::any_of(scores.begin(), scores.end(), [&](const Score& s) {
-        return s.images == images && s.pictures == pictures;
+        return s.images == images && s.samples == samples;
       });
       std::error_code none;
       if (there || !fs::exists(snapshot(folder, images), none)) continue;
       Score found = score_model({.model = snapshot(folder, images),
-                                 .pictures = pictures,
+                                 .samples = samples,
                                  .steps = section.steps,
                                  .batch = section.batch,
                                  .device = request_.device,
@@ -182,7 +182,7 @@ class Runner {
       news = true;
       say(fmt::format("{}: {} {:.4g} [{:.4g}, {:.4g}] after {} images, {} pictures", name,
                       request_.features->info().frechet_label(), found.value, found.low, found.high, images,
-                      pictures));
+                      samples));
     }
     return news;
   }
@@ -246,4 +246,4 @@ double seconds_per_image(const PlannedVariant& variant, const TrainingData& data
   return seconds / static_cast<double>(kSteps * variant.recipe.train.batch);
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

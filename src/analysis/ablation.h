@@ -18,7 +18,7 @@
 #include "analysis/finished_trials.h"
 #include "train/run.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 struct AblationRequest {
   Plan plan;
@@ -60,4 +60,4 @@ AblationEnd run_ablation(const AblationRequest& request, const AblationListener&
 double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,
                          at::ScalarType dtype);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -62,7 +62,7 @@ TrialResult read_trial(const PlannedVariant& planned, std::int64_t seed, const E
   if (const fs::path grid = run.samples(all); fs::exists(grid, none)) trial.samples = grid;
   const bool trained = fs::exists(run.snapshot(all, "ema"), none);
   const bool scored = !trial.scores.empty() && trial.scores.back().images == all &&
-                      trial.scores.back().pictures == experiment.score.pictures;
+                      trial.scores.back().samples == experiment.score.samples;
   // A longer training's score is no score of this budget.
   if (!scored && !trial.scores.empty())
     std::erase_if(trial.scores, [&](const Score& s) { return s.images >= all; });
@@ -232,4 +232,4 @@ Json to_json(const AblationResults& results) {
   return object;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

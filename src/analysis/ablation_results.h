@@ -7,7 +7,7 @@
 
 #include "analysis/ablation.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// One training. Figures that there are not yet are empty.
 struct TrialResult {
@@ -20,7 +20,7 @@ struct TrialResult {
   double images_per_second = 0;     // of its fastest stretch between two lines of stats
   double memory_bytes = 0;          // resident, largest
   double seconds = 0;               // of training
-  fs::path samples;                 // the grid of pictures at its end; empty where there is none
+  fs::path samples;                 // the grid of images at its end; empty where there is none
 
   std::optional<double> final_score() const;
 };
@@ -46,7 +46,7 @@ struct VariantResult {
   VariantSection section;
   std::vector<TrialResult> trials;  // of the experiment's seeds, in order
   std::int64_t parameters = 0;
-  double macs = 0;  // a forward of one picture, attention's own products included
+  double macs = 0;  // a forward of one image, attention's own products included
   double parameters_ratio = 1, flops_ratio = 1;
   std::int64_t images = 0;  // of each training
   double flops = 0;
@@ -69,4 +69,4 @@ AblationResults collect(const Plan& plan, const fs::path& folder, const FeatureI
 
 Json to_json(const AblationResults& results);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -7,7 +7,7 @@
 #include "analysis/ablation_results.h"
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 /// A folder of finished trainings with given scores: [variant][seed].
@@ -21,7 +21,7 @@ class Finished {
     for (std::size_t s = 0; s < scores.front().size(); ++s)
       plan_.experiment.seeds.push_back(static_cast<std::int64_t>(s));
     plan_.experiment.reference = "H";
-    plan_.experiment.score.pictures = 100;
+    plan_.experiment.score.samples = 100;
     for (std::size_t i = 0; i < scores.size(); ++i) {
       PlannedVariant v;
       v.section.name = v.section.label = v.section.row = i == 0 ? "H" : "G";
@@ -40,7 +40,7 @@ class Finished {
                                    << R"({"images":1000,"loss":0.2,"images_per_second":20,"memory_bytes":8})"
                                    << "\n"
                                    << R"({"images":11)";  // being written when its process was killed
-        const Score score{.images = 1000, .pictures = 100, .value = scores[i][s], .low = 0, .high = 1};
+        const Score score{.images = 1000, .samples = 100, .value = scores[i][s], .low = 0, .high = 1};
         write_file(
             run.path() / "scores.json",
             Json{{"features", {{"identity", "x"}}}, {"steps", 18}, {"scores", {to_json(score)}}}.dump());
@@ -95,4 +95,4 @@ TEST(SeedMean, IsStudents) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "diffusion/generate.h"
 #include "diffusion/sample_request.h"
-#include "nn/image_model.h"
+#include "nn/diffit/image_model.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -66,7 +66,7 @@ std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t co
   const Denoiser denoise = [&](const at::Tensor& x, double sigma) {
     const at::Tensor input = x.to(at::kFloat);
     const at::Tensor d =
-        denoise_pictures(model, input, at::full({count}, sigma, input.options()), {labels, {}})
+        denoise_images(model, input, at::full({count}, sigma, input.options()), {labels, {}})
             .to(at::kDouble);
     std::vector<at::Tensor> now = watch.take();
     // Heun evaluates twice per step: at its start, and at the next level, where the next step starts.
@@ -76,7 +76,7 @@ std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t co
       for (const std::string& name : watch.layers()) layers.push_back({.layer = name, .at = {}});
     }
     for (std::size_t l = 0; l < now.size(); ++l) {
-      layers[l].picture += total_variation(now[l], now[l].roll(1, 0));
+      layers[l].image += total_variation(now[l], now[l].roll(1, 0));
       if (!before.empty()) layers[l].at.push_back(total_variation(now[l], before[l]));
     }
     before = std::move(now);
@@ -86,9 +86,9 @@ std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t co
   for (LayerSteps& layer : layers) {
     const auto pairs = static_cast<double>(layer.at.size());
     for (const double moved : layer.at) layer.step += moved / pairs;
-    layer.picture /= pairs + 1;
+    layer.image /= pairs + 1;
   }
   return layers;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -7,18 +7,22 @@
 #include <string>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
 
+namespace diffit::nn {
 class ImageDiffiT;
+}
+
+namespace diffit::analysis {
 
 /// Results for one layer, averaged over steps, images, windows, heads and queries.
 struct LayerSteps {
   std::string layer;       // "encoder.0.blocks.0"
   double step = 0;         // total variation between consecutive steps of an image, 0 to 1
-  double picture = 0;      // total variation between two images at the same step
+  double image = 0;      // total variation between two images at the same step
   std::vector<double> at;  // `step` for each pair of consecutive steps
   /// Change between steps relative to the variation between images.
-  double ratio() const { return picture > 0 ? step / picture : 0; }
+  double ratio() const { return image > 0 ? step / image : 0; }
 };
 
 /// Samples images with seeds 0 .. count - 1 as `sample` does (Heun's method on Karras' grid) and compares
@@ -28,4 +32,4 @@ struct LayerSteps {
 std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t count, const at::Tensor& labels,
                                              std::int64_t steps);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "diffusion/generate.h"
-#include "kernels/pch.h"
-#include "nn/image_model.h"
+#include "runtime/pch.h"
+#include "nn/diffit/image_model.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 ImageDiffiT tiny(double time_scale) {
@@ -36,8 +36,8 @@ TEST(AttentionSteps, CoverEveryLayerAndPairOfSteps) {
     EXPECT_EQ(layer.at.size(), 5U) << layer.layer;
     EXPECT_GT(layer.step, 0);
     EXPECT_LE(layer.step, 1);
-    EXPECT_GT(layer.picture, 0);
-    EXPECT_LE(layer.picture, 1);
+    EXPECT_GT(layer.image, 0);
+    EXPECT_LE(layer.image, 1);
   }
 }
 
@@ -57,4 +57,4 @@ TEST(AttentionSteps, RemoveObserverAfterwards) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

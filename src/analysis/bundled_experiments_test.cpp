@@ -7,7 +7,7 @@
 #include "base/bundled.h"
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 class BundledExperiments : public ::testing::Test {
@@ -67,4 +67,4 @@ TEST_F(BundledExperiments, ShareTheirReference) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

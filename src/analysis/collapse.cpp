@@ -5,9 +5,9 @@
 #include <limits>
 
 #include "base/error.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -102,4 +102,4 @@ std::vector<ClassDiversity> diversity(const at::Tensor& samples, const at::Tenso
   return classes;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

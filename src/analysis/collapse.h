@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::analysis {
 
 /// Nearest row in another set, or in the same set (not counting the row itself).
 struct Neighbours {
@@ -51,4 +53,4 @@ struct ClassDiversity {
 std::vector<ClassDiversity> diversity(const at::Tensor& samples, const at::Tensor& sample_labels,
                                       const at::Tensor& real, const at::Tensor& real_labels);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

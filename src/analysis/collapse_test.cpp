@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 at::Tensor draw(std::int64_t count, std::uint64_t seed) {
@@ -66,4 +66,4 @@ TEST(Collapse, FindsClassWithoutDiversity) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "base/random.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -30,7 +30,7 @@ at::Tensor blurred(const at::Tensor& x, double deviation) {
 
 /// Calls change(x[i], random) for each image of x [N, ...], with a random stream of its own.
 template <class Change>
-void for_each_picture(const at::Tensor& x, std::uint64_t seed, std::int64_t first, const Change& change) {
+void for_every_image(const at::Tensor& x, std::uint64_t seed, std::int64_t first, const Change& change) {
   for (std::int64_t i = 0; i < x.size(0); ++i) {
     Random random(seed, stream_of(Purpose::corruption, static_cast<std::uint64_t>(first + i)));
     change(x[i], random);
@@ -54,19 +54,19 @@ std::vector<Corruption> all_corruptions() {
   return all;
 }
 
-at::Tensor corrupted(const at::Tensor& pictures, const Corruption& corruption, std::uint64_t seed,
+at::Tensor corrupted(const at::Tensor& images, const Corruption& corruption, std::uint64_t seed,
                      std::int64_t first) {
-  const std::int64_t side = pictures.size(1), level = corruption.severity - 1;
-  at::Tensor x = pictures.to(at::kFloat);
+  const std::int64_t side = images.size(1), level = corruption.severity - 1;
+  at::Tensor x = images.to(at::kFloat);
   switch (corruption.kind) {
     case Kind::blur:
       return to_bytes(blurred(x, static_cast<double>(side << level) / 64));
     case Kind::noise: {
       constexpr double deviations[] = {8, 24, 64};
-      for_each_picture(x, seed, first, [&](const at::Tensor& picture, Random& random) {
-        at::Tensor noise = at::empty_like(picture);
+      for_every_image(x, seed, first, [&](const at::Tensor& image, Random& random) {
+        at::Tensor noise = at::empty_like(image);
         random.normal({noise.mutable_data_ptr<float>(), static_cast<std::size_t>(noise.numel())});
-        picture.add_(noise, deviations[level]);
+        image.add_(noise, deviations[level]);
       });
       return to_bytes(x);
     }
@@ -77,17 +77,17 @@ at::Tensor corrupted(const at::Tensor& pictures, const Corruption& corruption, s
     }
     case Kind::occlusion: {
       const std::int64_t square = std::max<std::int64_t>(1, side * (level + 2) / 8);
-      for_each_picture(x, seed, first, [&](const at::Tensor& picture, Random& random) {
+      for_every_image(x, seed, first, [&](const at::Tensor& image, Random& random) {
         const auto places = static_cast<std::uint32_t>(side - square + 1);
         const std::int64_t top = random.below(places), left = random.below(places);
-        picture.narrow(0, top, square).narrow(1, left, square).zero_();
+        image.narrow(0, top, square).narrow(1, left, square).zero_();
       });
       return to_bytes(x);
     }
     case Kind::inversion:
       break;
   }
-  return 255 - pictures;
+  return 255 - images;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

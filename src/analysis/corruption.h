@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::analysis {
 
 /// Kind of corruption with severity 1, 2 or 3 (docs/metrics.md):
 ///   blur        Gaussian with a standard deviation of R / 64, R / 32, R / 16 pixels
@@ -25,9 +27,9 @@ struct Corruption {
 /// Returns all corruptions, ordered by kind and severity.
 std::vector<Corruption> all_corruptions();
 
-/// pictures [N, R, R, C] uint8 -> corrupted images of the same shape and dtype. Image i uses the random
+/// images [N, R, R, C] uint8 -> corrupted images of the same shape and dtype. Image i uses the random
 /// stream of (seed, first + i).
-at::Tensor corrupted(const at::Tensor& pictures, const Corruption& corruption, std::uint64_t seed,
+at::Tensor corrupted(const at::Tensor& images, const Corruption& corruption, std::uint64_t seed,
                      std::int64_t first);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -157,7 +157,7 @@ Signature signature_of_steps(const std::vector<LayerSteps>& layers) {
   s.raised = s.value > s.threshold;
   s.measure = fmt::format(
       "attention's total variation from step to step over that between pictures, {} ({:.3f} over {:.3f})",
-      worst_layer.layer, worst_layer.step, worst_layer.picture);
+      worst_layer.layer, worst_layer.step, worst_layer.image);
   return s;
 }
 
@@ -217,4 +217,4 @@ std::string as_text(const Diagnosis& diagnosis) {
   return text;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

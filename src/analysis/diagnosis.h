@@ -6,9 +6,9 @@
 
 #include "analysis/attention_steps.h"
 #include "analysis/collapse.h"
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// Error at a noise level. All errors are mean squares per element, over the same images and noise.
 struct LevelError {
@@ -61,4 +61,4 @@ Json as_json(const Diagnosis& diagnosis);
 /// Readable text: a table of levels, a table of signatures, and a line for each signature that is raised.
 std::string as_text(const Diagnosis& diagnosis);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "analysis/noise_error.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 /// Pixels with standard deviation 0.5 in the upper half and constant pixels in the lower half.
-at::Tensor pictures() {
+at::Tensor images() {
   at::manual_seed(2);
   return at::cat({0.5 * at::randn({400, 1, 2, 4}), at::zeros({400, 1, 2, 4})}, 2).to(at::kFloat);
 }
@@ -24,7 +24,7 @@ Denoiser linear(double off) {
 }
 
 std::vector<LevelError> levels_of(const Denoiser& model, const Denoiser& rival) {
-  const at::Tensor y = pictures();
+  const at::Tensor y = images();
   const std::vector<double> sigmas = noise_levels(0.1, 5, 5);
   return compare_levels(sigmas, noise_errors(model, y, sigmas, 0, 0, 64), linear_errors(y, sigmas),
                         noise_errors(rival, y, sigmas, 0, 0, 64));
@@ -68,4 +68,4 @@ TEST(Diagnosis, ThresholdsApplyToInterval) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -6,12 +6,12 @@
 
 #include "base/bundled.h"
 #include "base/error.h"
-#include "io/json_text.h"
-#include "io/printable.h"
-#include "io/set_option.h"
+#include "config/json_text.h"
+#include "base/printable.h"
+#include "config/set_option.h"
 #include "train/plan.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 template <class V>
 static void visit_fields(V& v, Experiment& e) {
@@ -227,4 +227,4 @@ Plan plan_experiment(const Experiment& experiment, const std::string& data, cons
   return plan;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -6,16 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "nn/cost.h"
+#include "nn/cost/cost.h"
 #include "train/training_data.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// Table [score]: how a trained variant is scored.
 struct ScoreSection {
   std::string features = "fashion-net";  // bundled feature network, or a file with Inception weights
-  std::int64_t pictures = 5000;          // images sampled at the end of training
-  std::int64_t curve_pictures = 0;       // images sampled at each earlier snapshot; 0: no score curve
+  std::int64_t samples = 5000;          // images sampled at the end of training
+  std::int64_t curve_samples = 0;       // images sampled at each earlier snapshot; 0: no score curve
   std::int64_t steps = 18;               // of Heun's method
   std::int64_t batch = 100;
 };
@@ -23,8 +23,8 @@ struct ScoreSection {
 template <class V>
 void visit_fields(V& v, ScoreSection& s) {
   v("features", s.features, "bundled feature network, or a file of Inception's weights");
-  v("pictures", s.pictures, "pictures sampled of each trained variant", 50, 10000000);
-  v("curve_pictures", s.curve_pictures, "pictures sampled at each earlier snapshot; 0 is no curve", 0,
+  v("pictures", s.samples, "pictures sampled of each trained variant", 50, 10000000);
+  v("curve_pictures", s.curve_samples, "pictures sampled at each earlier snapshot; 0 is no curve", 0,
     10000000);
   v("steps", s.steps, "steps of Heun's method", 2, 10000);
   v("batch", s.batch, "pictures sampled together", 1, 1 << 20);
@@ -91,4 +91,4 @@ struct Plan {
 Plan plan_experiment(const Experiment& experiment, const std::string& data, const std::string& dtype,
                      const std::string& where);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -45,7 +45,7 @@ std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identi
 bool all_there(const std::vector<Score>& scores, const WantedScores& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& w) {
     return std::any_of(scores.begin(), scores.end(),
-                       [&](const Score& s) { return s.images == w.first && s.pictures == w.second; });
+                       [&](const Score& s) { return s.images == w.first && s.samples == w.second; });
   });
 }
 
@@ -92,4 +92,4 @@ void write_record(const RunFolder& from, const Recipe& recipe, const RunFolder& 
   write_file(scores_path(to), read_text(scores_path(from), 1 << 24));
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -8,9 +8,9 @@
 #include "train/recipe.h"
 #include "train/run_folder.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
-/// What is scored of a training: (images, pictures) of each, the last at its end.
+/// What is scored of a training: (images, images) of each, the last at its end.
 using WantedScores = std::vector<std::pair<std::int64_t, std::int64_t>>;
 
 /// The file of a trial's scores.
@@ -36,8 +36,8 @@ class FinishedTrials {
   std::vector<std::pair<RunFolder, nlohmann::json>> trials_;  // and their recipes, as compared
 };
 
-/// Writes the record of a trial: its recipe, losses, scores and last grid of pictures. `from` and `to` may
+/// Writes the record of a trial: its recipe, losses, scores and last grid of images. `from` and `to` may
 /// not be one folder.
 void write_record(const RunFolder& from, const Recipe& recipe, const RunFolder& to);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

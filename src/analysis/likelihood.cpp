@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -80,4 +80,4 @@ at::Tensor bits_a_number(const Denoiser& denoise, const at::Tensor& y, const std
   return bound / (numbers * std::log(2.0));
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

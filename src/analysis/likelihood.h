@@ -6,7 +6,7 @@
 
 #include "diffusion/sampler.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// Returns ln p(z), where p is the density that the probability-flow ODE dx/dsigma = (x - D(x; sigma)) /
 /// sigma transports from N(0, sigma_max^2) at the largest noise level to the smallest one:
@@ -28,4 +28,4 @@ at::Tensor log_density(const Denoiser& denoise, const at::Tensor& z, const std::
 at::Tensor bits_a_number(const Denoiser& denoise, const at::Tensor& y, const std::vector<double>& sigmas,
                          std::uint64_t seed, std::int64_t first);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "analysis/noise_error.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 constexpr double kSpread = 0.7;
@@ -101,4 +101,4 @@ TEST(NoiseError, IsPosteriorVarianceForBestDenoiser) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 std::vector<double> noise_levels(double sigma_min, double sigma_max, std::int64_t levels) {
   DIFFIT_CHECK(
@@ -45,4 +45,4 @@ at::Tensor noise_errors(const Denoiser& denoise, const at::Tensor& y, const std:
   return errors;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -5,7 +5,7 @@
 
 #include "diffusion/sampler.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// Returns `levels` noise levels, equally spaced in ln sigma, in decreasing order. Throws Error(invalid)
 /// unless levels >= 1 and 0 < sigma_min <= sigma_max.
@@ -18,4 +18,4 @@ std::vector<double> noise_levels(double sigma_min, double sigma_max, std::int64_
 at::Tensor noise_errors(const Denoiser& denoise, const at::Tensor& y, const std::vector<double>& sigmas,
                         std::uint64_t seed, std::int64_t first, std::int64_t batch);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

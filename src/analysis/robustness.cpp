@@ -6,9 +6,9 @@
 #include "analysis/likelihood.h"
 #include "analysis/noise_error.h"
 #include "base/error.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -75,4 +75,4 @@ Json robustness_json(const RobustnessRequest& request, const std::vector<SetScor
   return {{"sigmas", request.sigmas}, {"sets", rows}};
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -8,9 +8,9 @@
 
 #include "analysis/corruption.h"
 #include "diffusion/sampler.h"
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// Noise levels, seed and batch size of the evaluation.
 struct RobustnessRequest {
@@ -49,8 +49,8 @@ MeanInterval mean_interval(const at::Tensor& values);
 /// are indistinguishable, 1 if all values of `other` are higher. Both are [N] float64.
 double separation(const at::Tensor& held_out, const at::Tensor& other);
 
-/// Returns {"sigmas": [..], "sets": [{"name", "pictures", "error": [{"sigma", "mean", "low", "high"}],
+/// Returns {"sigmas": [..], "sets": [{"name", "images", "error": [{"sigma", "mean", "low", "high"}],
 /// "bits": {"mean", "low", "high"}, "separation"}]}. The first set is the reference for the others.
 Json robustness_json(const RobustnessRequest& request, const std::vector<SetScores>& sets);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

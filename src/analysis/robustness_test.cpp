@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 at::Tensor halved(const at::Tensor& x, double) {
@@ -42,4 +42,4 @@ TEST(Robustness, NonFiniteScoresAreErrors) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -6,10 +6,10 @@
 #include "diffusion/generate.h"
 #include "diffusion/sample_request.h"
 #include "diffusion/vp_as_ve.h"
-#include "nn/image_model.h"
-#include "nn/latent_model.h"
+#include "nn/diffit/image_model.h"
+#include "nn/diffit/latent_model.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
@@ -105,7 +105,7 @@ TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& x, cons
       {sigmas,
        [&](double sigma) { return model.time_token(preconditioning.c_noise(levels_of(sigma)), condition); },
        [&](const at::Tensor& noisy, double sigma) {
-         denoise_pictures(model, noisy, levels_of(sigma), condition);
+         denoise_images(model, noisy, levels_of(sigma), condition);
        },
        [&](AttentionObserver observer) { model.observe(std::move(observer)); }},
       x, progress);
@@ -152,4 +152,4 @@ Json to_json(const TimeMovement& movement) {
   return object;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

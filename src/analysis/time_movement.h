@@ -9,12 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
-
+namespace diffit::nn {
 class ImageDiffiT;
 class LatentDiffiT;
+}  // namespace diffit::nn
+
+namespace diffit::analysis {
+
 
 /// Change in one layer at one noise level sigma_i. The layer's input h_i results from images with noise level
 /// sigma_i and is kept, while the time token is replaced by that of every other level sigma_j. Averaged over
@@ -57,4 +60,4 @@ TimeMovement measure_time_movement(LatentDiffiT& model, const at::Tensor& x, con
 /// Result as a JSON object.
 Json to_json(const TimeMovement& movement);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

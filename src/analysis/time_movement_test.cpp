@@ -5,10 +5,10 @@
 
 #include "analysis/noise_error.h"
 #include "base/error.h"
-#include "nn/image_model.h"
-#include "nn/latent_model.h"
+#include "nn/diffit/image_model.h"
+#include "nn/diffit/latent_model.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 ImageConfig tiny(const std::string& time) {
@@ -113,4 +113,4 @@ TEST(TimeMovement, ReachIsDistanceWithinWindow) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

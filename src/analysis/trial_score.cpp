@@ -5,21 +5,21 @@
 
 #include "base/error.h"
 #include "diffusion/generate.h"
-#include "diffusion/pictures.h"
-#include "io/safetensors.h"
+#include "diffusion/images.h"
+#include "io/tensors/safetensors.h"
 #include "metrics/bootstrap.h"
 #include "metrics/frechet.h"
-#include "nn/identity.h"
-#include "train/dataset_pictures.h"
-#include "train/model_file.h"
+#include "nn/layers/weights_fingerprint.h"
+#include "train/dataset_images.h"
+#include "model/model_file.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 namespace {
 
 constexpr std::int64_t kBatch = 250;
 
-/// What a kept file says of itself: the data and the network that its numbers are of. Pictures stand for the
+/// What a kept file says of itself: the data and the network that its numbers are of. Images stand for the
 /// rest: the first, the last and some between, so that other data in the same place are another set.
 Metadata origin_of(const Dataset& data, const FeatureNetwork& network) {
   constexpr std::int64_t kLooked = 16;
@@ -50,12 +50,12 @@ fs::path kept_path(const Metadata& origin, const fs::path& folder) {
 
 /// What a kept file holds, where it is whole and says that it is of `origin`.
 std::optional<Gaussian> read_kept(const fs::path& path, const Metadata& origin, std::int64_t width,
-                                  std::int64_t pictures) {
+                                  std::int64_t samples) {
   std::error_code none;
   if (!fs::exists(path, none)) return std::nullopt;
   try {
     const SafetensorsFile file(path);
-    Gaussian kept{to_tensor(file.at("mean")), to_tensor(file.at("covariance")), pictures};
+    Gaussian kept{to_tensor(file.at("mean")), to_tensor(file.at("covariance")), samples};
     const bool fits =
         file.metadata() == origin && kept.mean.sizes() == at::IntArrayRef{width} &&
         kept.covariance.sizes() == at::IntArrayRef{width, width} && kept.mean.scalar_type() == at::kDouble &&
@@ -74,7 +74,7 @@ Gaussian features_of(const Dataset& data, const FeatureNetwork& network,
   Moments moments(network.info().width);
   for (std::int64_t first = 0; first < data.size(); first += kBatch) {
     const std::int64_t count = std::min(kBatch, data.size() - first);
-    moments.add(network.extract(picture_bytes(data, index_range(first, count))).pooled);
+    moments.add(network.extract(image_bytes(data, index_range(first, count))).pooled);
     if (progress) progress(first + count, data.size());
   }
   return moments.gaussian();
@@ -100,7 +100,7 @@ Score score_model(const ScoreRequest& request, const FeatureNetwork& network, co
   wanted.steps = request.steps;
   wanted.batch = request.batch;
   wanted.dtype = request.dtype;
-  wanted.ask_for_first(request.pictures, model->config().classes);
+  wanted.ask_for_first(request.samples, model->config().classes);
 
   std::vector<at::Tensor> pieces;
   Moments moments(network.info().width);
@@ -113,7 +113,7 @@ Score score_model(const ScoreRequest& request, const FeatureNetwork& network, co
       progress);
   const FrechetDistance distance(moments.gaussian(), reference, /*influence=*/true);
   const Interval interval = bootstrap_interval(distance.value(), distance.influence(at::cat(pieces)));
-  return {.pictures = request.pictures,
+  return {.samples = request.samples,
           .value = distance.value(),
           .low = interval.low,
           .high = interval.high,
@@ -122,7 +122,7 @@ Score score_model(const ScoreRequest& request, const FeatureNetwork& network, co
 }
 
 Json to_json(const Score& s) {
-  return {{"images", s.images}, {"pictures", s.pictures},   {"value", s.value},        {"low", s.low},
+  return {{"images", s.images}, {"pictures", s.samples},   {"value", s.value},        {"low", s.low},
           {"high", s.high},     {"deviation", s.deviation}, {"full_rank", s.full_rank}};
 }
 
@@ -130,7 +130,7 @@ Score score_from_json(const Json& object, const std::string& where) {
   Score s;
   try {
     s.images = object.at("images");
-    s.pictures = object.at("pictures");
+    s.samples = object.at("pictures");
     s.value = object.at("value");
     s.low = object.at("low");
     s.high = object.at("high");
@@ -142,4 +142,4 @@ Score score_from_json(const Json& object, const std::string& where) {
   return s;
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -1,17 +1,17 @@
-// Scoring a trained image-space model: pictures sampled from it against a data set, in a feature space.
+// Scoring a trained image-space model: images sampled from it against a data set, in a feature space.
 #pragma once
 
 #include <functional>
 #include <string>
 
 #include "data/dataset.h"
-#include "io/fields.h"
+#include "config/fields.h"
 #include "metrics/feature_network.h"
 #include "metrics/moments.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
-/// Mean and covariance of the features of every picture of a data set. progress: pictures done, all.
+/// Mean and covariance of the features of every image of a data set. progress: images done, all.
 Gaussian features_of(const Dataset& data, const FeatureNetwork& network,
                      const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
@@ -22,20 +22,20 @@ Gaussian kept_features_of(const Dataset& data, const FeatureNetwork& network, co
 
 struct ScoreRequest {
   fs::path model;  // an average of the weights
-  std::int64_t pictures = 5000, steps = 18, batch = 100;
+  std::int64_t samples = 5000, steps = 18, batch = 100;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
 };
 
-/// A Frechet distance with its interval over pictures (metrics/bootstrap.h).
+/// A Frechet distance with its interval over images (metrics/bootstrap.h).
 struct Score {
   std::int64_t images = 0;  // of the training, where known
-  std::int64_t pictures = 0;
+  std::int64_t samples = 0;
   double value = 0, low = 0, high = 0, deviation = 0;
   bool full_rank = true;  // of the covariance of the samples; without, the distance is biased the more
 };
 
-/// Samples picture i from seed i and class i modulo the classes, by Heun's method.
+/// Samples image i from seed i and class i modulo the classes, by Heun's method.
 Score score_model(const ScoreRequest& request, const FeatureNetwork& network, const Gaussian& reference,
                   const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
@@ -43,4 +43,4 @@ Json to_json(const Score& score);
 /// Error(invalid) begins with `where`.
 Score score_from_json(const Json& object, const std::string& where);
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -3,22 +3,22 @@
 
 #include <gtest/gtest.h>
 
-#include "io/safetensors.h"
-#include "io/testing.h"
-#include "kernels/pch.h"
-#include "nn/state.h"
+#include "io/tensors/safetensors.h"
+#include "base/test_folder.h"
+#include "runtime/pch.h"
+#include "nn/layers/weights_io.h"
 
-namespace diffit {
+namespace diffit::analysis {
 namespace {
 
 using testing::TemporaryFolder;
 
-/// Grey pictures, all of one brightness.
-class Even : public PictureSource {
+/// Grey images, all of one brightness.
+class Even : public ImageSource {
  public:
   Even(std::uint8_t level, std::int64_t count) : level_(level), count_(count) {}
   std::int64_t size() const override { return count_; }
-  Picture read(std::int64_t index) const override {
+  Image read(std::int64_t index) const override {
     return {4, 4, 1, std::vector<std::uint8_t>(16, static_cast<std::uint8_t>(level_ + index % 3))};
   }
   std::int64_t classes() const override { return 0; }
@@ -35,9 +35,9 @@ class Even : public PictureSource {
 class Means : public FeatureNetwork {
  public:
   const FeatureInfo& info() const override { return info_; }
-  Features extract(const at::Tensor& pictures) const override {
+  Features extract(const at::Tensor& samples) const override {
     ++asked;
-    const at::Tensor flat = pictures.to(at::kFloat).flatten(1);
+    const at::Tensor flat = samples.to(at::kFloat).flatten(1);
     return {at::stack({flat.mean(1), flat.select(1, 0)}, 1), {}, {}};
   }
   mutable int asked = 0;
@@ -63,7 +63,7 @@ TEST(KeptFeatures, AreReadAgainForTheSameDataAlone) {
   EXPECT_EQ(network.asked, 1);
   EXPECT_TRUE(at::equal(first.mean, again.mean));
   EXPECT_EQ(again.count, 20);
-  // The same place and count, other pictures: another file.
+  // The same place and count, other images: another file.
   EXPECT_NE(kept_features_of(set_of(90), network, folder.path()).mean[0].item<double>(),
             first.mean[0].item<double>());
   EXPECT_EQ(network.asked, 2);
@@ -99,4 +99,4 @@ TEST(KeptFeatures, AFileThatIsDamagedOrOfOtherDataIsMadeAgain) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::analysis

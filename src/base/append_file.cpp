@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/posix.h"
 
-namespace diffit {
+namespace diffit::base {
 
 AppendFile::AppendFile(fs::path path, bool fresh)
     : path_(std::move(path)),
@@ -33,4 +33,4 @@ int AppendFile::sync() {
   return reason == EINVAL || reason == EROFS ? 0 : reason;  // a pipe or a device
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// A file that grows by whole records, each written when it is given: a killed process loses none. Where a
 /// record cannot be written whole (a full disk), the file is cut back to the records before it.
@@ -28,4 +28,4 @@ class AppendFile {
   int fd_ = -1;
 };
 
-}  // namespace diffit
+}  // namespace diffit::base

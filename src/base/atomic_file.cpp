@@ -15,7 +15,7 @@
 #include "base/random_access.h"
 #include "base/temporary.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -264,4 +264,4 @@ void remove_temporaries(const fs::path& folder) {
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

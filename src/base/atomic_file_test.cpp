@@ -12,7 +12,7 @@
 #include "base/temporary.h"
 #include "base/testing.h"
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 class AtomicFiles : public InFolder {
@@ -218,4 +218,4 @@ TEST(TemporaryNames, AreOursAlone) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

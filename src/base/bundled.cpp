@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
-namespace diffit {
+namespace diffit::base {
 
 fs::path home() {
   if (const char* given = std::getenv("DIFFIT_HOME"); given != nullptr) return given;
@@ -61,4 +61,4 @@ fs::path experiment_path(const std::string& experiment) {
   return find_file(experiment, "experiment", home() / "presets/experiments", ".toml");
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// The folder that holds presets/ and models/: DIFFIT_HOME, else the nearest above the program itself.
 fs::path home();
@@ -26,4 +26,4 @@ fs::path preset_path(const std::string& config);
 std::vector<std::string> experiment_names();
 fs::path experiment_path(const std::string& experiment);
 
-}  // namespace diffit
+}  // namespace diffit::base

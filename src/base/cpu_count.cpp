@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-namespace diffit {
+namespace diffit::base {
 
 namespace fs = std::filesystem;
 
@@ -190,4 +190,4 @@ int cpu_count() {
   return count;
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <optional>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 /// What limits the process; `quota` is in processors (1.5 is 150 ms in each 100 ms) where there is one.
 struct CpuLimits {
@@ -29,4 +31,4 @@ int startable_threads(int wanted);
 /// cpu_limits().count() as it was at the first call: the default of every pool of threads.
 int cpu_count();
 
-}  // namespace diffit
+}  // namespace diffit::base

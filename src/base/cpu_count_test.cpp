@@ -6,7 +6,7 @@
 #include <fstream>
 #include <future>
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 namespace fs = std::filesystem;
@@ -127,4 +127,4 @@ TEST(CpuLimits, HeedsTheAffinityOfTheThread) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

@@ -1,49 +1,55 @@
-// The one exception type, and how it is thrown.
+// Functions that throw Error, the exception type of the library.
 //
 // A message is one line: what was wanted, what was got, where (file, tensor, line), what to try.
-// Libraries throw and never print; only tools/ prints and exits, with the kind as the exit code.
+// Libraries throw and never print; only tools/ prints and exits.
 #pragma once
 
 #include <fmt/format.h>
 
-#include <stdexcept>
 #include <string>
 #include <utility>
 
-namespace diffit {
+#include "base/layers.h"
+#include "diffit/error.h"
 
-enum class ErrorKind {
-  failed = 1,   // it could not be done: I/O, memory, non-finite numbers, interrupted
-  invalid = 2,  // the request is wrong: unknown option, bad value, bad file
-};
+#include "base/layers.h"
 
-class Error : public std::runtime_error {
- public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
-  ErrorKind kind() const noexcept { return kind_; }
+namespace diffit::base {
 
- private:
-  ErrorKind kind_;
-};
-
-/// Throws Error(failed): the request is right, the world is not.
+/// Throws Error(failed): a runtime failure, such as I/O or non-finite values.
 template <class... A>
 [[noreturn]] void fail(fmt::format_string<A...> format, A&&... args) {
   throw Error(ErrorKind::failed, fmt::format(format, std::forward<A>(args)...));
 }
 
-/// Throws Error(invalid): what was asked for, or a file that was given, is wrong.
+/// Throws Error(invalid): the request, or a file that it names, is wrong.
 template <class... A>
 [[noreturn]] void reject(fmt::format_string<A...> format, A&&... args) {
   throw Error(ErrorKind::invalid, fmt::format(format, std::forward<A>(args)...));
 }
 
-}  // namespace diffit
+/// Throws Error(invalid) about the field `field`: "field: message".
+template <class... A>
+[[noreturn]] void reject_field(std::string field, fmt::format_string<A...> format, A&&... args) {
+  const std::string message = field + ": " + fmt::format(format, std::forward<A>(args)...);
+  throw Error(ErrorKind::invalid, message, std::move(field));
+}
+
+}  // namespace diffit::base
 
 /// Rejects (exit code 2) unless `condition` holds; the arguments are a fmt format and its values.
-#define DIFFIT_CHECK(condition, ...) \
-  do {                               \
-    if (!(condition)) [[unlikely]] { \
-      ::diffit::reject(__VA_ARGS__); \
-    }                                \
+#define DIFFIT_CHECK(condition, ...)       \
+  do {                                     \
+    if (!(condition)) [[unlikely]] {       \
+      ::diffit::base::reject(__VA_ARGS__); \
+    }                                      \
+  } while (false)
+
+/// The same about one field of a specification: DIFFIT_CHECK_FIELD(steps > 0, "steps", "wanted at least 1,
+/// got {}", steps).
+#define DIFFIT_CHECK_FIELD(condition, field, ...)       \
+  do {                                                  \
+    if (!(condition)) [[unlikely]] {                    \
+      ::diffit::base::reject_field(field, __VA_ARGS__); \
+    }                                                   \
   } while (false)

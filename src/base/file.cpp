@@ -8,7 +8,7 @@
 #include "base/open_input.h"
 #include "base/posix.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -64,4 +64,4 @@ void write_file(const fs::path& path, std::string_view text) {
   file.commit();
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

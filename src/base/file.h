@@ -10,7 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 namespace fs = std::filesystem;
 
@@ -89,4 +91,4 @@ std::string read_text(const fs::path& path, std::uint64_t limit);
 /// Writes a whole file through AtomicFile.
 void write_file(const fs::path& path, std::string_view text);
 
-}  // namespace diffit
+}  // namespace diffit::base

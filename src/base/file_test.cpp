@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/random_access.h"
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 class Files : public testing::Test {
@@ -74,4 +74,4 @@ TEST_F(Files, PipesAndDevicesAreRefusedAtOnce) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

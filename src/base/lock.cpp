@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/posix.h"
 
-namespace diffit {
+namespace diffit::base {
 
 LockState try_lock(int fd, int* reason) {
   if (repeated([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) == 0) return LockState::held;
@@ -51,4 +51,4 @@ std::string FileLock::warning() const {
       path_.parent_path().string(), std::strerror(reason_));
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 enum class LockState {
   held,         // this process has it
@@ -45,4 +45,4 @@ class FileLock {
   LockState state_ = LockState::unsupported;
 };
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/testing.h"
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 using Locks = InFolder;
@@ -67,4 +67,4 @@ TEST_F(Locks, RecordsGrowAndStayWhole) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

@@ -14,7 +14,7 @@
 #include "base/open_input.h"
 #include "base/posix.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -154,4 +154,4 @@ void MappedFile::check_all() {
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/testing.h"
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 using MappedFiles = InFolder;
@@ -64,4 +64,4 @@ TEST_F(MappedFiles, ThatAreReplacedOrRemovedStayWhole) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

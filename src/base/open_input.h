@@ -3,11 +3,11 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// A descriptor of a regular file, open for reading; its size through `size` where that is not null.
 /// Error(invalid) for anything else, without waiting: a fifo that nobody writes, a device, a socket, a
 /// folder.
 int open_input(const fs::path& path, std::uint64_t* size = nullptr);
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -10,7 +10,7 @@
 #include "base/temporary.h"
 #include "base/text.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -116,4 +116,4 @@ void check_output_folder(const fs::path& path, std::string_view option, std::uin
   check_space(above, where, bytes);
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// Checks that a file can be created or replaced at `path`: the name is not empty, not too long and not a
 /// folder's, the folder around it exists, and a new file can be made there. Devices and pipes must be
@@ -18,4 +18,4 @@ void check_output_file(const fs::path& path, std::string_view option, std::uint6
 /// The same for a folder that is to hold files: it is there and can be written to, or can be made.
 void check_output_folder(const fs::path& path, std::string_view option, std::uint64_t bytes = 0);
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 class OutputCheck : public testing::Test {
@@ -107,4 +107,4 @@ TEST_F(OutputCheck, AFolderIsThereOrCanBeMade) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <utility>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 /// Calls `function` again as long as a signal interrupts it.
 template <class F>
@@ -67,4 +69,4 @@ inline int write_all(int fd, std::string_view text) {
   return write_all(fd, std::as_bytes(std::span(text.data(), text.size())));
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-namespace diffit {
+namespace diffit::base {
 
 std::uint64_t resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -15,4 +15,4 @@ std::uint64_t resident_bytes() {
   return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 /// Bytes of memory that are resident now; 0 where the system does not tell.
 std::uint64_t resident_bytes();
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace diffit {
+namespace diffit::base {
 
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> k) {
   constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
@@ -81,4 +81,4 @@ std::uint64_t permuted(std::uint64_t index, std::uint64_t size, std::uint64_t se
   return value;
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

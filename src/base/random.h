@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <span>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 /// One block of Philox 4x32 with ten rounds.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
@@ -41,22 +43,22 @@ class Random {
 /// What a stream number is made of: a purpose in the high 16 bits and a counter below 2^48
 /// (an image's running number while training, a step while sampling).
 enum class Purpose : std::uint16_t {
-  initial_noise = 1,    // the start of a picture; counter 0, seed = the picture's own
-  step_noise = 2,       // noise added by sampling step `counter`, seed = the picture's own
+  initial_noise = 1,    // the start of an image; counter 0, seed = the image's own
+  step_noise = 2,       // noise added by sampling step `counter`, seed = the image's own
   data_order = 3,       // permutation of epoch `counter`
   training_noise = 4,   // sigma and noise of training image `counter`
   augmentation = 5,     // flips and the like of training image `counter`
   label_dropout = 6,    // of training image `counter`
   initial_weights = 7,  // of parameter `counter`
-  classes = 8,          // random class of a sampled picture, seed = the picture's own
+  classes = 8,          // random class of a sampled image, seed = the image's own
   test = 9,
   posterior = 10,         // of an autoencoder, of training image `counter`
   dropout = 11,           // of training image `counter` / 4096, place `counter` % 4096
-  bootstrap = 20,         // resample `counter` of a set of pictures
-  subset = 21,            // subset `counter` of a set of pictures
-  evaluation_noise = 30,  // of evaluated picture `counter`
-  probe = 31,             // Hutchinson's, of evaluated picture `counter`
-  corruption = 32,        // of evaluated picture `counter`
+  bootstrap = 20,         // resample `counter` of a set of images
+  subset = 21,            // subset `counter` of a set of images
+  evaluation_noise = 30,  // of evaluated image `counter`
+  probe = 31,             // Hutchinson's, of evaluated image `counter`
+  corruption = 32,        // of evaluated image `counter`
 };
 
 constexpr std::uint64_t stream_of(Purpose purpose, std::uint64_t counter = 0) {
@@ -67,4 +69,4 @@ constexpr std::uint64_t stream_of(Purpose purpose, std::uint64_t counter = 0) {
 /// over the next power of four, walked until it lands inside. No table: sets larger than memory are fine.
 std::uint64_t permuted(std::uint64_t index, std::uint64_t size, std::uint64_t seed, std::uint64_t stream);
 
-}  // namespace diffit
+}  // namespace diffit::base

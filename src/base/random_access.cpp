@@ -9,7 +9,7 @@
 #include "base/open_input.h"
 #include "base/posix.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -66,4 +66,4 @@ void ScratchFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   read_all(fd_, offset, out, folder_);
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// A regular file opened for reading. Error(invalid) where it cannot be; a fifo or a device is refused at
 /// once. Any number of threads may read at a time.
@@ -49,4 +49,4 @@ class ScratchFile {
   std::uint64_t size_ = 0;
 };
 
-}  // namespace diffit
+}  // namespace diffit::base

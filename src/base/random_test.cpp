@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 // Known answers of the authors' own test set (Random123, kat_vectors: philox4x32 10).
@@ -76,4 +76,4 @@ TEST(Permuted, DiffersBetweenEpochsAndFromTheIdentity) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

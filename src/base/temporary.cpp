@@ -12,7 +12,7 @@
 
 #include "base/posix.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -101,4 +101,4 @@ void remove_open_temporaries() noexcept {
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// ".diffit-" BOOT "-" RANDOM CHECK ".tmp", 32 bytes whatever the destination's name: BOOT tells this boot of
 /// this machine (8 hexadecimal digits), RANDOM is 8 letters and digits, CHECK a checksum of both (4 digits).
@@ -17,4 +17,4 @@ bool made_since_boot(std::string_view name);
 int remember_temporary(const fs::path& path);
 void forget_temporary(int number);
 
-}  // namespace diffit
+}  // namespace diffit::base

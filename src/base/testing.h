@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::base {
 
 /// A folder for one test, removed after it.
 class InFolder : public testing::Test {
@@ -25,4 +25,4 @@ class InFolder : public testing::Test {
   fs::path folder_;
 };
 
-}  // namespace diffit
+}  // namespace diffit::base

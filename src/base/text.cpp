@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -119,4 +119,4 @@ double parse_double(std::string_view text, std::string_view what) {
   return value;
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 /// The entry of `known` nearest to `word` by edit distance, or "" where none is near (more than a third
 /// of the letters, and at least two, differ).
@@ -31,4 +33,4 @@ std::string_view trim(std::string_view text);
 std::int64_t parse_int(std::string_view text, std::string_view what);
 double parse_double(std::string_view text, std::string_view what);
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 TEST(Text, NearestNameIsFoundOrNone) {
@@ -36,4 +36,4 @@ TEST(Text, SplitKeepsEmptyParts) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

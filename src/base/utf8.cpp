@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <iterator>
 
-namespace diffit {
+namespace diffit::base {
 
 namespace {
 
@@ -124,4 +124,4 @@ std::string_view cut_to_width(std::string_view text, std::size_t columns) {
   return text.substr(0, taken);
 }
 
-}  // namespace diffit
+}  // namespace diffit::base

@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::base {
 
 struct Utf8Char {
   char32_t code = 0xfffd;  // U+FFFD where the bytes are not UTF-8
@@ -34,4 +36,4 @@ std::size_t display_width(std::string_view text);
 /// The longest beginning of `text` that takes at most `columns`.
 std::string_view cut_to_width(std::string_view text, std::size_t columns);
 
-}  // namespace diffit
+}  // namespace diffit::base

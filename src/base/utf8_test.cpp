@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace diffit {
+namespace diffit::base {
 namespace {
 
 TEST(Utf8, InvalidBytesBecomeReplacementCharacters) {
@@ -43,4 +43,4 @@ TEST(Utf8, WidthCountsColumns) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::base

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 // Low-pass filter of Daubechies' least asymmetric wavelet with six vanishing moments (Daubechies 1992,
@@ -16,7 +16,7 @@ constexpr std::array<double, 12> kSymlet6 = {
     -0.021060292512300564, 0.04472490177066578,   0.0017677118642428036, -0.007800708325034148};
 
 constexpr double kScaleBase = 0.2, kAnisoBase = 0.2;  // powers of two a standard deviation
-constexpr double kShift = 1.0 / 8;                    // of the picture a standard deviation
+constexpr double kShift = 1.0 / 8;                    // of the image a standard deviation
 
 struct Matrix {
   double a = 1, b = 0, c = 0, d = 1;
@@ -46,19 +46,19 @@ std::int64_t sampled_side(std::int64_t resolution) {
 
 }  // namespace
 
-void flip_horizontally(std::span<float> picture, std::int64_t resolution, std::int64_t channels) {
+void flip_horizontally(std::span<float> image, std::int64_t resolution, std::int64_t channels) {
   for (std::int64_t y = 0; y < resolution; ++y) {
-    float* left = picture.data() + y * resolution * channels;
+    float* left = image.data() + y * resolution * channels;
     float* right = left + (resolution - 1) * channels;
     for (; left < right; left += channels, right -= channels) std::swap_ranges(left, left + channels, right);
   }
 }
 
-void flip_vertically(std::span<float> picture, std::int64_t resolution, std::int64_t channels) {
+void flip_vertically(std::span<float> image, std::int64_t resolution, std::int64_t channels) {
   const std::int64_t width = resolution * channels;
   for (std::int64_t y = 0; y < resolution / 2; ++y) {
-    float* row = picture.data() + y * width;
-    std::swap_ranges(row, row + width, picture.data() + (resolution - 1 - y) * width);
+    float* row = image.data() + y * width;
+    std::swap_ranges(row, row + width, image.data() + (resolution - 1 - y) * width);
   }
 }
 
@@ -103,18 +103,18 @@ Warp::Warp(std::int64_t resolution, std::int64_t channels)
       channels_(channels),
       period_(std::max<std::int64_t>(2 * (resolution - 1), 1)) {}
 
-void Warp::apply(const Geometry& geometry, std::span<float> picture) {
-  if (geometry.flip_x) flip_horizontally(picture, resolution_, channels_);
-  if (geometry.flip_y) flip_vertically(picture, resolution_, channels_);
+void Warp::apply(const Geometry& geometry, std::span<float> image) {
+  if (geometry.flip_x) flip_horizontally(image, resolution_, channels_);
+  if (geometry.flip_y) flip_vertically(image, resolution_, channels_);
   if (!geometry.warps()) return;
-  upsample(picture);
+  upsample(image);
   sample(geometry);
-  downsample(picture);
+  downsample(image);
 }
 
-// One period of the endlessly reflected picture at twice its resolution: sample 2i + t of a row is
-// sum over k of sqrt(2) h[t + 2k] x[i - k], where sqrt(2) keeps a constant picture constant.
-void Warp::upsample(std::span<const float> picture) {
+// One period of the endlessly reflected image at twice its resolution: sample 2i + t of a row is
+// sum over k of sqrt(2) h[t + 2k] x[i - k], where sqrt(2) keeps a constant image constant.
+void Warp::upsample(std::span<const float> image) {
   const std::int64_t n = resolution_, c = channels_, p = period_, q = 2 * p;
   const auto reflected = [n, p](std::int64_t i) {
     i = ((i % p) + p) % p;
@@ -127,7 +127,7 @@ void Warp::upsample(std::span<const float> picture) {
     for (std::int64_t k = 0; k < 6; ++k) {
       const auto w =
           static_cast<float>(std::numbers::sqrt2 * kSymlet6[static_cast<std::size_t>(y % 2 + 2 * k)]);
-      const float* from = picture.data() + reflected(y / 2 - k) * n * c;
+      const float* from = image.data() + reflected(y / 2 - k) * n * c;
       for (std::int64_t x = 0; x < n * c; ++x) to[x] += w * from[x];
     }
   }
@@ -152,7 +152,7 @@ void Warp::sample(const Geometry& g) {
   const Matrix inverse = stretch(1 / grow, 1 / grow) * rotation(-g.rotation) * rotation(g.aniso_angle) *
                          stretch(1 / pull, pull) * rotation(-g.aniso_angle);
   const double n = static_cast<double>(resolution_), tau = filter_center();
-  const double middle = n - 1 + tau;  // of the picture, on the doubled grid
+  const double middle = n - 1 + tau;  // of the image, on the doubled grid
   const std::int64_t side = sampled_side(resolution_), q = 2 * period_, c = channels_;
   const auto wrapped = [q](std::int64_t i) { return ((i % q) + q) % q; };
   sampled_.resize(static_cast<std::size_t>(side * side * c));
@@ -177,7 +177,7 @@ void Warp::sample(const Geometry& g) {
 }
 
 // Pixel i is sum over t of h[t] / sqrt(2) of sample 2i + t: the transpose of upsample.
-void Warp::downsample(std::span<float> picture) {
+void Warp::downsample(std::span<float> image) {
   const std::int64_t n = resolution_, c = channels_, side = sampled_side(resolution_);
   columns_.assign(static_cast<std::size_t>(n * side * c), 0);
   std::array<float, kSymlet6.size()> weights;
@@ -199,10 +199,10 @@ void Warp::downsample(std::span<float> picture) {
         for (std::int64_t t = 0; t < static_cast<std::int64_t>(weights.size()); ++t) {
           sum += weights[static_cast<std::size_t>(t)] * from[t * c];
         }
-        picture[static_cast<std::size_t>((y * n + x) * c + i)] = sum;
+        image[static_cast<std::size_t>((y * n + x) * c + i)] = sum;
       }
     }
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -5,30 +5,30 @@
 #include <cmath>
 #include <numbers>
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
-/// A smooth picture that is not symmetric in any way.
+/// A smooth image that is not symmetric in any way.
 std::vector<float> smooth(std::int64_t n, std::int64_t channels) {
-  std::vector<float> picture;
+  std::vector<float> image;
   for (std::int64_t y = 0; y < n; ++y) {
     for (std::int64_t x = 0; x < n; ++x) {
       for (std::int64_t c = 0; c < channels; ++c) {
         const double u = static_cast<double>(x) / static_cast<double>(n),
                      v = static_cast<double>(y) / static_cast<double>(n);
-        picture.push_back(static_cast<float>(std::sin(5 * u + static_cast<double>(c)) * std::cos(4 * v * v)));
+        image.push_back(static_cast<float>(std::sin(5 * u + static_cast<double>(c)) * std::cos(4 * v * v)));
       }
     }
   }
-  return picture;
+  return image;
 }
 
-float at(const std::vector<float>& picture, std::int64_t n, std::int64_t channels, std::int64_t y,
+float at(const std::vector<float>& image, std::int64_t n, std::int64_t channels, std::int64_t y,
          std::int64_t x, std::int64_t c) {
-  return picture[static_cast<std::size_t>((y * n + x) * channels + c)];
+  return image[static_cast<std::size_t>((y * n + x) * channels + c)];
 }
 
-/// The largest difference in the middle of the pictures, where borders are not seen.
+/// The largest difference in the middle of the images, where borders are not seen.
 double middle_difference(const std::vector<float>& a, const std::vector<float>& b, std::int64_t n,
                          std::int64_t channels, std::int64_t border) {
   double worst = 0;
@@ -42,7 +42,7 @@ double middle_difference(const std::vector<float>& a, const std::vector<float>& 
   return worst;
 }
 
-TEST(Geometry, LabelsOfAnUntouchedPictureAreZero) {
+TEST(Geometry, LabelsOfAnUntouchedImageAreZero) {
   EXPECT_FALSE(Geometry{}.warps());
   for (const float value : Geometry{}.label()) EXPECT_EQ(value, 0);
 }
@@ -97,8 +97,8 @@ TEST(Flip, IsItsOwnInverseAndMirrors) {
   }
 }
 
-TEST(Warp, NextToNothingGivesThePictureBack) {
-  // The two filters are orthonormal to rounding: an unmoved grid is the identity, for any picture.
+TEST(Warp, NextToNothingGivesTheImageBack) {
+  // The two filters are orthonormal to rounding: an unmoved grid is the identity, for any image.
   for (const std::int64_t n : {1, 2, 3, 16, 33}) {
     std::vector<float> noise(static_cast<std::size_t>(n * n * 3));
     Random(5, stream_of(Purpose::test)).normal(noise);
@@ -111,12 +111,12 @@ TEST(Warp, NextToNothingGivesThePictureBack) {
   }
 }
 
-TEST(Warp, ConstantPicturesStayConstant) {
+TEST(Warp, ConstantImagesStayConstant) {
   for (int i = 0; i < 20; ++i) {
     Random random(2, stream_of(Purpose::augmentation, static_cast<std::uint64_t>(i)));
-    std::vector<float> picture(16 * 16, 0.75f);
-    Warp(16, 1).apply(draw_geometry(random, 1), picture);
-    for (const float value : picture) ASSERT_NEAR(value, 0.75, 1e-5);
+    std::vector<float> image(16 * 16, 0.75f);
+    Warp(16, 1).apply(draw_geometry(random, 1), image);
+    for (const float value : image) ASSERT_NEAR(value, 0.75, 1e-5);
   }
 }
 
@@ -143,7 +143,7 @@ TEST(Warp, QuarterTurnsMovePixelsToTheirPlaces) {
   Geometry g;
   g.rotation = std::numbers::pi / 2;
   Warp(n, 1).apply(g, warped);
-  // The filter is nearly, not wholly, symmetric: a smooth picture is kept to the bilinear step's error, d2/8
+  // The filter is nearly, not wholly, symmetric: a smooth image is kept to the bilinear step's error, d2/8
   // of a half pixel with d2 about 25/24^2.
   double worst = 0;
   for (std::int64_t y = 6; y < n - 6; ++y) {
@@ -181,4 +181,4 @@ TEST(Warp, StretchAlongAnAngleIsUndoneByItsOpposite) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

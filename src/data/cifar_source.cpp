@@ -2,13 +2,13 @@
 #include <fmt/format.h>
 
 #include "data/sources.h"
-#include "io/cifar.h"
-#include "io/printable.h"
+#include "io/datasets/cifar.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
-class CifarSource : public PictureSource {
+class CifarSource : public ImageSource {
  public:
   CifarSource(const fs::path& path, const SourceOptions& options)
       : path_(printable(path.string())),
@@ -22,8 +22,8 @@ class CifarSource : public PictureSource {
     if (set_.test) facts_.notes.push_back("these are the test images: the training files are not here");
   }
   std::int64_t size() const override { return static_cast<std::int64_t>(set_.size()); }
-  Picture read(std::int64_t index) const override { return set_.picture(static_cast<std::size_t>(index)); }
-  std::optional<PictureInfo> uniform() const override { return PictureInfo{32, 32, 3}; }
+  Image read(std::int64_t index) const override { return set_.image(static_cast<std::size_t>(index)); }
+  std::optional<ImageInfo> uniform() const override { return ImageInfo{32, 32, 3}; }
   std::int64_t classes() const override { return labelled_ ? set_.classes : 0; }
   std::int64_t label(std::int64_t index) const override {
     return set_.labels[static_cast<std::size_t>(index)];
@@ -41,8 +41,8 @@ class CifarSource : public PictureSource {
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_cifar(const fs::path& path, const SourceOptions& options) {
+std::unique_ptr<ImageSource> detail::open_cifar(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<CifarSource>(path, options);
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -5,10 +5,10 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "io/fields.h"
-#include "io/printable.h"
+#include "config/fields.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::data {
 
 namespace {
 
@@ -108,4 +108,4 @@ std::optional<ClassNames> class_names_of(const fs::path& model, const Metadata& 
   return std::nullopt;
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/file.h"
-#include "io/tensor_table.h"
+#include "io/tensors/tensor_table.h"
 
-namespace diffit {
+namespace diffit::data {
 
 inline constexpr const char* kClassNamesKey = "diffit.class_names";
 
@@ -47,4 +47,4 @@ ClassNames read_class_names(const fs::path& path);
 std::optional<ClassNames> class_names_of(const fs::path& model, const Metadata& metadata,
                                          std::int64_t classes, const fs::path& folder);
 
-}  // namespace diffit
+}  // namespace diffit::data

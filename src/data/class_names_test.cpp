@@ -1,8 +1,8 @@
 #include "data/class_names.h"
 
-#include "io/testing.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
@@ -62,4 +62,4 @@ TEST(ClassNames, TheModelsOwnComeFirst) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

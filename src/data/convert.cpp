@@ -5,17 +5,17 @@
 #include "base/error.h"
 #include "data/sources.h"
 #include "data/workers.h"
-#include "io/printable.h"
-#include "io/zip.h"
+#include "base/printable.h"
+#include "io/archives/zip.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 /// Thrown where an RGB image turns up that looked grey: all has to be RGB.
 struct ColourFound {};
 
-Picture as_rgb(const Picture& grey) {
-  Picture out{grey.width, grey.height, 3, {}};
+Image as_rgb(const Image& grey) {
+  Image out{grey.width, grey.height, 3, {}};
   out.pixels.reserve(3 * grey.pixels.size());
   for (const std::uint8_t value : grey.pixels) out.pixels.insert(out.pixels.end(), 3, value);
   return out;
@@ -30,16 +30,16 @@ struct Encoded {
 class Conversion {
  public:
   /// `source` gives images as they are wanted, all `resolution` x `resolution` but for broken ones.
-  Conversion(const PictureSource& source, std::int64_t resolution, const fs::path& destination,
+  Conversion(const ImageSource& source, std::int64_t resolution, const fs::path& destination,
              const ConvertOptions& options)
       : source_(source), resolution_(resolution), destination_(destination), options_(options) {}
 
   /// Throws ColourFound unless all images have at most `channels`.
   Converted run(std::int64_t channels, const std::function<void(std::int64_t, std::int64_t)>& progress) {
     const int threads = thread_count(options_.threads);
-    const std::int64_t picture_bytes = resolution_ * resolution_ * channels;
+    const std::int64_t image_bytes = resolution_ * resolution_ * channels;
     const std::int64_t block = std::clamp<std::int64_t>(
-        (std::int64_t{64} << 20) / std::max<std::int64_t>(picture_bytes, 1), threads, 512);
+        (std::int64_t{64} << 20) / std::max<std::int64_t>(image_bytes, 1), threads, 512);
     ZipWriter zip(destination_);
     Converted result{0, resolution_, channels, source_.classes(), {}, {}};
     std::vector<std::int64_t> kept;
@@ -64,7 +64,7 @@ class Conversion {
                  result.skipped.front().reason);
     write_labels(zip, kept);
     zip.finish();
-    result.pictures = static_cast<std::int64_t>(kept.size());
+    result.images = static_cast<std::int64_t>(kept.size());
     return result;
   }
 
@@ -79,14 +79,14 @@ class Conversion {
     }
   }
 
-  Picture prepared(std::int64_t index, std::int64_t channels) const {
-    Picture picture = source_.read(index);
-    DIFFIT_CHECK(picture.width == resolution_ && picture.height == resolution_,
+  Image prepared(std::int64_t index, std::int64_t channels) const {
+    Image image = source_.read(index);
+    DIFFIT_CHECK(image.width == resolution_ && image.height == resolution_,
                  "{}: {}: wanted {}x{} as most images, got {}x{}; try --size {} --crop center",
-                 source_.describe(), printable(source_.name(index)), resolution_, resolution_, picture.width,
-                 picture.height, resolution_);
-    if (picture.channels > channels) throw ColourFound{};
-    return picture.channels == channels ? picture : as_rgb(picture);
+                 source_.describe(), printable(source_.name(index)), resolution_, resolution_, image.width,
+                 image.height, resolution_);
+    if (image.channels > channels) throw ColourFound{};
+    return image.channels == channels ? image : as_rgb(image);
   }
 
   void write_labels(ZipWriter& zip, const std::vector<std::int64_t>& kept) const {
@@ -111,14 +111,14 @@ class Conversion {
     zip.end();
   }
 
-  const PictureSource& source_;
+  const ImageSource& source_;
   const std::int64_t resolution_;
   const fs::path& destination_;
   const ConvertOptions& options_;
 };
 
 /// Refuses what the headers tell already.
-void check_scan(const PictureSource& source, const ImageScan& scan) {
+void check_scan(const ImageSource& source, const ImageScan& scan) {
   if (scan.broken_count > 0) {
     reject("{}{}; --skip-broken leaves such images out", scan.broken.front().reason,
            scan.broken_count > 1 ? fmt::format(" (and {} more images cannot be used)", scan.broken_count - 1)
@@ -128,7 +128,7 @@ void check_scan(const PictureSource& source, const ImageScan& scan) {
   if (odd < 0) return;
   const auto of =
       std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == odd; });
-  const PictureInfo usual = scan.usual();
+  const ImageInfo usual = scan.usual();
   reject("{}: {}: wanted {}x{} as most images, got {}x{}{}; try --size {} --crop center, or --skip-broken",
          source.describe(), printable(source.name(odd)), usual.width, usual.height, of->info.width,
          of->info.height,
@@ -140,17 +140,17 @@ void check_scan(const PictureSource& source, const ImageScan& scan) {
 
 }  // namespace
 
-Converted convert(const PictureSource& source, const fs::path& destination, const ConvertOptions& options,
+Converted convert(const ImageSource& source, const fs::path& destination, const ConvertOptions& options,
                   const std::function<void(std::int64_t, std::int64_t)>& progress) {
   DIFFIT_CHECK(destination.extension() == ".zip", "wanted a destination that ends in .zip, got {}",
                destination.string());
   DIFFIT_CHECK(options.crop == Crop::none || options.size > 0,
                "a crop wants the size to bring images to: --size N");
   const auto view = options.size > 0 ? fitted_view(source, options.size, options.crop) : nullptr;
-  const PictureSource& wanted = view ? *view : source;
+  const ImageSource& wanted = view ? *view : source;
   DIFFIT_CHECK(wanted.size() > 0, "{}: wanted a data set with images, got an empty one", source.describe());
   ImageScan scan = scan_images(wanted, {.decode = false, .threads = options.threads});
-  const PictureInfo usual = scan.usual();
+  const ImageInfo usual = scan.usual();
   DIFFIT_CHECK(scan.broken_count < wanted.size(), "{}: no image can be read, the first: {}",
                source.describe(), scan.broken.front().reason);
   DIFFIT_CHECK(usual.width == usual.height,
@@ -178,4 +178,4 @@ Converted convert(const PictureSource& source, const fs::path& destination, cons
   return result;
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

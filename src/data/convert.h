@@ -8,7 +8,7 @@
 #include "data/description.h"
 #include "data/fit.h"
 
-namespace diffit {
+namespace diffit::data {
 
 struct ConvertOptions {
   std::int64_t size = 0;  // side of the images; 0 keeps theirs
@@ -19,7 +19,7 @@ struct ConvertOptions {
 };
 
 struct Converted {
-  std::int64_t pictures = 0, resolution = 0, channels = 0, classes = 0;
+  std::int64_t images = 0, resolution = 0, channels = 0, classes = 0;
   std::vector<BrokenImage> skipped;  // in order; only with skip_broken
   DataDescription source;            // what was converted, as it was found
 };
@@ -29,7 +29,7 @@ struct Converted {
 /// (RGB where any is). Headers are read first; Error(invalid) names the first image that cannot be read or is
 /// not of the size of most, unless `skip_broken` is set. The zip appears whole or not at all, and is the same
 /// for the same images. `progress` is told images done and images to do.
-Converted convert(const PictureSource& source, const fs::path& destination, const ConvertOptions& options,
+Converted convert(const ImageSource& source, const fs::path& destination, const ConvertOptions& options,
                   const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -3,25 +3,25 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "io/testing.h"
-#include "io/zip.h"
+#include "base/test_folder.h"
+#include "io/archives/zip.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
 using testing::TemporaryFolder;
 
-/// Pictures as given; labels i mod 2 where asked for.
-class Listed : public PictureSource {
+/// Images as given; labels i mod 2 where asked for.
+class Listed : public ImageSource {
  public:
-  explicit Listed(std::vector<Picture> pictures, bool labelled = true)
-      : pictures_(std::move(pictures)), labelled_(labelled) {}
-  std::int64_t size() const override { return static_cast<std::int64_t>(pictures_.size()); }
-  Picture read(std::int64_t index) const override {
-    const Picture& picture = pictures_[static_cast<std::size_t>(index)];
-    DIFFIT_CHECK(picture.width > 0, "list: {} is bad", index);
-    return picture;
+  explicit Listed(std::vector<Image> images, bool labelled = true)
+      : images_(std::move(images)), labelled_(labelled) {}
+  std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
+  Image read(std::int64_t index) const override {
+    const Image& image = images_[static_cast<std::size_t>(index)];
+    DIFFIT_CHECK(image.width > 0, "list: {} is bad", index);
+    return image;
   }
   std::int64_t classes() const override { return labelled_ ? 2 : 0; }
   std::int64_t label(std::int64_t index) const override { return index % 2; }
@@ -29,19 +29,19 @@ class Listed : public PictureSource {
   std::string name(std::int64_t index) const override { return std::to_string(index); }
 
  private:
-  std::vector<Picture> pictures_;
+  std::vector<Image> images_;
   bool labelled_;
 };
 
-std::vector<Picture> squares(std::int64_t count, std::int64_t side, std::int64_t channels) {
-  std::vector<Picture> pictures;
+std::vector<Image> squares(std::int64_t count, std::int64_t side, std::int64_t channels) {
+  std::vector<Image> images;
   for (std::int64_t i = 0; i < count; ++i) {
-    pictures.push_back({side, side, channels, {}});
+    images.push_back({side, side, channels, {}});
     for (std::int64_t k = 0; k < side * side * channels; ++k) {
-      pictures.back().pixels.push_back(static_cast<std::uint8_t>(i + 3 * k));
+      images.back().pixels.push_back(static_cast<std::uint8_t>(i + 3 * k));
     }
   }
-  return pictures;
+  return images;
 }
 
 std::string content(const ZipReader& zip, const std::string& name) {
@@ -49,19 +49,19 @@ std::string content(const ZipReader& zip, const std::string& name) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-TEST(Convert, KeepsPicturesOrderAndLabels) {
+TEST(Convert, KeepsImagesOrderAndLabels) {
   const TemporaryFolder folder;
   for (const std::int64_t channels : {1, 3}) {
-    const auto pictures = squares(1003, 3, channels);
+    const auto images = squares(1003, 3, channels);
     const fs::path path = folder / "set.zip";
     std::int64_t told = 0;
-    const Converted result = convert(Listed(pictures), path, {}, [&](std::int64_t done, std::int64_t all) {
+    const Converted result = convert(Listed(images), path, {}, [&](std::int64_t done, std::int64_t all) {
       EXPECT_GT(done, told);
       EXPECT_EQ(all, 1003);
       told = done;
     });
     EXPECT_EQ(told, 1003);
-    EXPECT_EQ(result.pictures, 1003);
+    EXPECT_EQ(result.images, 1003);
     EXPECT_EQ(result.resolution, 3);
     EXPECT_EQ(result.channels, channels);
     EXPECT_EQ(result.classes, 2);
@@ -69,7 +69,7 @@ TEST(Convert, KeepsPicturesOrderAndLabels) {
     ASSERT_EQ(back->size(), 1003);
     EXPECT_EQ(back->name(1002), "00001/img00001002.png");
     for (std::int64_t i = 0; i < 1003; ++i) {
-      ASSERT_EQ(back->read(i).pixels, pictures[static_cast<std::size_t>(i)].pixels);
+      ASSERT_EQ(back->read(i).pixels, images[static_cast<std::size_t>(i)].pixels);
       ASSERT_EQ(back->label(i), i % 2);
     }
   }
@@ -97,48 +97,48 @@ TEST(Convert, GivesTheSameBytesForAnyThreads) {
 
 TEST(Convert, MakesAllRgbWhereOneIs) {
   const TemporaryFolder folder;
-  auto pictures = squares(5, 2, 1);
-  pictures[3] = squares(1, 2, 3)[0];
-  EXPECT_EQ(convert(Listed(pictures), folder / "set.zip", {}).channels, 3);
+  auto images = squares(5, 2, 1);
+  images[3] = squares(1, 2, 3)[0];
+  EXPECT_EQ(convert(Listed(images), folder / "set.zip", {}).channels, 3);
   const auto back = open_source(folder / "set.zip");
-  EXPECT_EQ(back->read(3).pixels, pictures[3].pixels);
+  EXPECT_EQ(back->read(3).pixels, images[3].pixels);
   EXPECT_EQ(back->read(1).pixels, (std::vector<std::uint8_t>{1, 1, 1, 4, 4, 4, 7, 7, 7, 10, 10, 10}));
 }
 
-TEST(Convert, RefusesPicturesThatDoNotMatchAndLeavesNothing) {
+TEST(Convert, RefusesImagesThatDoNotMatchAndLeavesNothing) {
   const TemporaryFolder folder;
-  auto pictures = squares(5, 2, 1);
-  pictures[3] = squares(1, 4, 1)[0];
-  expect_rejected([&] { convert(Listed(pictures), folder / "set.zip", {}); }, {"list: 3", "4x4", "--size 2"});
+  auto images = squares(5, 2, 1);
+  images[3] = squares(1, 4, 1)[0];
+  expect_rejected([&] { convert(Listed(images), folder / "set.zip", {}); }, {"list: 3", "4x4", "--size 2"});
   expect_rejected(
       [&] {
         convert(Listed({{2, 1, 1, {1, 2}}}), folder / "set.zip", {});
       },
       {"list: 0", "2x1", "--crop"});
-  expect_rejected([&] { convert(Listed(pictures), folder / "set.npz", {}); }, {".zip", "set.npz"});
-  expect_rejected([&] { convert(Listed(pictures), folder / "set.zip", {.crop = Crop::center}); }, {"--size"});
+  expect_rejected([&] { convert(Listed(images), folder / "set.npz", {}); }, {".zip", "set.npz"});
+  expect_rejected([&] { convert(Listed(images), folder / "set.zip", {.crop = Crop::center}); }, {"--size"});
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(Convert, LeavesBrokenImagesOutWhereAsked) {
   const TemporaryFolder folder;
-  auto pictures = squares(700, 2, 3);
-  pictures[3] = squares(1, 4, 3)[0];
-  pictures[600].width = 0;  // cannot be read
-  const Listed source(pictures);
+  auto images = squares(700, 2, 3);
+  images[3] = squares(1, 4, 3)[0];
+  images[600].width = 0;  // cannot be read
+  const Listed source(images);
   expect_rejected([&] { convert(source, folder / "set.zip", {}); }, {"--skip-broken"});
   expect_rejected([&] { convert(source, folder / "set.zip", {.strict = true}); }, {"600"});
   EXPECT_TRUE(fs::is_empty(folder.path()));
   const Converted result = convert(source, folder / "set.zip", {.threads = 2, .skip_broken = true});
-  EXPECT_EQ(result.pictures, 698);
+  EXPECT_EQ(result.images, 698);
   ASSERT_EQ(result.skipped.size(), 2u);
   EXPECT_EQ(result.skipped[0].name, "3");
   EXPECT_EQ(result.skipped[1].index, 600);
   const auto back = open_source(folder / "set.zip");
   ASSERT_EQ(back->size(), 698);
-  EXPECT_EQ(back->read(3).pixels, pictures[4].pixels);
+  EXPECT_EQ(back->read(3).pixels, images[4].pixels);
   EXPECT_EQ(back->label(3), 0);
-  EXPECT_EQ(back->read(697).pixels, pictures[699].pixels);
+  EXPECT_EQ(back->read(697).pixels, images[699].pixels);
 }
 
 TEST(Convert, CutsBannersBeforeTheyGrow) {
@@ -156,4 +156,4 @@ TEST(Convert, CutsBannersBeforeTheyGrow) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

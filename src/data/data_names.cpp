@@ -4,7 +4,7 @@
 #include <array>
 #include <charconv>
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 namespace {
 
 template <std::size_t N>
@@ -98,4 +98,4 @@ std::optional<std::int64_t> last_number(std::string_view name) {
   return parsed({begin, end});
 }
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

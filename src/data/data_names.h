@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace diffit::detail {
+#include "base/layers.h"
+
+namespace diffit::data::detail {
 
 /// Why a file or folder of that name is no data: "hidden", "left by a system or tool"; empty where it may be.
 /// Hidden are names that begin with a dot; the others are those that macOS, Windows, NAS devices and tools
@@ -27,4 +29,4 @@ std::optional<std::int64_t> last_number(std::string_view name);
 
 std::string lower_case(std::string_view text);
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

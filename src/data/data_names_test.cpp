@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 namespace {
 
 TEST(DataNames, KnowsWhatSystemsAndToolsLeave) {
@@ -37,4 +37,4 @@ TEST(DataNames, ReadsNumbers) {
 }
 
 }  // namespace
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

@@ -7,31 +7,31 @@
 
 #include "base/error.h"
 #include "data/fit.h"
-#include "io/printable.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::data {
 
 /// The first images of the set, each written once by whoever reads it first.
 struct Dataset::Cache {
   enum State : std::uint8_t { empty, being_written, ready };
 
-  Cache(std::int64_t pictures, std::size_t picture_bytes)
-      : count(pictures),
-        pixels(std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(pictures) *
-                                                              picture_bytes)),
-        states(std::make_unique<std::atomic<std::uint8_t>[]>(static_cast<std::size_t>(pictures))) {}
+  Cache(std::int64_t images, std::size_t image_bytes)
+      : count(images),
+        pixels(std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(images) *
+                                                              image_bytes)),
+        states(std::make_unique<std::atomic<std::uint8_t>[]>(static_cast<std::size_t>(images))) {}
 
   std::int64_t count;
   std::unique_ptr<std::uint8_t[]> pixels;
   std::unique_ptr<std::atomic<std::uint8_t>[]> states;
 };
 
-Dataset::Dataset(std::unique_ptr<PictureSource> source, std::uint64_t cache_bytes)
+Dataset::Dataset(std::unique_ptr<ImageSource> source, std::uint64_t cache_bytes)
     : source_(std::move(source)) {
   DIFFIT_CHECK(source_->size() > 0, "{}: wanted a data set with images, got an empty one",
                source_->describe());
   const ImageScan scan = scan_images(*source_);
-  const PictureInfo usual = scan.usual();
+  const ImageInfo usual = scan.usual();
   DIFFIT_CHECK(2 * scan.broken_count <= size(), "{}: {} of {} images cannot be read, the first: {}",
                source_->describe(), scan.broken_count, size(), scan.broken.front().reason);
   DIFFIT_CHECK(
@@ -75,17 +75,17 @@ void Dataset::read(std::int64_t index, std::span<std::uint8_t> out) const {
     return;
   }
 
-  const Picture picture = source_->read(index);
+  const Image image = source_->read(index);
   DIFFIT_CHECK(
-      picture.width == resolution_ && picture.height == resolution_ && picture.channels <= channels_,
+      image.width == resolution_ && image.height == resolution_ && image.channels <= channels_,
       "{}: {}: wanted {}x{} with {} channels, as most images, got {}x{} with {}; bring them to one size by "
       "diffit data convert",
       source_->describe(), printable(source_->name(index)), resolution_, resolution_, channels_,
-      picture.width, picture.height, picture.channels);
-  if (picture.channels == channels_) {
-    std::memcpy(out.data(), picture.pixels.data(), bytes);
+      image.width, image.height, image.channels);
+  if (image.channels == channels_) {
+    std::memcpy(out.data(), image.pixels.data(), bytes);
   } else {
-    for (std::size_t i = 0; i < picture.pixels.size(); ++i) std::memset(&out[3 * i], picture.pixels[i], 3);
+    for (std::size_t i = 0; i < image.pixels.size(); ++i) std::memset(&out[3 * i], image.pixels[i], 3);
   }
   std::uint8_t expected = Cache::empty;
   if (cached && cache_->states[at].compare_exchange_strong(expected, Cache::being_written)) {
@@ -100,4 +100,4 @@ std::shared_ptr<const Dataset> open_dataset(const fs::path& path, std::int64_t r
   return std::make_shared<const Dataset>(std::move(source));
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

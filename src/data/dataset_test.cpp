@@ -10,24 +10,24 @@
 #include "base/random.h"
 #include "data/fit.h"
 #include "data/workers.h"
-#include "io/testing.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
-/// Picture i is a gradient that starts at i; its label is i mod 3.
-class Gradients : public PictureSource {
+/// Image i is a gradient that starts at i; its label is i mod 3.
+class Gradients : public ImageSource {
  public:
   explicit Gradients(std::int64_t size, std::int64_t channels = 1) : size_(size), channels_(channels) {}
   std::int64_t size() const override { return size_; }
-  Picture read(std::int64_t index) const override {
+  Image read(std::int64_t index) const override {
     ++reads;
     if (index == bad) reject("picture {} is bad", index);
     const std::int64_t side = index == large ? 6 : 4;
-    Picture picture{side, side, index == grey ? 1 : channels_, {}};
-    for (std::int64_t i = 0; i < side * side * picture.channels; ++i)
-      picture.pixels.push_back(static_cast<std::uint8_t>(index + i));
-    return picture;
+    Image image{side, side, index == grey ? 1 : channels_, {}};
+    for (std::int64_t i = 0; i < side * side * image.channels; ++i)
+      image.pixels.push_back(static_cast<std::uint8_t>(index + i));
+    return image;
   }
   std::int64_t classes() const override { return 3; }
   std::int64_t label(std::int64_t index) const override { return index % 3; }
@@ -48,7 +48,7 @@ std::shared_ptr<const Dataset> gradients(std::int64_t size) {
 TEST(Dataset, KeepsWhatFitsAndReadsTheRestAgain) {
   auto owned = std::make_unique<Gradients>(10);
   const Gradients& source = *owned;
-  const Dataset dataset(std::move(owned), 4 * 16);  // room for four pictures
+  const Dataset dataset(std::move(owned), 4 * 16);  // room for four images
   std::vector<std::uint8_t> out(16);
   source.reads = 0;
   for (int epoch = 0; epoch < 3; ++epoch) {
@@ -101,7 +101,7 @@ TEST(Loader, DoesWithoutThreadsThatCannotBeHad) {
     });
     {
       Loader loader(dataset, {}, 7, 3, 0, 4);
-      EXPECT_EQ(loader.next().pictures, expected.pictures);
+      EXPECT_EQ(loader.next().images, expected.images);
       EXPECT_EQ(loader.next().first, 3);
     }
     set_thread_factory(before);
@@ -122,14 +122,14 @@ TEST(Loader, GivesTheSameBatchesForAnyThreadsAndFromAnyStart) {
         loader.next(batch);
         EXPECT_EQ(batch.first, static_cast<std::int64_t>(3 * i));
         EXPECT_EQ(batch.labels, expected[i].labels);
-        EXPECT_EQ(batch.pictures, expected[i].pictures);
+        EXPECT_EQ(batch.images, expected[i].images);
         EXPECT_EQ(batch.augment_labels, expected[i].augment_labels);
       }
     }
   }
 }
 
-TEST(Loader, ShowsEachPictureOnceAnEpochInAnOrderOfItsOwn) {
+TEST(Loader, ShowsEachImageOnceAnEpochInAnOrderOfItsOwn) {
   const auto dataset = gradients(50);
   Loader loader(dataset, {}, 1, 50, 0, 1);
   std::vector<std::vector<float>> orders;
@@ -138,7 +138,7 @@ TEST(Loader, ShowsEachPictureOnceAnEpochInAnOrderOfItsOwn) {
     EXPECT_TRUE(batch.augment_labels.empty());
     std::vector<float> starts;
     for (std::size_t i = 0; i < 50; ++i) {
-      const float start = (batch.pictures[16 * i] + 1) * 127.5f;
+      const float start = (batch.images[16 * i] + 1) * 127.5f;
       EXPECT_EQ(static_cast<std::int64_t>(std::lround(start)) % 3, batch.labels[i]);
       starts.push_back(start);
     }
@@ -153,7 +153,7 @@ TEST(Loader, FlipsAsOftenAsAsked) {
   Loader loader(dataset, {0.25, 0}, 3, 4000, 0, 1);
   const Batch batch = loader.next();
   int flipped = 0;
-  for (std::size_t i = 0; i < 4000; ++i) flipped += batch.pictures[16 * i] > batch.pictures[16 * i + 1];
+  for (std::size_t i = 0; i < 4000; ++i) flipped += batch.images[16 * i] > batch.images[16 * i + 1];
   EXPECT_NEAR(flipped, 1000, 5 * std::sqrt(4000 * 0.25 * 0.75));
 }
 
@@ -163,7 +163,7 @@ TEST(Loader, UsesTheMemoryOfABatchAgain) {
   Batch batch;
   for (int i = 0; i < 50; ++i) {
     loader.next(batch);
-    buffers.insert(batch.pictures.data());
+    buffers.insert(batch.images.data());
   }
   EXPECT_LE(buffers.size(), 3u);  // one in each of two slots, one here
 }
@@ -176,7 +176,7 @@ TEST(Loader, HandsOnWhatAReaderThrew) {
   testing::expect_rejected([&] { loader.next(); }, {"picture 5 is bad"});
 }
 
-TEST(OpenDataset, FramesIdxPicturesWithZeros) {
+TEST(OpenDataset, FramesIdxImagesWithZeros) {
   const testing::TemporaryFolder folder;
   std::string images("\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02", 16), labels("\0\0\x08\x01\0\0\0\x02", 8);
   images += "abcdefgh";
@@ -199,4 +199,4 @@ TEST(OpenDataset, FramesIdxPicturesWithZeros) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

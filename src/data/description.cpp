@@ -7,14 +7,14 @@
 
 #include "base/error.h"
 #include "data/workers.h"
-#include "io/printable.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 constexpr std::size_t kShownClasses = 24, kShownBroken = 20, kShownSizes = 8;
 
-bool same_sides(const PictureInfo& a, const PictureInfo& b) {
+bool same_sides(const ImageInfo& a, const ImageInfo& b) {
   return a.width == b.width && a.height == b.height;
 }
 
@@ -66,7 +66,7 @@ void warn_of_classes(DataDescription& d) {
                   d.classes.size() - static_cast<std::size_t>(empty), d.classes.size()));
 }
 
-void warn_of_images(DataDescription& d, const ImageScan& scan, const PictureSource& source) {
+void warn_of_images(DataDescription& d, const ImageScan& scan, const ImageSource& source) {
   if (scan.broken_count > 0) {
     d.warnings.push_back(
         fmt::format("{} of {} images cannot be read, the first is {}; `diffit data info --check` lists "
@@ -87,8 +87,8 @@ void warn_of_images(DataDescription& d, const ImageScan& scan, const PictureSour
 
 }  // namespace
 
-PictureInfo ImageScan::usual() const {
-  return sizes.empty() ? PictureInfo{} : PictureInfo{sizes[0].info.width, sizes[0].info.height, channels()};
+ImageInfo ImageScan::usual() const {
+  return sizes.empty() ? ImageInfo{} : ImageInfo{sizes[0].info.width, sizes[0].info.height, channels()};
 }
 
 std::int64_t ImageScan::channels() const {
@@ -111,7 +111,7 @@ std::int64_t ImageScan::first_odd() const {
   return first;
 }
 
-ImageScan scan_images(const PictureSource& source, const ScanOptions& options) {
+ImageScan scan_images(const ImageSource& source, const ScanOptions& options) {
   ImageScan scan;
   scan.decoded = options.decode;
   const std::int64_t count = source.size();
@@ -124,7 +124,7 @@ ImageScan scan_images(const PictureSource& source, const ScanOptions& options) {
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t end = std::min(begin + kBlock, count);
     in_parallel(begin, end, thread_count(options.threads), [&](std::int64_t i) {
-      PictureInfo info;
+      ImageInfo info;
       std::string reason;
       try {
         info = options.decode ? info_of(source.read(i)) : source.info(i);
@@ -169,7 +169,7 @@ ImageScan scan_images(const PictureSource& source, const ScanOptions& options) {
   return scan;
 }
 
-void check_decodes(const PictureSource& source) {
+void check_decodes(const ImageSource& source) {
   constexpr std::int64_t kTried = 8;
   std::optional<Error> first;
   for (std::int64_t i = 0; i < std::min(kTried, source.size()); ++i) {
@@ -184,14 +184,14 @@ void check_decodes(const PictureSource& source) {
   if (first) throw *first;
 }
 
-DataDescription describe_data(const PictureSource& source, const ImageScan& scan) {
+DataDescription describe_data(const ImageSource& source, const ImageScan& scan) {
   const SourceFacts& facts = source.facts();
   DataDescription d;
   d.kind = source.describe();
   d.format = facts.format;
   d.labels_from = facts.labels_from;
   d.images = source.size();
-  const PictureInfo usual = scan.usual();
+  const ImageInfo usual = scan.usual();
   d.width = usual.width;
   d.height = usual.height;
   d.channels = usual.channels;
@@ -313,4 +313,4 @@ void refuse_warnings(const DataDescription& d) {
              : "");
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "data/source.h"
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
+namespace diffit::data {
 
 /// An image that cannot be used, and why.
 struct BrokenImage {
@@ -19,7 +19,7 @@ struct BrokenImage {
 
 /// Images of one size and number of channels.
 struct ImageSize {
-  PictureInfo info;
+  ImageInfo info;
   std::int64_t images = 0;
   std::int64_t first = 0;  // index of the first
 };
@@ -34,7 +34,7 @@ struct ImageScan {
   static constexpr std::size_t kMostListed = 10000;
 
   /// The width and height of most images; 0 x 0 where all are broken.
-  PictureInfo usual() const;
+  ImageInfo usual() const;
   /// 3 where any image is RGB, else 1.
   std::int64_t channels() const;
   /// Images of other width or height than usual() says; the index of the first, or -1.
@@ -49,10 +49,10 @@ struct ScanOptions {
 
 /// Reads the header of every image, or every image. What cannot be read is listed, not thrown; Error(failed)
 /// (memory, an interruption by `progress`) is thrown.
-ImageScan scan_images(const PictureSource& source, const ScanOptions& options = {});
+ImageScan scan_images(const ImageSource& source, const ScanOptions& options = {});
 
 /// Headers may be right and all else wrong: Error(invalid) unless one of the first 8 images decodes.
-void check_decodes(const PictureSource& source);
+void check_decodes(const ImageSource& source);
 
 struct DataClass {
   std::string name;  // empty where it has none
@@ -72,7 +72,7 @@ struct DataDescription {
   std::vector<std::string> notes, warnings;
 };
 
-DataDescription describe_data(const PictureSource& source, const ImageScan& scan);
+DataDescription describe_data(const ImageSource& source, const ImageScan& scan);
 
 /// {"format", "labels_from", "class_names", "class_counts", "sizes", "skipped", "notes", "warnings",
 /// "broken"...}
@@ -82,4 +82,4 @@ std::string description_text(const DataDescription& description, const std::stri
 /// --strict: Error(invalid) with the first warning, and how many more there are.
 void refuse_warnings(const DataDescription& description);
 
-}  // namespace diffit
+}  // namespace diffit::data

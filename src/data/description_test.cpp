@@ -6,21 +6,21 @@
 #include <system_error>
 
 #include "data/workers.h"
-#include "io/testing.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
 
 /// Images of given sizes; a width of 0 is one that cannot be read. Labels as given.
-class Sized : public PictureSource {
+class Sized : public ImageSource {
  public:
-  Sized(std::vector<PictureInfo> sizes, std::vector<std::int64_t> labels = {})
+  Sized(std::vector<ImageInfo> sizes, std::vector<std::int64_t> labels = {})
       : sizes_(std::move(sizes)), labels_(std::move(labels)) {}
   std::int64_t size() const override { return static_cast<std::int64_t>(sizes_.size()); }
-  Picture read(std::int64_t index) const override {
-    const PictureInfo& s = sizes_[static_cast<std::size_t>(index)];
+  Image read(std::int64_t index) const override {
+    const ImageInfo& s = sizes_[static_cast<std::size_t>(index)];
     DIFFIT_CHECK(s.width > 0, "image {} is bad", index);
     return {s.width, s.height, s.channels,
             std::vector<std::uint8_t>(static_cast<std::size_t>(s.width * s.height * s.channels))};
@@ -33,7 +33,7 @@ class Sized : public PictureSource {
   std::string name(std::int64_t index) const override { return fmt::format("{}.png", index); }
 
  private:
-  std::vector<PictureInfo> sizes_;
+  std::vector<ImageInfo> sizes_;
   std::vector<std::int64_t> labels_;
 };
 
@@ -64,7 +64,7 @@ TEST(Description, SaysSizesChannelsAndBrokenImages) {
 }
 
 TEST(Description, CountsClassesAndWarnsOfThoseWithoutImages) {
-  const std::vector<PictureInfo> four(4, {2, 2, 1});
+  const std::vector<ImageInfo> four(4, {2, 2, 1});
   const DataDescription whole = described(Sized(four, {0, 1, 1, 0}));
   EXPECT_TRUE(whole.warnings.empty());
   EXPECT_NO_THROW(refuse_warnings(whole));
@@ -92,4 +92,4 @@ TEST(Workers, GoOnWithTheThreadsThatCanBeHad) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

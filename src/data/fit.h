@@ -1,15 +1,15 @@
-// Brings pictures of any size to one square size.
+// Brings images of any size to one square size.
 #pragma once
 
 #include <memory>
 
 #include "data/source.h"
 
-namespace diffit {
+namespace diffit::data {
 
-/// How a picture that is not of the wanted size is cut.
+/// How an image that is not of the wanted size is cut.
 enum class Crop {
-  none,    // not at all: smaller pictures are framed with zeros, centred; anything else is refused
+  none,    // not at all: smaller images are framed with zeros, centred; anything else is refused
   center,  // EDM's center-crop: the largest centred square, then Lanczos to the size
   adm,     // ADM's: halved by box filters while twice as large, bicubic to the size, then the centred square
 };
@@ -17,14 +17,14 @@ enum class Crop {
 /// "none", "center" or "adm"; Error(invalid) names the nearest.
 Crop parse_crop(const std::string& name);
 
-/// `picture` as [size, size, C]. With Crop::none, a picture with both sides at most `size` is framed (the odd
+/// `image` as [size, size, C]. With Crop::none, an image with both sides at most `size` is framed (the odd
 /// pixel goes right and below); a larger square one is reduced by Lanczos; one that is not square is
 /// Error(invalid).
-Picture fitted(Picture picture, std::int64_t size, Crop crop, const std::string& where);
+Image fitted(Image image, std::int64_t size, Crop crop, const std::string& where);
 
-/// `source` with each picture fitted as it is read.
-std::unique_ptr<PictureSource> fitted(std::unique_ptr<PictureSource> source, std::int64_t size, Crop crop);
+/// `source` with each image fitted as it is read.
+std::unique_ptr<ImageSource> fitted(std::unique_ptr<ImageSource> source, std::int64_t size, Crop crop);
 /// The same of a source that outlives it.
-std::unique_ptr<PictureSource> fitted_view(const PictureSource& source, std::int64_t size, Crop crop);
+std::unique_ptr<ImageSource> fitted_view(const ImageSource& source, std::int64_t size, Crop crop);
 
-}  // namespace diffit
+}  // namespace diffit::data

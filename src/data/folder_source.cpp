@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "data/listing.h"
-#include "io/printable.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 /// The first `count` bytes of a file, or all of it where it is shorter.
@@ -37,7 +37,7 @@ std::vector<std::byte> read_start(const fs::path& path, std::size_t count) {
   return bytes;
 }
 
-class FolderSource : public PictureSource {
+class FolderSource : public ImageSource {
  public:
   FolderSource(const fs::path& folder, const SourceOptions& options) : folder_(folder) {
     detail::Listing listing = detail::list_folder(folder);
@@ -51,17 +51,17 @@ class FolderSource : public PictureSource {
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(names_.size()); }
-  Picture read(std::int64_t index) const override {
+  Image read(std::int64_t index) const override {
     const fs::path path = folder_ / name(index);
-    return decode_picture(read_file(path, detail::kLargestPictureFile), printable(path.string()));
+    return decode_image(read_file(path, detail::kLargestImageFile), printable(path.string()));
   }
-  PictureInfo info(std::int64_t index) const override {
+  ImageInfo info(std::int64_t index) const override {
     const fs::path path = folder_ / name(index);
     std::vector<std::byte> bytes = read_start(path, kInfoBytes);
     const std::string where = printable(path.string());
-    if (const auto info = picture_info(bytes, bytes.size() < kInfoBytes, where)) return *info;
-    bytes = read_file(path, detail::kLargestPictureFile);
-    return *picture_info(bytes, true, where);
+    if (const auto info = image_info(bytes, bytes.size() < kInfoBytes, where)) return *info;
+    bytes = read_file(path, detail::kLargestImageFile);
+    return *image_info(bytes, true, where);
   }
   std::int64_t classes() const override { return layout_.labels.classes; }
   std::int64_t label(std::int64_t index) const override {
@@ -79,8 +79,8 @@ class FolderSource : public PictureSource {
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_folder(const fs::path& path, const SourceOptions& options) {
+std::unique_ptr<ImageSource> detail::open_folder(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<FolderSource>(path, options);
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

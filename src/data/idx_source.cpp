@@ -3,13 +3,13 @@
 
 #include "base/error.h"
 #include "data/sources.h"
-#include "io/idx.h"
-#include "io/printable.h"
+#include "io/datasets/idx.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
-class IdxSource : public PictureSource {
+class IdxSource : public ImageSource {
  public:
   IdxSource(const fs::path& images, const SourceOptions& options)
       : path_(images.string()), images_(read_idx(images)) {
@@ -37,16 +37,16 @@ class IdxSource : public PictureSource {
 
   std::int64_t size() const override { return images_.dims[0]; }
 
-  Picture read(std::int64_t index) const override {
-    Picture picture{images_.dims[2], images_.dims[1], 1, {}};
-    const std::int64_t bytes = picture.width * picture.height;
+  Image read(std::int64_t index) const override {
+    Image image{images_.dims[2], images_.dims[1], 1, {}};
+    const std::int64_t bytes = image.width * image.height;
     const auto first = images_.data.begin() + index * bytes;
-    picture.pixels.assign(first, first + bytes);
-    return picture;
+    image.pixels.assign(first, first + bytes);
+    return image;
   }
 
-  std::optional<PictureInfo> uniform() const override {
-    return PictureInfo{images_.dims[2], images_.dims[1], 1};
+  std::optional<ImageInfo> uniform() const override {
+    return ImageInfo{images_.dims[2], images_.dims[1], 1};
   }
   std::int64_t classes() const override { return classes_; }
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
@@ -64,8 +64,8 @@ class IdxSource : public PictureSource {
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_idx(const fs::path& images, const SourceOptions& options) {
+std::unique_ptr<ImageSource> detail::open_idx(const fs::path& images, const SourceOptions& options) {
   return std::make_unique<IdxSource>(images, options);
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -3,11 +3,11 @@
 
 #include "base/error.h"
 #include "data/sources.h"
-#include "io/fields.h"
-#include "io/json_text.h"
-#include "io/printable.h"
+#include "config/fields.h"
+#include "config/json_text.h"
+#include "base/printable.h"
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 namespace {
 
 std::string with_slashes(std::string name) {
@@ -58,4 +58,4 @@ Labels labels_of(const std::vector<std::string>& names, std::string_view text, c
   return labels;
 }
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

@@ -8,21 +8,21 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "io/fields.h"
-#include "io/json_text.h"
+#include "config/fields.h"
+#include "config/json_text.h"
 
-namespace diffit {
+namespace diffit::data {
 
 namespace {
 
 constexpr const char* kLatentsKey = "diffit.latents";
-constexpr std::int64_t kShardPictures = 10000, kShardBytes = std::int64_t{1} << 29;
+constexpr std::int64_t kShardImages = 10000, kShardBytes = std::int64_t{1} << 29;
 
 /// The metadata of a shard.
 struct ShardHeader {
   std::string vae, source, stamp;
   double scale = 0, mean = 0, deviation = 0;
-  std::int64_t pictures = 0, first = 0, classes = 0;
+  std::int64_t images = 0, first = 0, classes = 0;
   std::int64_t crc32 = -1;
 };
 
@@ -31,7 +31,7 @@ void visit_fields(V& v, ShardHeader& h) {
   v("vae", h.vae, "identity of the autoencoder");
   v("scale", h.scale, "latents are multiplied by it", 1e-6, 1e6);
   v("source", h.source, "the pictures");
-  v("pictures", h.pictures, "of the whole set", 1, 1e12);
+  v("pictures", h.images, "of the whole set", 1, 1e12);
   v("first", h.first, "number of the shard's first picture", 0, 1e12);
   v("classes", h.classes, "0 where there are no labels", 0, 1e6);
   v("mean", h.mean, "of this shard's scaled latents", -1e6, 1e6);
@@ -68,7 +68,7 @@ LatentInfo info_of(const SafetensorsFile& file, const ShardHeader& header) {
                "{}: wanted `moments` F32 [n, 2L, h, w], got {} [{}]", file.path().string(),
                safetensors_name(moments.dtype), fmt::join(moments.shape, ", "));
   LatentInfo info{.vae = header.vae, .scale = header.scale, .source = header.source};
-  info.pictures = header.pictures;
+  info.images = header.images;
   info.channels = moments.shape[1] / 2;
   info.height = moments.shape[2];
   info.width = moments.shape[3];
@@ -116,18 +116,18 @@ void check_shard(const SafetensorsFile& file, const ShardHeader& header, const L
                info.vae);
   DIFFIT_CHECK(header.scale == info.scale, "{}: its scale is {}, wanted {}", where, header.scale, info.scale);
   DIFFIT_CHECK(
-      header.source == info.source && header.pictures == info.pictures && header.classes == info.classes,
+      header.source == info.source && header.images == info.images && header.classes == info.classes,
       "{}: holds latents of {} ({} pictures, {} classes), wanted {} ({} pictures, {} classes); encode into a "
       "folder of its own",
-      where, header.source, header.pictures, header.classes, info.source, info.pictures, info.classes);
+      where, header.source, header.images, header.classes, info.source, info.images, info.classes);
   const std::string parts = different_parts(header.stamp, info.stamp);
   DIFFIT_CHECK(
       parts.empty(),
       "{}: its latents are of other images or options than the wanted ones: {} differ, though {} and the "
       "number of images are the same; encode into a folder of its own, or anew with --restart",
       where, parts, info.source);
-  const std::int64_t first = index * info.shard_pictures();
-  const std::int64_t count = std::min(info.shard_pictures(), info.pictures - first);
+  const std::int64_t first = index * info.shard_images();
+  const std::int64_t count = std::min(info.shard_images(), info.images - first);
   const std::vector<std::int64_t> wanted{count, 2 * info.channels, info.height, info.width};
   for (const bool mirrored : {false, true}) {
     const TensorView& moments = moments_of(file, mirrored);
@@ -156,19 +156,19 @@ void read_labels(const SafetensorsFile& file, const LatentInfo& info, std::vecto
 
 }  // namespace
 
-std::int64_t LatentInfo::shard_pictures() const {
+std::int64_t LatentInfo::shard_images() const {
   const std::int64_t bytes = 2 * numbers() * static_cast<std::int64_t>(sizeof(float));
-  return std::clamp(kShardBytes / bytes, std::int64_t{1}, kShardPictures);
+  return std::clamp(kShardBytes / bytes, std::int64_t{1}, kShardImages);
 }
 
 std::int64_t LatentInfo::shards() const {
-  return (pictures + shard_pictures() - 1) / shard_pictures();
+  return (images + shard_images() - 1) / shard_images();
 }
 
 void LatentSums::add(std::span<const float> moments, const LatentInfo& info) {
   const auto half = static_cast<std::size_t>(info.numbers() / 2);
-  for (std::size_t picture = 0; picture < moments.size(); picture += 2 * half) {
-    for (std::size_t i = picture; i < picture + half; ++i) {
+  for (std::size_t image = 0; image < moments.size(); image += 2 * half) {
+    for (std::size_t i = image; i < image + half; ++i) {
       const double mean = moments[i], variance = std::exp(static_cast<double>(moments[i + half]));
       sum += info.scale * mean;
       squares += info.scale * info.scale * (mean * mean + variance);
@@ -209,9 +209,9 @@ void LatentDataset::read(std::int64_t index, bool mirrored, std::span<float> out
   DIFFIT_CHECK(index >= 0 && index < size() && out.size() == static_cast<std::size_t>(info_.numbers()),
                "wanted latent 0..{} into {} numbers, got latent {} into {}", size() - 1, info_.numbers(),
                index, out.size());
-  const std::int64_t shard = index / info_.shard_pictures();
+  const std::int64_t shard = index / info_.shard_images();
   const TensorView& moments = moments_of(shards_[static_cast<std::size_t>(shard)], mirrored);
-  const auto place = static_cast<std::size_t>(index - shard * info_.shard_pictures()) * out.size_bytes();
+  const auto place = static_cast<std::size_t>(index - shard * info_.shard_images()) * out.size_bytes();
   std::memcpy(out.data(), moments.bytes.data() + place, out.size_bytes());
 }
 
@@ -255,8 +255,8 @@ void write_latent_shard(const fs::path& folder, const LatentInfo& info, const La
                            .scale = info.scale,
                            .mean = sums.mean(),
                            .deviation = sums.deviation(),
-                           .pictures = info.pictures,
-                           .first = shard.index * info.shard_pictures(),
+                           .images = info.images,
+                           .first = shard.index * info.shard_images(),
                            .classes = info.classes,
                            .crc32 = crc};
   const std::int64_t count = static_cast<std::int64_t>(shard.moments.size()) / info.numbers();
@@ -313,4 +313,4 @@ void remove_latent_shards(const fs::path& folder) {
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

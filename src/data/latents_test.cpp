@@ -1,4 +1,4 @@
-// Caches of latents: what is written is read, in the order of the pictures' loader; what does not belong
+// Caches of latents: what is written is read, in the order of the images' loader; what does not belong
 // together is refused.
 #include "data/latents.h"
 
@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 class Latents : public ::testing::Test {
@@ -24,7 +24,7 @@ class Latents : public ::testing::Test {
     info_ = {.vae = "tiny",
              .scale = 0.5,
              .source = "pictures",
-             .pictures = 3,
+             .images = 3,
              .channels = 1,
              .height = 2,
              .width = 2,
@@ -32,12 +32,12 @@ class Latents : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  /// Picture i has the mean 10 i + k at number k, its mirror image the negative, and the variance 1.
+  /// Image i has the mean 10 i + k at number k, its mirror image the negative, and the variance 1.
   LatentShard shard(std::int64_t index) const {
     LatentShard shard;
     shard.index = index;
-    const std::int64_t first = index * info_.shard_pictures();
-    const std::int64_t last = std::min(first + info_.shard_pictures(), info_.pictures);
+    const std::int64_t first = index * info_.shard_images();
+    const std::int64_t last = std::min(first + info_.shard_images(), info_.images);
     for (std::int64_t i = first; i < last; ++i) {
       shard.labels.push_back(i % info_.classes);
       for (std::int64_t k = 0; k < info_.numbers(); ++k) {
@@ -95,17 +95,17 @@ TEST_F(Latents, StatisticsAreThoseOfScaledSamples) {
 }
 
 TEST_F(Latents, ShardsMakeOneSet) {
-  info_.pictures = 5;
-  info_.height = info_.width = 4096;  // a quarter of a GiB a picture and its mirror image
-  EXPECT_EQ(info_.shard_pictures(), 2);
+  info_.images = 5;
+  info_.height = info_.width = 4096;  // a quarter of a GiB an image and its mirror image
+  EXPECT_EQ(info_.shard_images(), 2);
   EXPECT_EQ(info_.shards(), 3);
   info_.height = info_.width = 32;
   info_.channels = 4;
-  EXPECT_EQ(info_.shard_pictures(), 8192);
+  EXPECT_EQ(info_.shard_images(), 8192);
   info_.height = info_.width = 8;
-  EXPECT_EQ(info_.shard_pictures(), 10000);
+  EXPECT_EQ(info_.shard_images(), 10000);
 
-  info_.pictures = 20001;
+  info_.images = 20001;
   info_.height = info_.width = info_.channels = 1;
   write();
   const LatentDataset dataset(folder_);
@@ -139,7 +139,7 @@ TEST_F(Latents, ABatchHasTheOrderAndTheMirroringOfTheLoader) {
 }
 
 TEST_F(Latents, ShardsOfAnotherVaeScaleOrSetAreRefused) {
-  info_.pictures = 20001;
+  info_.images = 20001;
   info_.height = info_.width = info_.channels = 1;
   write();
   EXPECT_TRUE(has_latent_shard(folder_, info_, 1));
@@ -174,4 +174,4 @@ TEST_F(Latents, LabelsOutOfRangeAndMissingTensorsAreRefused) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

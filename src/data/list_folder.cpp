@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "data/data_names.h"
 #include "data/listing.h"
-#include "io/printable.h"
+#include "base/printable.h"
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 namespace {
 
 constexpr std::size_t kDeepest = 256;  // folders within folders
@@ -83,7 +83,7 @@ class Walk {
   }
 
   void take_file(const fs::path& path, const std::string& name) {
-    if (is_picture_name(name) && ::access(path.c_str(), R_OK) != 0)
+    if (is_image_name(name) && ::access(path.c_str(), R_OK) != 0)
       return skip("file that cannot be read (permissions?)", name, true);
     listing_.files.push_back(name);
   }
@@ -117,4 +117,4 @@ Listing list_folder(const fs::path& folder) {
   return listing;
 }
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "data/data_names.h"
-#include "io/printable.h"
+#include "base/printable.h"
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 namespace {
 
 constexpr const char* kJson = "dataset.json";
@@ -116,7 +116,7 @@ class Arrangement {
       const std::string_view file = std::string_view(name).substr(name.rfind('/') + 1);
       if (const std::string_view why = why_hidden(name); !why.empty()) {
         skipped.add(why, name);
-      } else if (is_picture_name(std::string(file))) {
+      } else if (is_image_name(std::string(file))) {
         images_.push_back(i);
       } else if (lower_case(file) == kJson) {
         jsons_.push_back(i);
@@ -167,7 +167,7 @@ class Arrangement {
         const std::string_view rest =
             name.starts_with(root_) ? std::string_view(name).substr(root_.size()) : "";
         const bool folder = rest.find('/') == std::string_view::npos && !rest.empty() &&
-                            !is_picture_name(std::string(rest)) && !is_unread_image_name(rest);
+                            !is_image_name(std::string(rest)) && !is_unread_image_name(rest);
         if (Top* of = top(folder ? name + "/" : name)) of->wanted = true;
       }
       for (const std::string& name : others_) {
@@ -356,4 +356,4 @@ Layout arrange(const Listing& listing, const SourceOptions& options, const std::
   return Arrangement(listing, options, where).finish(read_json);
 }
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

@@ -7,7 +7,7 @@
 
 #include "data/sources.h"
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 
 /// Names relative to the folder or zip, with '/' between their parts.
 struct Listing {
@@ -33,4 +33,4 @@ Layout arrange(const Listing& listing, const SourceOptions& options, const std::
 /// so that links in circles end.
 Listing list_folder(const fs::path& folder);
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <map>
 
-#include "io/testing.h"
+#include "base/test_folder.h"
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 namespace {
 
 using testing::expect_rejected;
@@ -164,4 +164,4 @@ TEST(ListFolder, ReadsEachFolderOnceAndNamesWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

@@ -11,7 +11,7 @@
 #include "data/dataset.h"
 #include "data/workers.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 /// What one thread needs to make batches, and nobody else's memory.
@@ -26,15 +26,15 @@ class Maker {
 
   void make(std::int64_t first, std::int64_t count, Batch& batch) {
     batch.first = first;
-    batch.pictures.resize(static_cast<std::size_t>(count) * bytes_.size());
+    batch.images.resize(static_cast<std::size_t>(count) * bytes_.size());
     batch.labels.resize(static_cast<std::size_t>(count));
     batch.augment_labels.resize(augmentation_.labelled() ? static_cast<std::size_t>(count * kAugmentLabel)
                                                          : 0);
-    for (std::int64_t i = 0; i < count; ++i) make_picture(first + i, static_cast<std::size_t>(i), batch);
+    for (std::int64_t i = 0; i < count; ++i) make_image(first + i, static_cast<std::size_t>(i), batch);
   }
 
  private:
-  void make_picture(std::int64_t image, std::size_t slot, Batch& batch) {
+  void make_image(std::int64_t image, std::size_t slot, Batch& batch) {
     const auto size = static_cast<std::uint64_t>(dataset_.size());
     const auto number = static_cast<std::uint64_t>(image);
     const auto index = static_cast<std::int64_t>(
@@ -42,17 +42,17 @@ class Maker {
     dataset_.read(index, bytes_);
     batch.labels[slot] = dataset_.label(index);
 
-    const std::span<float> picture(batch.pictures.data() + slot * bytes_.size(), bytes_.size());
+    const std::span<float> pixels(batch.images.data() + slot * bytes_.size(), bytes_.size());
     for (std::size_t i = 0; i < bytes_.size(); ++i)
-      picture[i] = static_cast<float>(bytes_[i]) / 127.5f - 1.0f;
+      pixels[i] = static_cast<float>(bytes_[i]) / 127.5f - 1.0f;
 
     Random random(seed_, stream_of(Purpose::augmentation, number));
     if (random.uniform() < augmentation_.flip) {
-      flip_horizontally(picture, dataset_.resolution(), dataset_.channels());
+      flip_horizontally(pixels, dataset_.resolution(), dataset_.channels());
     }
     if (augmentation_.labelled()) {
       const Geometry geometry = draw_geometry(random, augmentation_.probability);
-      warp_.apply(geometry, picture);
+      warp_.apply(geometry, pixels);
       const auto label = geometry.label();
       std::copy(label.begin(), label.end(),
                 batch.augment_labels.begin() + static_cast<std::ptrdiff_t>(slot * label.size()));
@@ -173,4 +173,4 @@ void Loader::next(Batch& batch) {
   state.changed.notify_all();
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

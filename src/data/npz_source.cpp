@@ -1,19 +1,19 @@
-// Pictures as samplers write them for evaluation: an .npz with arr_0 uint8 [N, H, W, C], arr_1 labels.
+// Images as samplers write them for evaluation: an .npz with arr_0 uint8 [N, H, W, C], arr_1 labels.
 #include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/random_access.h"
 #include "data/sources.h"
-#include "io/convert_dtype.h"
-#include "io/npz.h"
-#include "io/printable.h"
-#include "io/zip_places.h"
+#include "io/tensors/convert_dtype.h"
+#include "io/tensors/npz.h"
+#include "base/printable.h"
+#include "io/archives/zip_places.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
-constexpr const char* kPictures = "arr_0";
+constexpr const char* kImages = "arr_0";
 constexpr const char* kLabels = "arr_1";
 
 /// A whole number of any type as npz arrays hold it; -1 for one that is no label.
@@ -51,7 +51,7 @@ bool is_whole(Dtype dtype) {
   return !is_floating(dtype) && dtype != Dtype::boolean;
 }
 
-class NpzSource : public PictureSource {
+class NpzSource : public ImageSource {
  public:
   NpzSource(const fs::path& path, const SourceOptions& options) : path_(path.string()), file_(path) {
     const NpzReader npz(path);
@@ -69,58 +69,58 @@ class NpzSource : public PictureSource {
             fmt::format("{} is no list of labels and is not used: {}", kLabels, error.what()));
       }
     }
-    const auto stored = stored_offset(path, npz.header(kPictures).data_offset);
+    const auto stored = stored_offset(path, npz.header(kImages).data_offset);
     // Read once to its end, whatever way it lies: its checksum is then known to be right.
     if (stored) {
       offset_ = *stored;
-      npz.stream_rows(kPictures, [](std::int64_t, std::span<const std::byte>) {});
+      npz.stream_rows(kImages, [](std::int64_t, std::span<const std::byte>) {});
     } else {
       unpacked_ = std::make_unique<ScratchFile>();
-      npz.stream_rows(kPictures,
+      npz.stream_rows(kImages,
                       [&](std::int64_t, std::span<const std::byte> rows) { unpacked_->write(rows); });
     }
   }
 
   std::int64_t size() const override { return count_; }
 
-  Picture read(std::int64_t index) const override {
-    Picture picture{width_, height_, channels_, {}};
-    picture.pixels.resize(static_cast<std::size_t>(width_ * height_ * channels_));
-    const std::uint64_t at = static_cast<std::uint64_t>(index) * picture.pixels.size();
-    const auto out = std::as_writable_bytes(std::span(picture.pixels));
+  Image read(std::int64_t index) const override {
+    Image image{width_, height_, channels_, {}};
+    image.pixels.resize(static_cast<std::size_t>(width_ * height_ * channels_));
+    const std::uint64_t at = static_cast<std::uint64_t>(index) * image.pixels.size();
+    const auto out = std::as_writable_bytes(std::span(image.pixels));
     unpacked_ ? unpacked_->read(at, out) : file_.read(offset_ + at, out);
-    return picture;
+    return image;
   }
 
-  std::optional<PictureInfo> uniform() const override { return PictureInfo{width_, height_, channels_}; }
+  std::optional<ImageInfo> uniform() const override { return ImageInfo{width_, height_, channels_}; }
   std::int64_t classes() const override { return classes_; }
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
   std::string describe() const override { return "npz " + printable(path_); }
-  std::string name(std::int64_t index) const override { return fmt::format("{}[{}]", kPictures, index); }
+  std::string name(std::int64_t index) const override { return fmt::format("{}[{}]", kImages, index); }
   const SourceFacts& facts() const override { return facts_; }
 
  private:
-  /// Where the pictures begin in the file, if they are not packed.
+  /// Where the images begin in the file, if they are not packed.
   static std::optional<std::uint64_t> stored_offset(const fs::path& path, std::uint64_t header) {
     const MappedFile file(path);
     const ZipReader zip(path);
-    const auto entry = static_cast<std::size_t>(zip.find(std::string(kPictures) + ".npy"));
+    const auto entry = static_cast<std::size_t>(zip.find(std::string(kImages) + ".npy"));
     const auto content = stored_contents(zip, file.bytes())[entry];
     if (content.data() == nullptr) return std::nullopt;
     return static_cast<std::uint64_t>(content.data() - file.bytes().data()) + header;
   }
 
   void read_shape(const NpzReader& npz) {
-    const NpyHeader header = npz.header(kPictures);
+    const NpyHeader header = npz.header(kImages);
     const auto& shape = header.shape;
     const std::int64_t channels = shape.size() == 4 ? shape[3] : shape.size() == 3 ? 1 : 0;
     DIFFIT_CHECK(header.dtype == Dtype::u8 && (channels == 1 || channels == 3),
-                 "{}: {}: wanted pictures, uint8 [N, H, W, 3] or [N, H, W, 1], got {} [{}]", path_, kPictures,
+                 "{}: {}: wanted pictures, uint8 [N, H, W, 3] or [N, H, W, 1], got {} [{}]", path_, kImages,
                  numpy_name(header.dtype), fmt::join(shape, ", "));
     DIFFIT_CHECK(shape[0] > 0 && std::min(shape[1], shape[2]) > 0, "{}: {}: holds no picture, [{}]", path_,
-                 kPictures, fmt::join(shape, ", "));
+                 kImages, fmt::join(shape, ", "));
     DIFFIT_CHECK(std::max(shape[1], shape[2]) <= kLargestSide, "{}: {}: wanted sides up to {}, got {}x{}",
-                 path_, kPictures, kLargestSide, shape[2], shape[1]);
+                 path_, kImages, kLargestSide, shape[2], shape[1]);
     count_ = shape[0];
     height_ = shape[1];
     width_ = shape[2];
@@ -154,7 +154,7 @@ class NpzSource : public PictureSource {
 
   std::string path_;
   RandomAccessFile file_;
-  std::uint64_t offset_ = 0;               // of stored pictures in the file
+  std::uint64_t offset_ = 0;               // of stored images in the file
   std::unique_ptr<ScratchFile> unpacked_;  // of packed ones
   std::int64_t count_ = 0, height_ = 0, width_ = 0, channels_ = 0, classes_ = 0;
   std::vector<std::int64_t> labels_;
@@ -165,11 +165,11 @@ class NpzSource : public PictureSource {
 
 bool detail::is_npz(const fs::path& path) {
   if (path.extension() == ".npz") return true;
-  return path.extension() != ".zip" && ZipReader(path).find(std::string(kPictures) + ".npy") >= 0;
+  return path.extension() != ".zip" && ZipReader(path).find(std::string(kImages) + ".npy") >= 0;
 }
 
-std::unique_ptr<PictureSource> detail::open_npz(const fs::path& path, const SourceOptions& options) {
+std::unique_ptr<ImageSource> detail::open_npz(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<NpzSource>(path, options);
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

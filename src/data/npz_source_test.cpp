@@ -4,10 +4,10 @@
 #include <thread>
 
 #include "data/source.h"
-#include "io/npz.h"
-#include "io/testing.h"
+#include "io/tensors/npz.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
@@ -35,7 +35,7 @@ fs::path write(const TemporaryFolder& folder, const std::string& name,
   return folder / name;
 }
 
-TEST(NpzSource, ReadsPicturesAndLabelsInAnyOrderFromAnyThread) {
+TEST(NpzSource, ReadsImagesAndLabelsInAnyOrderFromAnyThread) {
   const TemporaryFolder folder;
   std::vector<std::int64_t> labels(kCount);
   std::iota(labels.begin(), labels.end(), 0);
@@ -53,7 +53,7 @@ TEST(NpzSource, ReadsPicturesAndLabelsInAnyOrderFromAnyThread) {
   const auto check = [&](std::int64_t begin) {
     for (std::int64_t k = 0; k < kCount; ++k) {
       const std::int64_t i = (begin + 17 * k) % kCount;
-      const Picture p = source->read(i);
+      const Image p = source->read(i);
       ASSERT_EQ(p.width, kWidth);
       ASSERT_EQ(p.height, kHeight);
       ASSERT_EQ(p.channels, 3);
@@ -67,7 +67,7 @@ TEST(NpzSource, ReadsPicturesAndLabelsInAnyOrderFromAnyThread) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(NpzSource, GreyPicturesMayLackTheirAxis) {
+TEST(NpzSource, GreyImagesMayLackTheirAxis) {
   const TemporaryFolder folder;
   for (const auto& [name, shape] : std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
            {"three.npz", {kCount, kHeight, kWidth}}, {"four.npz", {kCount, kHeight, kWidth, 1}}}) {
@@ -109,7 +109,7 @@ TEST(NpzSource, LabelsMayBeAnyWholeNumbers) {
   refused("float.npz", Dtype::f32, std::vector<float>{0, 1}, "float32");
 }
 
-TEST(NpzSource, NamesWhatIsNoPicture) {
+TEST(NpzSource, NamesWhatIsNoImage) {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& name, const std::string& array, Dtype dtype,
                            const std::vector<std::int64_t>& shape, std::initializer_list<std::string> parts) {
@@ -128,4 +128,4 @@ TEST(NpzSource, NamesWhatIsNoPicture) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 constexpr int kPrecisionBits = 32 - 8 - 2;
@@ -103,28 +103,28 @@ std::vector<std::uint8_t> along(const std::vector<std::uint8_t>& in, std::int64_
   return out;
 }
 
-/// Copies the part of the picture.
-Picture cut(const Picture& picture, const Part& part) {
-  if (part.left == 0 && part.top == 0 && part.width == picture.width && part.height == picture.height)
-    return picture;
-  Picture out{part.width, part.height, picture.channels, {}};
-  out.pixels.resize(static_cast<std::size_t>(part.width * part.height * picture.channels));
+/// Copies the part of the image.
+Image cut(const Image& image, const Part& part) {
+  if (part.left == 0 && part.top == 0 && part.width == image.width && part.height == image.height)
+    return image;
+  Image out{part.width, part.height, image.channels, {}};
+  out.pixels.resize(static_cast<std::size_t>(part.width * part.height * image.channels));
   for (std::int64_t y = 0; y < part.height; ++y) {
-    std::memcpy(out.row(y), picture.row(part.top + y) + part.left * picture.channels,
-                static_cast<std::size_t>(part.width * picture.channels));
+    std::memcpy(out.row(y), image.row(part.top + y) + part.left * image.channels,
+                static_cast<std::size_t>(part.width * image.channels));
   }
   return out;
 }
 
 }  // namespace
 
-Picture resized(const Picture& picture, std::int64_t width, std::int64_t height, Filter filter) {
+Image resized(const Image& image, std::int64_t width, std::int64_t height, Filter filter) {
   DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargestSide && height <= kLargestSide,
                "wanted an image resized to sides of 1 to {}, got {}x{}", kLargestSide, width, height);
-  return resized_part(picture, width, height, filter, {0, 0, width, height});
+  return resized_part(image, width, height, filter, {0, 0, width, height});
 }
 
-Picture resized_part(const Picture& picture, std::int64_t width, std::int64_t height, Filter filter,
+Image resized_part(const Image& image, std::int64_t width, std::int64_t height, Filter filter,
                      Part part) {
   const auto fits = [](std::int64_t first, std::int64_t count, std::int64_t all) {
     return first >= 0 && count >= 1 && count <= kLargestSide && all < (std::int64_t{1} << 40) &&
@@ -133,7 +133,7 @@ Picture resized_part(const Picture& picture, std::int64_t width, std::int64_t he
   DIFFIT_CHECK(fits(part.left, part.width, width) && fits(part.top, part.height, height),
                "wanted a part of a resized image of {}x{}, got {}x{} from {}, {}", width, height, part.width,
                part.height, part.left, part.top);
-  Picture out = picture;
+  Image out = image;
   if (width != out.width) {
     out.pixels = along(out.pixels, out.height, out.width, out.channels, width, part.left, part.width, filter);
     out.width = part.width;
@@ -148,4 +148,4 @@ Picture resized_part(const Picture& picture, std::int64_t width, std::int64_t he
   return cut(out, part);
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -6,30 +6,30 @@
 #include <algorithm>
 
 #include "data/fit.h"
-#include "io/testing.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
 
 /// Steep and flat parts, edges, nothing symmetric.
-Picture pattern(std::int64_t width, std::int64_t height, std::int64_t channels) {
-  Picture picture{width, height, channels, {}};
+Image pattern(std::int64_t width, std::int64_t height, std::int64_t channels) {
+  Image image{width, height, channels, {}};
   for (std::int64_t y = 0; y < height; ++y) {
     for (std::int64_t x = 0; x < width; ++x) {
       for (std::int64_t c = 0; c < channels; ++c) {
-        picture.pixels.push_back(
+        image.pixels.push_back(
             static_cast<std::uint8_t>(x * x * 3 + y * 7 * (c + 1) + (x * y) % 31 * 8 + (x ^ y) * 5));
       }
     }
   }
-  return picture;
+  return image;
 }
 
-std::uint32_t checksum(const Picture& picture) {
+std::uint32_t checksum(const Image& image) {
   return static_cast<std::uint32_t>(
-      crc32(0, picture.pixels.data(), static_cast<uInt>(picture.pixels.size())));
+      crc32(0, image.pixels.data(), static_cast<uInt>(image.pixels.size())));
 }
 
 // The checksums are those of Pillow 13.0 on the same pattern: Image.resize of its bytes.
@@ -50,11 +50,11 @@ TEST(Resized, IsPillowsToTheBit) {
            Case{200, 3, 3, 1, 1, Filter::box, 0xc84fd9f9},
            Case{51, 50, 3, 17, 50, Filter::lanczos, 0xa0c9b411},
        }) {
-    const Picture picture =
+    const Image image =
         resized(pattern(c.width, c.height, c.channels), c.to_width, c.to_height, c.filter);
-    ASSERT_EQ(picture.width, c.to_width);
-    ASSERT_EQ(picture.height, c.to_height);
-    EXPECT_EQ(checksum(picture), c.pillow) << c.width << "x" << c.height << " to " << c.to_width;
+    ASSERT_EQ(image.width, c.to_width);
+    ASSERT_EQ(image.height, c.to_height);
+    EXPECT_EQ(checksum(image), c.pillow) << c.width << "x" << c.height << " to " << c.to_width;
   }
 }
 
@@ -71,14 +71,14 @@ TEST(Fitted, CropsAsTheDatasetToolsDo) {
            Case{30, 47, 3, 32, 0x0b61e9ae, 0x724399c4},
            Case{129, 64, 3, 32, 0xb92734c9, 0xb0f89b49},
        }) {
-    const Picture picture = pattern(c.width, c.height, c.channels);
-    EXPECT_EQ(checksum(fitted(picture, c.size, Crop::center, "x")), c.center) << c.width << "x" << c.height;
-    EXPECT_EQ(checksum(fitted(picture, c.size, Crop::adm, "x")), c.adm) << c.width << "x" << c.height;
+    const Image image = pattern(c.width, c.height, c.channels);
+    EXPECT_EQ(checksum(fitted(image, c.size, Crop::center, "x")), c.center) << c.width << "x" << c.height;
+    EXPECT_EQ(checksum(fitted(image, c.size, Crop::adm, "x")), c.adm) << c.width << "x" << c.height;
   }
 }
 
 TEST(Fitted, FramesWithZerosCentred) {
-  const Picture framed = fitted(pattern(28, 28, 1), 32, Crop::none, "x");
+  const Image framed = fitted(pattern(28, 28, 1), 32, Crop::none, "x");
   ASSERT_EQ(framed.width, 32);
   ASSERT_EQ(framed.height, 32);
   for (std::int64_t y = 0; y < 32; ++y) {
@@ -101,13 +101,13 @@ TEST(Fitted, ReducesSquaresAndRefusesOthersUncropped) {
 }
 
 TEST(ResizedPart, IsThatPartOfTheWhole) {
-  Picture picture{13, 7, 3, {}};
-  for (int i = 0; i < 13 * 7 * 3; ++i) picture.pixels.push_back(static_cast<std::uint8_t>(i * 37));
+  Image image{13, 7, 3, {}};
+  for (int i = 0; i < 13 * 7 * 3; ++i) image.pixels.push_back(static_cast<std::uint8_t>(i * 37));
   for (const auto& [width, height] :
        {std::pair{40, 21}, std::pair{5, 3}, std::pair{13, 20}, std::pair{13, 7}}) {
-    const Picture whole = resized(picture, width, height, Filter::bicubic);
+    const Image whole = resized(image, width, height, Filter::bicubic);
     const Part part{1, 1, width - 3, height - 2};
-    const Picture got = resized_part(picture, width, height, Filter::bicubic, part);
+    const Image got = resized_part(image, width, height, Filter::bicubic, part);
     ASSERT_EQ(got.width, part.width);
     ASSERT_EQ(got.height, part.height);
     for (std::int64_t y = 0; y < part.height; ++y) {
@@ -117,4 +117,4 @@ TEST(ResizedPart, IsThatPartOfTheWhole) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

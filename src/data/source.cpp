@@ -6,12 +6,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/sources.h"
-#include "io/cifar.h"
+#include "io/datasets/cifar.h"
 #include "io/file_kind.h"
-#include "io/printable.h"
-#include "io/tar.h"
+#include "base/printable.h"
+#include "io/archives/tar.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 std::vector<std::byte> first_bytes(const fs::path& path) {
@@ -20,7 +20,7 @@ std::vector<std::byte> first_bytes(const fs::path& path) {
   return {bytes.begin(), bytes.end()};
 }
 
-std::unique_ptr<PictureSource> open_directory(const fs::path& path, const SourceOptions& options) {
+std::unique_ptr<ImageSource> open_directory(const fs::path& path, const SourceOptions& options) {
   // torchvision keeps MNIST and its kin two folders down.
   for (const char* folder : {"", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "QMNIST/raw"}) {
     for (const char* name : {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}) {
@@ -39,7 +39,7 @@ std::string detail::edm_name(std::int64_t index) {
   return fmt::format("{:05d}/img{:08d}.png", index / 1000, index);
 }
 
-const SourceFacts& PictureSource::facts() const {
+const SourceFacts& ImageSource::facts() const {
   static const SourceFacts none;
   return none;
 }
@@ -52,7 +52,7 @@ LabelMode parse_label_mode(const std::string& name) {
   reject("--labels: wanted auto, folders or none, got '{}'{}", name, did_you_mean(name, known));
 }
 
-std::unique_ptr<PictureSource> open_source(const fs::path& path, const SourceOptions& options) {
+std::unique_ptr<ImageSource> open_source(const fs::path& path, const SourceOptions& options) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   const std::string where = printable(path.string());
@@ -74,7 +74,7 @@ std::unique_ptr<PictureSource> open_source(const fs::path& path, const SourceOpt
   reject(
       "{}: wanted a zip of images, an .npz, an IDX(.gz) images file, CIFAR binary or a folder of images{}{}",
       where, got_instead(path, ", got something else"),
-      is_picture_name(path.filename().string()) ? "; give the folder that it lies in" : "");
+      is_image_name(path.filename().string()) ? "; give the folder that it lies in" : "");
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/file.h"
-#include "io/picture.h"
-#include "io/picture_info.h"
+#include "io/images/image.h"
+#include "io/images/image_info.h"
 
-namespace diffit {
+namespace diffit::data {
 
 /// Files of a data set that are not read, for one reason.
 struct Skipped {
@@ -31,17 +31,17 @@ struct SourceFacts {
 };
 
 /// A numbered set of images with optional labels. All but the constructor may be called from any thread.
-class PictureSource {
+class ImageSource {
  public:
-  virtual ~PictureSource() = default;
+  virtual ~ImageSource() = default;
 
   virtual std::int64_t size() const = 0;
   /// Decodes image `index`, 0 <= index < size(). Error(invalid) names the file that is bad.
-  virtual Picture read(std::int64_t index) const = 0;
+  virtual Image read(std::int64_t index) const = 0;
   /// Size and channels of image `index`; what read() would refuse may pass. By default the image is read.
-  virtual PictureInfo info(std::int64_t index) const { return info_of(read(index)); }
+  virtual ImageInfo info(std::int64_t index) const { return info_of(read(index)); }
   /// What info() gives for every image, where the format has one size for all.
-  virtual std::optional<PictureInfo> uniform() const { return std::nullopt; }
+  virtual std::optional<ImageInfo> uniform() const { return std::nullopt; }
   /// 0 where there are no labels.
   virtual std::int64_t classes() const = 0;
   /// In 0..classes()-1; only where classes() > 0.
@@ -80,6 +80,6 @@ struct SourceOptions {
 /// labels come from dataset.json, else top-level folders are the classes where there are two or more, in
 /// order of name (of number, where all names are numbers); folders named as splits (train, val) or numbered
 /// shards of images are no classes.
-std::unique_ptr<PictureSource> open_source(const fs::path& path, const SourceOptions& options = {});
+std::unique_ptr<ImageSource> open_source(const fs::path& path, const SourceOptions& options = {});
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "data/sources.h"
-#include "io/fields.h"
-#include "io/testing.h"
-#include "io/zip.h"
+#include "config/fields.h"
+#include "base/test_folder.h"
+#include "io/archives/zip.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
@@ -17,19 +17,19 @@ std::vector<std::byte> png(std::uint8_t value) {
   return encode_png({2, 1, 1, {value, 7}}, 6);
 }
 
-std::vector<std::string> names_of(const PictureSource& source) {
+std::vector<std::string> names_of(const ImageSource& source) {
   std::vector<std::string> names;
   for (std::int64_t i = 0; i < source.size(); ++i) names.push_back(source.name(i));
   return names;
 }
 
-std::vector<std::int64_t> labels_of(const PictureSource& source) {
+std::vector<std::int64_t> labels_of(const ImageSource& source) {
   std::vector<std::int64_t> labels;
   for (std::int64_t i = 0; i < source.size(); ++i) labels.push_back(source.label(i));
   return labels;
 }
 
-void expect_first_values(const PictureSource& source, const std::vector<int>& values) {
+void expect_first_values(const ImageSource& source, const std::vector<int>& values) {
   ASSERT_EQ(source.size(), static_cast<std::int64_t>(values.size()));
   for (std::size_t i = 0; i < values.size(); ++i) {
     EXPECT_EQ(source.read(static_cast<std::int64_t>(i)).pixels[0], values[i]) << i;
@@ -179,7 +179,7 @@ TEST(Source, ZipsFromWindowsAndMacAreRead) {
   EXPECT_EQ(source->classes(), 2);
   EXPECT_EQ(source->facts().class_names, (std::vector<std::string>{"a", "b"}));
   expect_first_values(*source, {1, 2});
-  EXPECT_EQ(source->info(0), (PictureInfo{2, 1, 1}));
+  EXPECT_EQ(source->info(0), (ImageInfo{2, 1, 1}));
 }
 
 TEST(Source, NamesOfOtherEncodingsAreRead) {
@@ -194,4 +194,4 @@ TEST(Source, NamesOfOtherEncodingsAreRead) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::data

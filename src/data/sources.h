@@ -9,18 +9,18 @@
 
 #include "data/source.h"
 
-namespace diffit::detail {
+namespace diffit::data::detail {
 
-std::unique_ptr<PictureSource> open_idx(const fs::path& images, const SourceOptions& options);
-std::unique_ptr<PictureSource> open_cifar(const fs::path& path, const SourceOptions& options);
-std::unique_ptr<PictureSource> open_zip(const fs::path& path, const SourceOptions& options);
+std::unique_ptr<ImageSource> open_idx(const fs::path& images, const SourceOptions& options);
+std::unique_ptr<ImageSource> open_cifar(const fs::path& path, const SourceOptions& options);
+std::unique_ptr<ImageSource> open_zip(const fs::path& path, const SourceOptions& options);
 /// arr_0 uint8 [N, H, W, C] or [N, H, W], arr_1 (where there is one) whole numbers [N]. Stored images are
 /// read where they lie; packed ones are unpacked to a ScratchFile. Either is read to its end at once, for the
 /// checksum.
-std::unique_ptr<PictureSource> open_npz(const fs::path& path, const SourceOptions& options);
+std::unique_ptr<ImageSource> open_npz(const fs::path& path, const SourceOptions& options);
 /// Whether a zip archive is one of arrays, by its name or, where that does not tell, by its content.
 bool is_npz(const fs::path& path);
-std::unique_ptr<PictureSource> open_folder(const fs::path& path, const SourceOptions& options);
+std::unique_ptr<ImageSource> open_folder(const fs::path& path, const SourceOptions& options);
 
 /// The name of image `index` in the layout of EDM's data sets: "00012/img00012345.png".
 std::string edm_name(std::int64_t index);
@@ -37,10 +37,10 @@ struct Labels {
 Labels labels_of(const std::vector<std::string>& names, std::string_view json, const std::string& where);
 
 /// The most that labels of so many images may take.
-constexpr std::uint64_t largest_json(std::size_t pictures) {
-  return (1ull << 20) + 1024ull * pictures;
+constexpr std::uint64_t largest_json(std::size_t images) {
+  return (1ull << 20) + 1024ull * images;
 }
-inline constexpr std::uint64_t kLargestPictureFile = 256ull << 20;
+inline constexpr std::uint64_t kLargestImageFile = 256ull << 20;
 inline constexpr std::int64_t kMostClasses = 1'000'000;
 
-}  // namespace diffit::detail
+}  // namespace diffit::data::detail

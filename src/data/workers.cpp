@@ -10,7 +10,7 @@
 
 #include "base/cpu_count.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 ThreadFactory& factory() {
@@ -66,4 +66,4 @@ int thread_count(int wanted) {
   return wanted > 0 ? wanted : cpu_count();
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

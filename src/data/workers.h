@@ -6,7 +6,9 @@
 #include <thread>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::data {
 
 /// Starts a thread; throws std::system_error where none can be had. Tests put another one in its place.
 using ThreadFactory = std::function<std::thread(std::function<void()>)>;
@@ -25,4 +27,4 @@ void in_parallel(std::int64_t first, std::int64_t last, int threads,
 /// `wanted`, or cpu_count() where that is 0 or less.
 int thread_count(int wanted);
 
-}  // namespace diffit
+}  // namespace diffit::data

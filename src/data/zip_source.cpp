@@ -3,10 +3,10 @@
 
 #include "base/error.h"
 #include "data/listing.h"
-#include "io/printable.h"
-#include "io/zip.h"
+#include "base/printable.h"
+#include "io/archives/zip.h"
 
-namespace diffit {
+namespace diffit::data {
 namespace {
 
 /// Some programs on Windows write '\' where zip wants '/'.
@@ -15,7 +15,7 @@ std::string with_slashes(std::string name) {
   return name;
 }
 
-class ZipSource : public PictureSource {
+class ZipSource : public ImageSource {
  public:
   ZipSource(const fs::path& path, const SourceOptions& options) : zip_(path) {
     detail::Listing listing;
@@ -35,15 +35,15 @@ class ZipSource : public PictureSource {
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(layout_.images.size()); }
-  Picture read(std::int64_t index) const override {
-    return decode_picture(zip_.read(entry(index), detail::kLargestPictureFile), where(index));
+  Image read(std::int64_t index) const override {
+    return decode_image(zip_.read(entry(index), detail::kLargestImageFile), where(index));
   }
-  PictureInfo info(std::int64_t index) const override {
+  ImageInfo info(std::int64_t index) const override {
     std::vector<std::byte> bytes = zip_.read_start(entry(index), kInfoBytes);
     const bool whole = bytes.size() == zip_.entries()[entry(index)].size;
-    if (const auto info = picture_info(bytes, whole, where(index))) return *info;
-    bytes = zip_.read(entry(index), detail::kLargestPictureFile);
-    return *picture_info(bytes, true, where(index));
+    if (const auto info = image_info(bytes, whole, where(index))) return *info;
+    bytes = zip_.read(entry(index), detail::kLargestImageFile);
+    return *image_info(bytes, true, where(index));
   }
   std::int64_t classes() const override { return layout_.labels.classes; }
   std::int64_t label(std::int64_t index) const override {
@@ -69,8 +69,8 @@ class ZipSource : public PictureSource {
 
 }  // namespace
 
-std::unique_ptr<PictureSource> detail::open_zip(const fs::path& path, const SourceOptions& options) {
+std::unique_ptr<ImageSource> detail::open_zip(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<ZipSource>(path, options);
 }
 
-}  // namespace diffit
+}  // namespace diffit::data

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace diffit {
+namespace diffit::diffusion {
 
 at::Tensor ddim(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                 const std::vector<std::int64_t>& grid, double eta, const StepNoise& step_noise,
@@ -22,4 +22,4 @@ at::Tensor ddim(const NoisePredictor& network, const at::Tensor& noise, const Vp
   return x;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

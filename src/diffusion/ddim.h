@@ -3,7 +3,7 @@
 
 #include "diffusion/vp_sampler.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// DDIM eq. 12 over the timesteps of `grid`, noisiest first, and then abar = 1. eta 0 is deterministic, eta 1
 /// adds as much noise as DDPM with the posterior's variance; the last step adds none.
@@ -13,4 +13,4 @@ at::Tensor ddim(const NoisePredictor& network, const at::Tensor& noise, const Vp
                 const std::vector<std::int64_t>& grid, double eta, const StepNoise& step_noise,
                 const StepProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -1,6 +1,6 @@
 #include "diffusion/ddpm.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 at::Tensor ddpm(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                 const StepNoise& step_noise, const StepProgress& progress) {
@@ -24,4 +24,4 @@ at::Tensor ddpm(const NoisePredictor& network, const at::Tensor& noise, const Vp
   return x;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

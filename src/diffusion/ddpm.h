@@ -3,7 +3,7 @@
 
 #include "diffusion/vp_sampler.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// Samples x_{i-1} ~ N(posterior mean for the estimate of x_0, exp(learned log variance)) from i = size() - 1
 /// down; the last step, i = 0, adds no noise. x_0 is not clipped.
@@ -13,4 +13,4 @@ namespace diffit {
 at::Tensor ddpm(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                 const StepNoise& step_noise, const StepProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

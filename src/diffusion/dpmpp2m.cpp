@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace diffit {
+namespace diffit::diffusion {
 
 at::Tensor dpmpp2m(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                    const std::vector<std::int64_t>& grid, const StepProgress& progress) {
@@ -30,4 +30,4 @@ at::Tensor dpmpp2m(const NoisePredictor& network, const at::Tensor& noise, const
   return x;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -4,7 +4,7 @@
 
 #include "diffusion/vp_sampler.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// DPM-Solver++(2M) (algorithm 2, midpoint form) over the timesteps of `grid`, noisiest first, followed by
 /// sigma = 0. The first step is first-order because it has no history, the last one because lambda becomes
@@ -14,4 +14,4 @@ namespace diffit {
 at::Tensor dpmpp2m(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                    const std::vector<std::int64_t>& grid, const StepProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

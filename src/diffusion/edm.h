@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "base/random.h"
-#include "nn/variant.h"
+#include "nn/diffit/variant.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// Coefficients of D(x; sigma) = c_skip x + c_out F(c_in x; c_noise) (EDM eq. 7, table 1): those of EDM, or
 /// those of the VP and VE processes of Song et al. 2021 (table 1, "network and preconditioning"), which do
@@ -66,4 +66,4 @@ struct NoiseDistribution {
 at::Tensor edm_loss(const RawNetwork& network, const Preconditioning& p, const at::Tensor& y,
                     const at::Tensor& n, const at::Tensor& sigma);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

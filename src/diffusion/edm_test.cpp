@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 at::Tensor noise_levels() {
@@ -94,4 +94,4 @@ TEST(NoiseDistribution, IsLogNormal) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 EdmSampler edm_sampler_named(const std::string& name) {
   if (name == "heun") return EdmSampler::heun;
@@ -17,7 +17,7 @@ Preconditioning preconditioning_of(const ImageConfig& config) {
   return {config.sigma_data, variant_named<Precondition>(config.precondition, "model")};
 }
 
-at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
+at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
                             const Condition& condition, at::Tensor* raw) {
   const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
     const at::Tensor f =
@@ -61,9 +61,9 @@ void check(const ImageConfig& config, const ImageRequest& request) {
 namespace {
 
 /// D(x; sigma) with guidance, for one batch.
-class GuidedPictures {
+class GuidedImages {
  public:
-  GuidedPictures(const ImageDiffiT& model, const ImageRequest& request, const SampleBatch& batch)
+  GuidedImages(const ImageDiffiT& model, const ImageRequest& request, const SampleBatch& batch)
       : model_(model), request_(request), classes_(model.config().classes) {
     if (classes_ == 0) return;
     condition_.labels = batch.labels(classes_);
@@ -95,7 +95,7 @@ class GuidedPictures {
  private:
   static at::Tensor evaluate(const ImageDiffiT& model, const at::Tensor& x, const NoiseLevel& level,
                              const Condition& condition) {
-    return denoise_pictures(model, x, at::full({x.size(0)}, level.sigma, x.options()), condition)
+    return denoise_images(model, x, at::full({x.size(0)}, level.sigma, x.options()), condition)
         .to(at::kDouble);
   }
 
@@ -120,7 +120,7 @@ Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, cons
   std::int64_t done = request.first * points;
   Evaluations evaluations;
   const auto make = [&](const SampleBatch& batch) {
-    GuidedPictures guided_model(model, request, batch);
+    GuidedImages guided_model(model, request, batch);
     std::int64_t step = 0;
     const Denoiser denoiser = [&](const at::Tensor& x, double sigma) {
       const Autocast autocast(x.device().type(), request.dtype);
@@ -141,4 +141,4 @@ Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, cons
   return evaluations;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

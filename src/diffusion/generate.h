@@ -1,4 +1,4 @@
-// Pictures out of an image-space model: seeds and classes in, samples out.
+// Images out of an image-space model: seeds and classes in, samples out.
 #pragma once
 
 #include <string>
@@ -6,9 +6,9 @@
 #include "diffusion/edm.h"
 #include "diffusion/sample_request.h"
 #include "diffusion/sampler.h"
-#include "nn/image_model.h"
+#include "nn/diffit/image_model.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 enum class EdmSampler { heun, euler };
 
@@ -29,14 +29,14 @@ Preconditioning preconditioning_of(const ImageConfig& config);
 
 /// D(x; sigma) for a batch [B, C, R, R], float32 in and out, under the model's own preconditioning. `raw`,
 /// where given, becomes the network's output F(c_in x; c_noise) as float32.
-at::Tensor denoise_pictures(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
+at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
                             const Condition& condition, at::Tensor* raw = nullptr);
 
 /// Error(invalid) where the request does not fit the model; generate() does it too.
 void check(const ImageConfig& config, const ImageRequest& request);
 
-/// Makes the pictures batch by batch. Returns the evaluations of one picture.
+/// Makes the images batch by batch. Returns the evaluations of one image.
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
                      const SampleProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

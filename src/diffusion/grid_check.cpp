@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "diffusion/vp_as_ve.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 namespace {
 
@@ -67,4 +67,4 @@ std::string grid_warning(const ImageConfig& config, const ImageRequest& request)
   return sigma_warning(request.sigma_max, sigma_range(preconditioning_of(config).kind).most);
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

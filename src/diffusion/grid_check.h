@@ -6,7 +6,7 @@
 #include "diffusion/generate.h"
 #include "diffusion/latent_generate.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// Samplers start from pure noise. A grid that starts well below the highest noise of the process tells the
 /// network that the image can be seen already, and the samples suffer. Returns a warning that says where the
@@ -14,4 +14,4 @@ namespace diffit {
 std::string grid_warning(const LatentRequest& request);
 std::string grid_warning(const ImageConfig& config, const ImageRequest& request);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

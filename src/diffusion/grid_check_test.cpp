@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 LatentRequest latent(LatentSampler sampler, std::int64_t steps, std::optional<Spacing> spacing = {}) {
@@ -61,4 +61,4 @@ TEST(GridCheck, ALowStartInSigmaIsWarnedOf) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

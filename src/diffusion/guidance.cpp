@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace diffit {
+namespace diffit::diffusion {
 
 double Guidance::scale_at(double t, double steps) const {
   if (!power_cosine) return scale;
@@ -43,4 +43,4 @@ at::Tensor guided(const Guidance& guidance, const at::Tensor& main, const at::Te
       1);
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -8,7 +8,9 @@
 #include <limits>
 #include <string>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::diffusion {
 
 /// Noise level at which the network is evaluated.
 struct NoiseLevel {
@@ -55,4 +57,4 @@ struct Evaluations {
 at::Tensor guided(const Guidance& guidance, const at::Tensor& main, const at::Tensor& weak,
                   const at::Tensor& scale);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -7,7 +7,7 @@
 
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 TEST(Guidance, ScheduleMatchesReleasedCode) {
@@ -64,4 +64,4 @@ TEST(Guidance, CountsBeyondTolerance) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -6,9 +6,9 @@
 #include "diffusion/dpmpp2m.h"
 #include "diffusion/unipc.h"
 #include "diffusion/vp_as_ve.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 LatentSampler latent_sampler_named(const std::string& name) {
   if (name == "ddpm") return LatentSampler::ddpm;
@@ -161,4 +161,4 @@ Evaluations generate(const LatentNetwork& network, const LatentConfig& config, a
   return evaluations;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

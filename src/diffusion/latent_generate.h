@@ -6,9 +6,9 @@
 
 #include "diffusion/sample_request.h"
 #include "diffusion/vp_sampler.h"
-#include "nn/latent_model.h"
+#include "nn/diffit/latent_model.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 enum class LatentSampler { ddpm, ddim, dpmpp2m, unipc, heun, euler };
 
@@ -36,16 +36,16 @@ struct LatentRequest : SampleRequest {
 /// How the timesteps of ddim, dpmpp2m and unipc lie: as asked for, or as is usual for the sampler.
 Spacing spacing_of(const LatentRequest& request);
 
-/// Points at which the guided network is evaluated for a picture.
+/// Points at which the guided network is evaluated for an image.
 std::int64_t points_of(const LatentRequest& request);
 
 /// Error(invalid) where the request does not fit the model; generate() does it too.
 void check(const LatentConfig& config, const LatentRequest& request);
 
-/// Makes the latents batch by batch, on `device`. Returns the evaluations of one picture.
+/// Makes the latents batch by batch, on `device`. Returns the evaluations of one image.
 ///   config: of the network; `guide` must take the same latents and labels
 Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,
                      const LatentRequest& request, const SampleSink& sink,
                      const SampleProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

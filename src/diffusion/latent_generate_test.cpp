@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 const LatentConfig kConfig{.input_size = 2, .patch = 1, .hidden = 4, .depth = 1, .heads = 1, .classes = 3};
@@ -50,7 +50,7 @@ Made make(const LatentNetwork& network, const LatentRequest& request) {
 const std::vector<LatentSampler> kAll{LatentSampler::ddpm,  LatentSampler::ddim, LatentSampler::dpmpp2m,
                                       LatentSampler::unipc, LatentSampler::heun, LatentSampler::euler};
 
-TEST(LatentGenerate, APictureKnowsNeitherBatchNorOrder) {
+TEST(LatentGenerate, AImageKnowsNeitherBatchNorOrder) {
   for (const LatentSampler sampler : kAll) {
     LatentRequest r = request_of(sampler, 7);
     r.eta = 0.5;
@@ -183,4 +183,4 @@ TEST(LatentGenerate, SaysWhenSamplesAreNotFinite) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

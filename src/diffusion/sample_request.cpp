@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "nn/parameters.h"
+#include "nn/layers/parameters.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 at::Tensor initial_noise(std::uint64_t seed, at::IntArrayRef shape) {
   Random random(seed, stream_of(Purpose::initial_noise));
@@ -62,11 +62,11 @@ namespace {
 
 template <class Noise>
 at::Tensor stack(const SampleRequest& request, std::int64_t first, std::int64_t size, const Noise& noise) {
-  std::vector<at::Tensor> pictures;
+  std::vector<at::Tensor> images;
   for (std::int64_t i = first; i < first + size; ++i) {
-    pictures.push_back(noise(request.seeds[static_cast<std::size_t>(i)]));
+    images.push_back(noise(request.seeds[static_cast<std::size_t>(i)]));
   }
-  return at::stack(pictures);
+  return at::stack(images);
 }
 
 }  // namespace
@@ -108,4 +108,4 @@ void make_batches(const SampleRequest& request, const std::vector<std::int64_t>&
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -8,27 +8,27 @@
 
 #include "diffusion/guidance.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
-/// Picture i is a function of (model, options, seeds[i], labels[i]) alone.
+/// Image i is a function of (model, options, seeds[i], labels[i]) alone.
 struct SampleRequest {
-  std::vector<std::uint64_t> seeds;  // one a picture
-  std::vector<std::int64_t> labels;  // one a picture in 0..classes-1; empty for unconditional models
+  std::vector<std::uint64_t> seeds;  // one an image
+  std::vector<std::int64_t> labels;  // one an image in 0..classes-1; empty for unconditional models
   std::int64_t steps = 0;
   Guidance guidance;
   std::int64_t batch = 64;
-  std::int64_t first = 0;             // pictures before this one are there already
+  std::int64_t first = 0;             // images before this one are there already
   at::ScalarType dtype = at::kFloat;  // of matrix products and convolutions
   at::Tensor init_noise;              // [N, C, R, R] float32 instead of the seeds, or undefined
   at::Tensor step_noise;              // [rows, N, C, R, R] float32 instead of the seeds, or undefined
   std::string init_noise_from = "--init-noise", step_noise_from = "--step-noise";  // as errors call them
 
-  /// Asks for pictures 0 .. count - 1 of a model: picture i of seed i and, with classes, of class i %
+  /// Asks for images 0 .. count - 1 of a model: image i of seed i and, with classes, of class i %
   /// classes.
   void ask_for_first(std::int64_t count, std::int64_t classes);
 };
 
-/// Noise of picture `seed`: [C, R, R] for the start, and for the k-th step that adds noise.
+/// Noise of image `seed`: [C, R, R] for the start, and for the k-th step that adds noise.
 at::Tensor initial_noise(std::uint64_t seed, at::IntArrayRef shape);
 at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape);
 
@@ -37,7 +37,7 @@ at::Tensor step_noise(std::uint64_t seed, std::int64_t k, at::IntArrayRef shape)
 void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape, bool autoguided,
                    std::int64_t noisy_steps);
 
-/// Pictures first .. first + size - 1 of a request. The request must outlive it.
+/// Images first .. first + size - 1 of a request. The request must outlive it.
 class SampleBatch {
  public:
   SampleBatch(const SampleRequest& request, std::int64_t first, std::int64_t size,
@@ -58,7 +58,7 @@ class SampleBatch {
   at::Device device_;
 };
 
-/// Takes samples [b, C, R, R] float32 on the CPU: pictures first .. first + b - 1.
+/// Takes samples [b, C, R, R] float32 on the CPU: images first .. first + b - 1.
 using SampleSink = std::function<void(std::int64_t first, const at::Tensor& samples)>;
 /// Evaluations of the guided network, done and in all. May throw to stop.
 using SampleProgress = std::function<void(std::int64_t done, std::int64_t all)>;
@@ -68,4 +68,4 @@ using SampleProgress = std::function<void(std::int64_t done, std::int64_t all)>;
 void make_batches(const SampleRequest& request, const std::vector<std::int64_t>& shape, at::Device device,
                   const std::function<at::Tensor(const SampleBatch&)>& make, const SampleSink& sink);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min, double sigma_max, double rho) {
   DIFFIT_CHECK(steps >= 1, "steps: wanted at least 1, got {}", steps);
@@ -75,4 +75,4 @@ at::Tensor euler(const Denoiser& denoise, const at::Tensor& unit_noise, const st
   return edm_sampler(denoise, unit_noise, sigmas, churn, step_noise, progress, false);
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

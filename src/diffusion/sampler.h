@@ -7,7 +7,9 @@
 #include <functional>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::diffusion {
 
 /// D(x; sigma): x [B, ...] float64, sigma > 0 -> [B, ...] float64 (computed in the precision of the network).
 using Denoiser = std::function<at::Tensor(const at::Tensor& x, double sigma)>;
@@ -46,4 +48,4 @@ at::Tensor heun(const Denoiser& denoise, const at::Tensor& unit_noise, const std
 at::Tensor euler(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
                  const Churn& churn, const StepNoise& step_noise, const StepProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 /// Exact denoiser for a Gaussian with standard deviation s: D(x; sigma) = s^2 / (s^2 + sigma^2) x. Its
@@ -85,4 +85,4 @@ TEST(Samplers, EvaluationCountMatchesPaper) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -6,9 +6,9 @@
 
 #include "diffusion/edm.h"
 #include "diffusion/sampler.h"
-#include "nn/parameters.h"
+#include "nn/layers/parameters.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 constexpr std::int64_t kModes = 4;
@@ -125,4 +125,4 @@ TEST(Toy, TrainingLearnsMixture) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace diffit {
+namespace diffit::diffusion {
 
 namespace {
 
@@ -73,4 +73,4 @@ at::Tensor unipc(const NoisePredictor& network, const at::Tensor& noise, const V
   return x;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

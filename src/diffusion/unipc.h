@@ -4,7 +4,7 @@
 
 #include "diffusion/vp_sampler.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// UniPC of order 2 in x_0 with B(h) = e^h - 1 ("bh2"), over the timesteps of `grid`, noisiest first,
 /// followed by sigma = 0. Each predicted point is corrected with the network's evaluation at that point,
@@ -14,4 +14,4 @@ namespace diffit {
 at::Tensor unipc(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
                  const std::vector<std::int64_t>& grid, const StepProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 namespace {
 
@@ -97,4 +97,4 @@ at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Te
   return at::addcmul(at_steps(signal, t, x0) * x0, at_steps(deviation, t, x0), noise);
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::diffusion {
 
 /// Schedule of `size()` steps; index i = 0 is the least noisy. In the original schedule, timesteps[i] = i; a
 /// respaced one keeps a subset, with betas that give the same abar at the timesteps it keeps.
@@ -55,4 +57,4 @@ at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Te
 /// Returns values[t[b]] as [B, 1, ..., 1] with the dtype, device and rank of `like`.
 at::Tensor at_steps(const std::vector<double>& values, const at::Tensor& t, const at::Tensor& like);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

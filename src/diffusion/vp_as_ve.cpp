@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace diffit {
+namespace diffit::diffusion {
 
 std::int64_t nearest_step(const VpSchedule& schedule, double sigma) {
   std::int64_t below = 0, above = schedule.size() - 1;  // sigma increases with the index
@@ -32,4 +32,4 @@ std::vector<double> karras_sigmas_of(const VpSchedule& schedule, std::int64_t st
   return sigmas;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

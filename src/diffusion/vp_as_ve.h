@@ -3,7 +3,7 @@
 
 #include "diffusion/vp_sampler.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// Returns the index of the schedule whose sigma is nearest to `sigma`.
 std::int64_t nearest_step(const VpSchedule& schedule, double sigma);
@@ -17,4 +17,4 @@ Denoiser as_denoiser(const NoisePredictor& network, const VpSchedule& schedule);
 std::vector<double> karras_sigmas_of(const VpSchedule& schedule, std::int64_t steps, double sigma_min,
                                      double sigma_max, double rho);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

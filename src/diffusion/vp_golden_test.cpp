@@ -11,9 +11,9 @@
 #include "diffusion/unipc.h"
 #include "diffusion/vp_as_ve.h"
 #include "kernels/testing.h"
-#include "nn/state.h"
+#include "nn/layers/weights_io.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 const VpSchedule& schedule() {
@@ -101,4 +101,4 @@ TEST_F(VpGolden, HeunAndEulerInSigma) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

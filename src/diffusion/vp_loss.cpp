@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace diffit {
+namespace diffit::diffusion {
 
 namespace {
 
@@ -71,4 +71,4 @@ HybridLoss hybrid_loss(const VpSchedule& schedule, const at::Tensor& output, con
   return loss;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -4,7 +4,7 @@
 
 #include "diffusion/vp.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// Loss terms per sample, each [B] with the dtype of x0. `mean` is the scalar to be minimized.
 struct HybridLoss {
@@ -32,4 +32,4 @@ at::Tensor gaussian_kl(const at::Tensor& mean_1, const at::Tensor& log_variance_
 at::Tensor discretised_log_likelihood(const at::Tensor& x, const at::Tensor& centred,
                                       const at::Tensor& log_deviation);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -6,7 +6,7 @@
 
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 double value(const at::Tensor& x) {
@@ -161,4 +161,4 @@ TEST(HybridLoss, Float32ErrorIsWithinRounding) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 Spacing spacing_named(const std::string& name) {
   if (name == "leading") return Spacing::leading;
@@ -42,4 +42,4 @@ at::Tensor x0_of(const at::Tensor& x, const at::Tensor& eps, double alpha_bar) {
   return x / std::sqrt(alpha_bar) - std::sqrt(1 / alpha_bar - 1) * eps;
 }
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -4,7 +4,7 @@
 #include "diffusion/sampler.h"
 #include "diffusion/vp.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 
 /// Prediction of the network for x_t, float64.
 struct NoisePrediction {
@@ -33,4 +33,4 @@ std::vector<std::int64_t> timestep_grid(Spacing spacing, std::int64_t steps, std
 /// Returns x_0 = x_t / sqrt(abar) - sqrt(1 / abar - 1) eps.
 at::Tensor x0_of(const at::Tensor& x, const at::Tensor& eps, double alpha_bar);
 
-}  // namespace diffit
+}  // namespace diffit::diffusion

@@ -10,7 +10,7 @@
 #include "diffusion/vp_as_ve.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 const VpSchedule& schedule() {
@@ -190,4 +190,4 @@ TEST(VpSamplers, DrawFromMixture) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

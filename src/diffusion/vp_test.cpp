@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::diffusion {
 namespace {
 
 TEST(VpSchedule, LinearScheduleMatchesDefinition) {
@@ -99,4 +99,4 @@ TEST(Noised, MatchesDefinition) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::diffusion

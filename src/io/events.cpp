@@ -13,7 +13,7 @@
 #include "base/append_file.h"
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::io {
 namespace {
 
 constexpr std::array<std::uint32_t, 256> make_crc_table() {
@@ -159,9 +159,9 @@ void EventWriter::scalar(std::string_view tag, double value, std::int64_t step) 
 void EventWriter::image(std::string_view tag, std::span<const std::byte> png, std::int64_t width,
                         std::int64_t height, std::int64_t channels, std::int64_t step) {
   const std::string_view content(reinterpret_cast<const char*>(png.data()), png.size());
-  Message picture;
-  picture.number(1, height).number(2, width).number(3, channels).text(4, content);
-  state_->add_value(step, Message().text(1, tag).message(4, picture));
+  Message image;
+  image.number(1, height).number(2, width).number(3, channels).text(4, content);
+  state_->add_value(step, Message().text(1, tag).message(4, image));
 }
 
 void EventWriter::text(std::string_view tag, std::string_view markdown, std::int64_t step) {
@@ -176,4 +176,4 @@ void EventWriter::flush() {
   State::check(state_->file->sync(), state_->file->path());
 }
 
-}  // namespace diffit
+}  // namespace diffit::io

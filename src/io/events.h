@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::io {
 
 /// CRC-32C (Castagnoli), the checksum of TFRecords before masking.
 std::uint32_t crc32c(std::span<const std::byte> bytes);
@@ -46,4 +46,4 @@ class EventWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace diffit
+}  // namespace diffit::io

@@ -3,10 +3,10 @@
 #include <cstring>
 #include <optional>
 
-#include "io/picture.h"
-#include "io/testing.h"
+#include "io/images/image.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::io {
 namespace {
 
 using testing::TemporaryFolder;
@@ -113,9 +113,9 @@ TEST(Events, BeginWithTheVersionInAFileThatTensorBoardLooksFor) {
   EXPECT_GT(number_of<double>(only(records[0], 1).text), 1.6e9);
 }
 
-TEST(Events, HoldScalarsPicturesAndTextAtTheirSteps) {
+TEST(Events, HoldScalarsImagesAndTextAtTheirSteps) {
   const TemporaryFolder folder;
-  const std::vector<std::byte> png = encode_png(Picture{2, 1, 1, {0, 255}}, 6);
+  const std::vector<std::byte> png = encode_png(Image{2, 1, 1, {0, 255}}, 6);
   EventWriter events(folder.path());
   events.scalar("train/loss", 0.25, 300);
   events.image("samples", png, 2, 1, 1, 5'000'000'000);
@@ -198,4 +198,4 @@ TEST(Events, AFolderThatIsNotThereCannotBeWritten) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::io

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "io/printable.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::io {
 
 namespace {
 
@@ -295,4 +295,4 @@ std::string got_instead(const fs::path& path, const std::string& otherwise) {
   return what.empty() ? otherwise : ", got " + what;
 }
 
-}  // namespace diffit
+}  // namespace diffit::io

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::io {
 
 /// How many bytes of the start are worth giving to what_file_is_this().
 inline constexpr std::size_t kBytesThatTell = 8192;
@@ -26,4 +26,4 @@ std::string what_file_is_this(const fs::path& path);
 /// ...".
 std::string got_instead(const fs::path& path, const std::string& otherwise = {});
 
-}  // namespace diffit
+}  // namespace diffit::io

@@ -2,11 +2,11 @@
 
 #include <sys/stat.h>
 
-#include "io/npz.h"
-#include "io/safetensors.h"
-#include "io/testing.h"
+#include "io/tensors/npz.h"
+#include "io/tensors/safetensors.h"
+#include "base/test_folder.h"
 
-namespace diffit {
+namespace diffit::io {
 namespace {
 
 using namespace std::string_literals;
@@ -96,4 +96,4 @@ TEST(FileKind, KnowsWhatIsNoFile) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::io

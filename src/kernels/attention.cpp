@@ -2,9 +2,9 @@
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -51,4 +51,4 @@ Tensor tmsa_attention(const Tensor& qkv, const Tensor& qkv_t, const Tensor& tabl
              : backend->attention.forward(map, time, bias, heads, window, nullptr);
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -2,10 +2,10 @@
 
 #include "kernels/cpu/large_window.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -181,4 +181,4 @@ TEST(TmsaAttention, PassesOnWhatIsNotANumber) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

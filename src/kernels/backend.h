@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::kernels {
 
 /// What a forward pass leaves for the backward pass, besides its arguments.
 using Saved = std::vector<at::Tensor>;
@@ -56,4 +58,4 @@ const Backend* backend_of(const at::Tensor& x);
 
 const Backend& cpu_backend();
 
-}  // namespace diffit
+}  // namespace diffit::kernels

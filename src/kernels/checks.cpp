@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit::checks {
+namespace diffit::kernels::checks {
 namespace {
 
 using at::Tensor;
@@ -251,4 +251,4 @@ void packed_convolution_input(const Tensor& x, std::int64_t in, const std::array
   are.is_on("x", x, device);
 }
 
-}  // namespace diffit::checks
+}  // namespace diffit::kernels::checks

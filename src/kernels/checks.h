@@ -7,7 +7,9 @@
 #include <array>
 #include <cstdint>
 
-namespace diffit::checks {
+#include "base/layers.h"
+
+namespace diffit::kernels::checks {
 
 void tmsa_attention(const at::Tensor& qkv, const at::Tensor& qkv_t, const at::Tensor& table,
                     std::int64_t heads, std::int64_t window);
@@ -34,4 +36,4 @@ void packed_convolution_input(const at::Tensor& x, std::int64_t in, const std::a
                               const std::array<std::int64_t, 2>& padding, at::ScalarType type,
                               at::Device device);
 
-}  // namespace diffit::checks
+}  // namespace diffit::kernels::checks

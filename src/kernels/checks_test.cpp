@@ -7,13 +7,13 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 #include "kernels/ops.h"
 #include "kernels/packed_convolution.h"
 #include "kernels/packed_linear.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 /// The process's allocator before any test runs.
@@ -213,4 +213,4 @@ TEST(Checks, OfPackedConvolution) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -3,9 +3,9 @@
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/pointwise.h"
 #include "kernels/dispatch.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -140,4 +140,4 @@ const Backend& cpu_backend() {
   return backend;
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

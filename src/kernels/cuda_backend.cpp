@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -241,22 +241,27 @@ constexpr Backend kBackend{{&takes_attention, &attention_forward, &attention_bac
 
 }  // namespace
 
-bool open_cuda_kernels() {
-  static const bool found = [] {
+namespace {
+
+/// Opens libdiffit_cuda.so at the first call, which comes after LibTorch's CUDA backend has been opened.
+void open_library() {
+  static const bool tried = [] {
     void* const library = dlopen("libdiffit_cuda.so", RTLD_NOW | RTLD_LOCAL);
     void* const symbol = library == nullptr ? nullptr : dlsym(library, cuda::kFunctionsSymbol);
-    if (symbol == nullptr) return false;
-    opened = reinterpret_cast<cuda::GetFunctions>(symbol)(cuda::kFunctionsVersion);
-    return opened != nullptr;
+    if (symbol != nullptr) opened = reinterpret_cast<cuda::GetFunctions>(symbol)(cuda::kFunctionsVersion);
+    return true;
   }();
-  return found;
+  static_cast<void>(tried);
 }
 
+}  // namespace
+
 bool has_cuda_kernels() {
-  return opened != nullptr;
+  return cuda_backend() != nullptr;
 }
 
 const Backend* cuda_backend() {
+  if (!emulates_cuda()) open_library();
   return opened == nullptr ? nullptr : &kBackend;
 }
 
@@ -273,4 +278,4 @@ bool emulates_cuda() {
   return emulated;
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

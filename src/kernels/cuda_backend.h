@@ -6,16 +6,13 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/functions.h"
 
-namespace diffit {
+namespace diffit::kernels {
 
-/// Opens libdiffit_cuda.so; false where it is not there or of another version, and the definitions are used.
-/// Called once a GPU is opened.
-bool open_cuda_kernels();
-
-/// Whether they are open: for `diffit info`.
+/// Whether libdiffit_cuda.so was found, in the version that this library expects. Opens it.
 bool has_cuda_kernels();
 
-/// The backend of CUDA tensors; null without the library.
+/// The backend of CUDA tensors; null without libdiffit_cuda.so, and the definitions are used. The first call
+/// opens the library, so it must come after open_device().
 const Backend* cuda_backend();
 
 /// For tests: while it lives, CPU tensors take the CUDA backend with these functions, which an emulator runs.
@@ -30,4 +27,4 @@ class EmulatedCuda {
 /// Whether CPU tensors take the CUDA backend now.
 bool emulates_cuda();
 
-}  // namespace diffit
+}  // namespace diffit::kernels

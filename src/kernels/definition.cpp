@@ -1,9 +1,9 @@
 #include <cmath>
 
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit::definition {
+namespace diffit::kernels::definition {
 namespace {
 
 using at::Tensor;
@@ -92,4 +92,4 @@ Tensor upsample2(const Tensor& x) {
       .reshape({batch, 2 * height, 2 * width, channels});
 }
 
-}  // namespace diffit::definition
+}  // namespace diffit::kernels::definition

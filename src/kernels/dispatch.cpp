@@ -11,9 +11,9 @@
 #include "kernels/cpu/info.h"
 #include "kernels/cuda_backend.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 std::atomic<bool>& fast_kernels_switch() {
@@ -64,4 +64,4 @@ cpu::Element element_of(const at::Tensor& x) {
   return x.scalar_type() == at::kFloat ? cpu::Element::float32 : cpu::Element::bfloat16;
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/element.h"
 
-namespace diffit {
+namespace diffit::kernels {
 
 /// Whether the CPU kernels may be used on x: switched on, compiled for this processor, x a float32 or
 /// bfloat16 tensor on the CPU.
@@ -22,4 +22,4 @@ bool needs_grad(std::initializer_list<at::Tensor> tensors);
 /// The element type of a tensor for which takes_cpu_kernel holds.
 cpu::Element element_of(const at::Tensor& x);
 
-}  // namespace diffit
+}  // namespace diffit::kernels

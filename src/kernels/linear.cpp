@@ -7,9 +7,9 @@
 #include "kernels/cpu/linear.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -151,4 +151,4 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, std::in
                                  : convolve(map, w, optional(b), stride);
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

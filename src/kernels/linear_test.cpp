@@ -1,11 +1,11 @@
 #include <cmath>
 
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -164,4 +164,4 @@ TEST(Conv2d, GivesAMapThatIsContiguous) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

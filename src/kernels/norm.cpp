@@ -2,9 +2,9 @@
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -90,4 +90,4 @@ Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight, co
              : backend->group_norm.forward(map, groups, scale, shift, eps, silu, nullptr);
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

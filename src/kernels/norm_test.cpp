@@ -1,10 +1,10 @@
 #include <cmath>
 
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -176,4 +176,4 @@ TEST(GroupNorm, KeepsItsPrecisionOnLargeMaps) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

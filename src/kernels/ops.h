@@ -11,7 +11,9 @@
 
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::kernels {
 
 /// Time-dependent self-attention inside non-overlapping w x w windows (DiffiT eq. 3 to 6):
 /// softmax((q + q_t)(k + k_t)^T / sqrt(C / heads) + bias)(v + v_t) in each window and head.
@@ -68,4 +70,4 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 at::Tensor upsample2(const at::Tensor& x);
 }  // namespace definition
 
-}  // namespace diffit
+}  // namespace diffit::kernels

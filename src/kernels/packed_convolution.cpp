@@ -5,9 +5,9 @@
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -71,4 +71,4 @@ Tensor PackedConvolution::operator()(const Tensor& x, bool relu) const {
   return y.permute({0, 2, 3, 1}).contiguous();
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -7,12 +7,14 @@
 #include <array>
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::kernels {
 
 /// y = conv(x, W) + b over maps [B, H, W, C], then ReLU where asked, without gradients. On the CPU, in
 /// float32 and where it is native in bfloat16, the weight is packed for oneDNN and ReLU is computed with the
 /// convolution; elsewhere (other devices and types, DIFFIT_KERNELS=definition) it is at::conv2d and at::relu,
-/// which is also what they mean. A picture's result does not depend on the other pictures beyond rounding.
+/// which is also what they mean. An image's result does not depend on the other images beyond rounding.
 /// Any number of threads may call at a time.
 class PackedConvolution {
  public:
@@ -38,4 +40,4 @@ class PackedConvolution {
   bool packed_ = false;
 };
 
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -4,10 +4,10 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -72,4 +72,4 @@ TEST(PackedConvolution, LeavesItsInputAsItWas) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -5,9 +5,9 @@
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -72,4 +72,4 @@ Tensor PackedLinear::add_to(const Tensor& residual, const Tensor& x) const {
   return operators().binary.call(x, residual, weight_, optional(bias_), "add");
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::kernels {
 
 /// x W^T + b in one type, without gradients. On the CPU, in float32 and where it is native in bfloat16, the
 /// weight is packed for oneDNN and what follows the product is computed with it; elsewhere (other devices and
@@ -38,4 +40,4 @@ class PackedLinear {
   bool packed_ = false;
 };
 
-}  // namespace diffit
+}  // namespace diffit::kernels

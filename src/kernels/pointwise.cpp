@@ -2,9 +2,9 @@
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -50,4 +50,4 @@ Tensor upsample2(const Tensor& x) {
   return needs_grad({x}) ? Upsample2::apply(map) : backend->pointwise.upsample2(map);
 }
 
-}  // namespace diffit
+}  // namespace diffit::kernels

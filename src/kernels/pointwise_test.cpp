@@ -1,10 +1,10 @@
 #include <cmath>
 
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -82,4 +82,4 @@ TEST(Upsample2, DoesNotDependOnThreads) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
 namespace diffit::testing {
+
+using namespace kernels;
 
 /// The unit roundoff of the type, half a unit in the last place of 1: 2^-24 for float32, 2^-8 for bfloat16.
 inline double epsilon(at::ScalarType type) {

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -49,4 +49,4 @@ Interval bootstrap_interval(double value, const at::Tensor& influence, const Boo
           std::sqrt(square / static_cast<double>(values.size() - 1))};
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

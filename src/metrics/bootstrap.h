@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::metrics {
 
 /// Parameters of the bootstrap.
 struct BootstrapOptions {
@@ -32,4 +34,4 @@ struct Interval {
 /// 1 and replicates >= 2.
 Interval bootstrap_interval(double value, const at::Tensor& influence, const BootstrapOptions& options = {});
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -9,12 +9,12 @@
 #include "metrics/kernel_distance.h"
 #include "metrics/precision_recall.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
 constexpr std::array kNames{"fid", "sfid", "is", "precision", "recall", "kid"};
-constexpr std::int64_t kProtocol = 50000, kFew = 10000;  // pictures of published figures; of a figure at all
+constexpr std::int64_t kProtocol = 50000, kFew = 10000;  // images of published figures; of a figure at all
 
 bool wants(const EvaluationOptions& options, std::initializer_list<Metric> any) {
   return std::any_of(options.metrics.begin(), options.metrics.end(),
@@ -79,7 +79,7 @@ class Evaluation {
                const std::optional<Gaussian>& a, const std::optional<Gaussian>& b,
                const at::Tensor& features) {
     say(label, 0);
-    // Statistics may keep the features of some of their pictures: these are not what the moments were taken
+    // Statistics may keep the features of some of their images: these are not what the moments were taken
     // of.
     const bool whole = features.defined() && features.size(0) == a->count;
     const bool influence = options_.intervals && whole;
@@ -246,8 +246,8 @@ std::string too_few(Metric metric, const Available& samples, const Available& re
   const std::int64_t least = neighbours ? 4 : 2;
   for (const auto& [side, name] : {std::pair(&samples, "SAMPLES"), std::pair(&reference, "REF")}) {
     if (moments && !side->measured) continue;
-    if (side->pictures > 0 && side->pictures < least)
-      return fmt::format("it takes {} images or more, {} has {}", least, name, side->pictures);
+    if (side->images > 0 && side->images < least)
+      return fmt::format("it takes {} images or more, {} has {}", least, name, side->images);
   }
   return "";
 }
@@ -342,4 +342,4 @@ std::vector<Figure> evaluate(const FeatureInfo& network, const FeatureSet& sampl
   return Evaluation(network, samples, reference, options)();
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

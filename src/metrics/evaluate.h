@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "io/fields.h"
+#include "config/fields.h"
 #include "metrics/bootstrap.h"
 #include "metrics/feature_set.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 enum class Metric { frechet, spatial_frechet, inception_score, precision, recall, kernel };
 
@@ -35,7 +35,7 @@ struct Figure {
   std::string label;  // for people
   double value = 0;
   std::optional<Interval> interval;
-  std::int64_t samples = 0, reference = 0;  // pictures it was computed of; 0: not told, or none
+  std::int64_t samples = 0, reference = 0;  // images it was computed of; 0: not told, or none
   Json details = Json::object();            // what else belongs to it
   std::vector<std::string> warnings;        // what makes it not comparable, or not to be trusted
 };
@@ -44,12 +44,12 @@ struct Figure {
 FeatureSums sums_of_samples(const EvaluationOptions& options);
 FeatureSums sums_of_reference(const EvaluationOptions& options);
 
-/// What one side of an evaluation has, or will have once its pictures are measured.
+/// What one side of an evaluation has, or will have once its images are measured.
 struct Available {
   bool pooled = true, spatial = true;  // mean and covariance
-  bool features = true;                // of single pictures
+  bool features = true;                // of single images
   bool score = true;                   // of the samples alone
-  std::int64_t pictures = 0;           // images that single features are of; 0: not known
+  std::int64_t images = 0;           // images that single features are of; 0: not known
   bool measured = false;               // mean and covariance are those of these images
 
   static Available of(const FeatureSet& set);
@@ -73,4 +73,4 @@ void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& networ
 std::vector<Figure> evaluate(const FeatureInfo& network, const FeatureSet& samples,
                              const FeatureSet& reference, const EvaluationOptions& options);
 
-}  // namespace diffit
+}  // namespace diffit::metrics

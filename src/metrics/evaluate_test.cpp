@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "metrics/testing.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::normals;
@@ -94,17 +94,17 @@ TEST(Evaluate, ReadsMetricsByName) {
 }
 
 TEST(Evaluate, LeavesOutWhatTooFewImagesDoNotAllow) {
-  const Available reference{.pictures = 40, .measured = true};
-  const auto names = [&](std::int64_t pictures) {
+  const Available reference{.images = 40, .measured = true};
+  const auto names = [&](std::int64_t images) {
     std::string text;
-    for (const Metric metric : possible_metrics(kTiny, {.pictures = pictures, .measured = true}, reference))
+    for (const Metric metric : possible_metrics(kTiny, {.images = images, .measured = true}, reference))
       text += metric_name(metric) + " ";
     return text;
   };
   EXPECT_EQ(names(1), "is ");
   EXPECT_EQ(names(2), "fid sfid is kid ");
   EXPECT_EQ(names(4), "fid sfid is precision recall kid ");
-  const Available two{.pictures = 2, .measured = true};
+  const Available two{.images = 2, .measured = true};
   EXPECT_EQ(too_few_images(kTiny, two, reference),
             (std::vector<std::string>{"precision: not computed: it takes 4 images or more, SAMPLES has 2",
                                       "recall: not computed: it takes 4 images or more, SAMPLES has 2"}));
@@ -120,4 +120,4 @@ TEST(Evaluate, LeavesOutWhatTooFewImagesDoNotAllow) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

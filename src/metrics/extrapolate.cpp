@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "metrics/frechet.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -57,4 +57,4 @@ Extrapolation extrapolate_frechet(const at::Tensor& samples, const Gaussian& ref
   return result;
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

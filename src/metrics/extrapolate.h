@@ -9,7 +9,7 @@
 
 #include "metrics/moments.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 /// Parameters of the extrapolation.
 struct ExtrapolationOptions {
@@ -34,4 +34,4 @@ struct Extrapolation {
 Extrapolation extrapolate_frechet(const at::Tensor& samples, const Gaussian& reference,
                                   const ExtrapolationOptions& options = {});
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -5,13 +5,13 @@
 
 #include "base/bundled.h"
 #include "base/error.h"
-#include "kernels/autocast.h"
-#include "kernels/pch.h"
-#include "nn/identity.h"
-#include "nn/inception.h"
-#include "train/classifier_file.h"
+#include "runtime/autocast.h"
+#include "runtime/pch.h"
+#include "nn/layers/weights_fingerprint.h"
+#include "nn/features/inception.h"
+#include "model/classifier_file.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 std::string FeatureInfo::frechet_key() const {
   if (inception) return "fid";
@@ -40,8 +40,8 @@ class InceptionNetwork : public FeatureNetwork {
 
   const FeatureInfo& info() const override { return info_; }
 
-  Features extract(const at::Tensor& pictures) const override {
-    InceptionFeatures f = network_(pictures);
+  Features extract(const at::Tensor& images) const override {
+    InceptionFeatures f = network_(images);
     return {std::move(f.pooled), std::move(f.spatial), std::move(f.probabilities)};
   }
 
@@ -63,9 +63,9 @@ class ClassifierNetwork : public FeatureNetwork {
 
   const FeatureInfo& info() const override { return info_; }
 
-  Features extract(const at::Tensor& pictures) const override {
+  Features extract(const at::Tensor& images) const override {
     const at::NoGradGuard no_grad;
-    const at::Tensor x = (framed(pictures).to(at::kFloat) / 127.5 - 1).to(device_);
+    const at::Tensor x = (framed(images).to(at::kFloat) / 127.5 - 1).to(device_);
     const Autocast autocast(device_.type(), dtype_);
     const Classified y = network_(x);
     return {y.features.to(at::kCPU), {}, y.logits.softmax(1).to(at::kCPU)};
@@ -73,21 +73,21 @@ class ClassifierNetwork : public FeatureNetwork {
 
  private:
   /// Pads like fitted() with Crop::none in data/fit.h: an odd pixel goes to the right and the bottom.
-  at::Tensor framed(const at::Tensor& pictures) const {
+  at::Tensor framed(const at::Tensor& images) const {
     const ClassifierConfig& c = network_.config();
     const std::int64_t side = c.resolution;
-    const bool pixels = pictures.dim() == 4 && pictures.scalar_type() == at::kByte && pictures.is_cpu();
-    DIFFIT_CHECK(pixels && (pictures.size(3) == c.in_channels || pictures.size(3) == 1),
+    const bool pixels = images.dim() == 4 && images.scalar_type() == at::kByte && images.is_cpu();
+    DIFFIT_CHECK(pixels && (images.size(3) == c.in_channels || images.size(3) == 1),
                  "{} takes {} pictures, [B, H, W, {}] of bytes, got [{}] of {}", c.name,
-                 c.in_channels == 1 ? "grey" : "RGB", c.in_channels, fmt::join(pictures.sizes(), ", "),
-                 at::toString(pictures.scalar_type()));
-    const std::int64_t height = pictures.size(1), width = pictures.size(2);
+                 c.in_channels == 1 ? "grey" : "RGB", c.in_channels, fmt::join(images.sizes(), ", "),
+                 at::toString(images.scalar_type()));
+    const std::int64_t height = images.size(1), width = images.size(2);
     DIFFIT_CHECK(
         height <= side && width <= side,
         "{} takes pictures of {} x {} or smaller, got {} x {}; bring them to that size by diffit data "
         "convert --size {}",
         c.name, side, side, width, height, side);
-    const at::Tensor all = pictures.expand({-1, -1, -1, c.in_channels});
+    const at::Tensor all = images.expand({-1, -1, -1, c.in_channels});
     if (height == side && width == side) return all;
     const std::int64_t left = (side - width) / 2, top = (side - height) / 2;
     return at::constant_pad_nd(all, {0, 0, left, side - width - left, top, side - height - top}, 0);
@@ -122,4 +122,4 @@ std::unique_ptr<FeatureNetwork> load_feature_network(const std::string& path_or_
   return make_feature_network(file, device, dtype);
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -7,9 +7,9 @@
 #include <memory>
 #include <string>
 
-#include "io/weights_file.h"
+#include "io/tensors/weights_file.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 /// Description of a feature network.
 struct FeatureInfo {
@@ -43,7 +43,7 @@ class FeatureNetwork {
   /// Computes the features of images [B, H, W, C] uint8 on the CPU, with C = 1 (repeated if the network takes
   /// RGB) or 3. The result is on the CPU. Throws Error(invalid) if the network does not support the size or
   /// the number of channels.
-  virtual Features extract(const at::Tensor& pictures) const = 0;
+  virtual Features extract(const at::Tensor& images) const = 0;
 };
 
 /// Whether make_feature_network recognizes the network in the file.
@@ -61,4 +61,4 @@ std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at
 std::unique_ptr<FeatureNetwork> load_feature_network(const std::string& path_or_name, at::Device device,
                                                      at::ScalarType dtype);
 
-}  // namespace diffit
+}  // namespace diffit::metrics

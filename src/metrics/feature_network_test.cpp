@@ -1,15 +1,15 @@
 #include "metrics/feature_network.h"
 
 #include "data/fit.h"
-#include "io/testing.h"
-#include "kernels/pch.h"
+#include "base/test_folder.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 #include "metrics/feature_source.h"
-#include "nn/identity.h"
-#include "nn/state.h"
-#include "train/classifier_file.h"
+#include "nn/layers/weights_fingerprint.h"
+#include "nn/layers/weights_io.h"
+#include "model/classifier_file.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::expect_rejected;
@@ -49,17 +49,17 @@ TEST_F(FashionLike, IsNotCalledFid) {
 }
 
 TEST_F(FashionLike, PadsImagesLikeTheDataPipeline) {
-  const at::Tensor pictures = at::randint(0, 256, {3, 27, 28, 1}, at::kByte);
+  const at::Tensor images = at::randint(0, 256, {3, 27, 28, 1}, at::kByte);
   at::Tensor wanted = at::empty({3, 32, 32, 1}, at::kByte);
   for (std::int64_t b = 0; b < 3; ++b) {
-    Picture p{28, 27, 1, std::vector<std::uint8_t>(27 * 28)};
-    std::memcpy(p.pixels.data(), pictures[b].const_data_ptr(), p.pixels.size());
+    Image p{28, 27, 1, std::vector<std::uint8_t>(27 * 28)};
+    std::memcpy(p.pixels.data(), images[b].const_data_ptr(), p.pixels.size());
     p = fitted(std::move(p), 32, Crop::none, "test");
     std::memcpy(wanted[b].mutable_data_ptr(), p.pixels.data(), p.pixels.size());
   }
   const at::NoGradGuard no_grad;
   const Classified y = network_(wanted.to(at::kFloat) / 127.5 - 1);
-  const Features f = load()->extract(pictures);
+  const Features f = load()->extract(images);
   EXPECT_TRUE(at::equal(f.pooled, y.features));
   testing::expect_close(f.probabilities, y.logits.softmax(1), 1e-6, "probabilities");
   EXPECT_FALSE(f.spatial.defined());
@@ -115,14 +115,14 @@ TEST(FeatureNetwork, BundledNetworkClassifiesFashionMnist) {
   const auto source = open_feature_source(clothes);
   constexpr std::int64_t kCount = 2000;
   double right = 0;
-  for_each_batch(*source, 200, kCount, [&](const at::Tensor& pictures, std::int64_t first) {
-    const at::Tensor guesses = net->extract(pictures).probabilities.argmax(1);
-    for (std::int64_t i = 0; i < pictures.size(0); ++i)
-      right += guesses[i].item<std::int64_t>() == source->pictures().label(first + i) ? 1 : 0;
+  for_each_batch(*source, 200, kCount, [&](const at::Tensor& images, std::int64_t first) {
+    const at::Tensor guesses = net->extract(images).probabilities.argmax(1);
+    for (std::int64_t i = 0; i < images.size(0); ++i)
+      right += guesses[i].item<std::int64_t>() == source->images().label(first + i) ? 1 : 0;
   });
   // Accuracy is 0.9267 on all 10,000 images; three standard errors for 2,000 are 0.0175.
   EXPECT_NEAR(right / kCount, 0.9267, 0.0175);
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

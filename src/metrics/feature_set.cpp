@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -37,20 +37,20 @@ void FeatureSum::add(const Features& f) {
   if (sums_.pooled) pooled_.add(f.pooled);
   if (sums_.spatial) spatial_.add(f.spatial);
   if (sums_.score) score_.add(f.probabilities);
-  if (sums_.keep_pooled) keep(features_, f.pooled, pictures_);
-  if (sums_.keep_spatial) keep(spatial_features_, f.spatial, pictures_);
-  pictures_ += f.pooled.size(0);
+  if (sums_.keep_pooled) keep(features_, f.pooled, images_);
+  if (sums_.keep_spatial) keep(spatial_features_, f.spatial, images_);
+  images_ += f.pooled.size(0);
 }
 
 FeatureSet FeatureSum::finish() {
   FeatureSet set;
-  set.pictures = pictures_;
+  set.images = images_;
   if (sums_.pooled) set.pooled = pooled_.gaussian();
   if (sums_.spatial) set.spatial = spatial_.gaussian();
   if (sums_.score) set.score = score_.finish();
-  if (sums_.keep_pooled) set.features = features_.narrow(0, 0, pictures_);
-  if (sums_.keep_spatial) set.spatial_features = spatial_features_.narrow(0, 0, pictures_);
+  if (sums_.keep_pooled) set.features = features_.narrow(0, 0, images_);
+  if (sums_.keep_spatial) set.spatial_features = spatial_features_.narrow(0, 0, images_);
   return set;
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

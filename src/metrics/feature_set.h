@@ -8,11 +8,11 @@
 #include "metrics/inception_score.h"
 #include "metrics/moments.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 /// Statistics of a set. A statistic that was not requested or is not supported is empty or undefined.
 struct FeatureSet {
-  std::int64_t pictures = 0;  // number of images used for the moments; 0: unknown
+  std::int64_t images = 0;  // number of images used for the moments; 0: unknown
   std::optional<Gaussian> pooled, spatial;
   at::Tensor features;          // [N, D] float32, pooled
   at::Tensor spatial_features;  // [N, S] float32
@@ -36,7 +36,7 @@ class FeatureSum {
   /// Adds the features of a batch [B, ...].
   void add(const Features& features);
   /// Number of images added so far.
-  std::int64_t pictures() const { return pictures_; }
+  std::int64_t images() const { return images_; }
   /// Throws Error(invalid) for fewer than two images if moments are requested.
   FeatureSet finish();
 
@@ -45,7 +45,7 @@ class FeatureSum {
   Moments pooled_, spatial_;
   InceptionScoreSum score_;
   at::Tensor features_, spatial_features_;
-  std::int64_t pictures_ = 0;
+  std::int64_t images_ = 0;
 };
 
-}  // namespace diffit
+}  // namespace diffit::metrics

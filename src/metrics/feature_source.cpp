@@ -12,15 +12,15 @@
 #include "base/cpu_count.h"
 #include "base/error.h"
 #include "data/workers.h"
-#include "io/printable.h"
-#include "kernels/pch.h"
+#include "base/printable.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 /// A batch that is being filled with images.
 struct Slot {
-  at::Tensor pictures;
+  at::Tensor images;
   std::int64_t first = 0, left = 0;  // left: number of images not yet decoded
   std::int64_t failed = -1;          // index of the first image that could not be read
   std::exception_ptr error;
@@ -43,11 +43,11 @@ class Feeder {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  void run(const PictureBatchSink& sink) {
+  void run(const ImageBatchSink& sink) {
     for (std::int64_t first = 0; first < count_; first += batch_) {
       const std::shared_ptr<Slot> slot = next();
       if (slot->error) std::rethrow_exception(slot->error);
-      sink(slot->pictures, slot->first);
+      sink(slot->images, slot->first);
     }
   }
 
@@ -70,7 +70,7 @@ class Feeder {
     while (opened_ < count_ && static_cast<int>(slots_.size()) < ahead_) {
       const std::int64_t size = std::min(batch_, count_ - opened_);
       auto slot = std::make_shared<Slot>();
-      slot->pictures = at::empty({size, source_.height(), source_.width(), source_.channels()}, at::kByte);
+      slot->images = at::empty({size, source_.height(), source_.width(), source_.channels()}, at::kByte);
       slot->first = opened_;
       slot->left = size;
       slots_.push_back(std::move(slot));
@@ -90,13 +90,13 @@ class Feeder {
   /// Reads the next image that no thread has taken. Releases the lock while reading.
   void take_one(std::unique_lock<std::mutex>& lock) {
     const std::int64_t index = taken_++;
-    const auto holds = [&](const std::shared_ptr<Slot>& s) { return index < s->first + s->pictures.size(0); };
+    const auto holds = [&](const std::shared_ptr<Slot>& s) { return index < s->first + s->images.size(0); };
     const std::shared_ptr<Slot> slot = *std::find_if(slots_.begin(), slots_.end(), holds);
     lock.unlock();
     std::exception_ptr error;
     try {
-      std::uint8_t* const out = slot->pictures.mutable_data_ptr<std::uint8_t>();
-      source_.read(index, out + (index - slot->first) * slot->pictures[0].numel());
+      std::uint8_t* const out = slot->images.mutable_data_ptr<std::uint8_t>();
+      source_.read(index, out + (index - slot->first) * slot->images[0].numel());
     } catch (...) {
       error = std::current_exception();
     }
@@ -121,12 +121,12 @@ class Feeder {
 
 }  // namespace
 
-FeatureSource::FeatureSource(std::unique_ptr<const PictureSource> pictures) : pictures_(std::move(pictures)) {
-  DIFFIT_CHECK(pictures_->size() > 0, "{} holds no picture", pictures_->describe());
-  scan_ = scan_images(*pictures_);
-  DIFFIT_CHECK(!scan_.sizes.empty(), "{}: no image can be read, the first: {}", pictures_->describe(),
+FeatureSource::FeatureSource(std::unique_ptr<const ImageSource> images) : images_(std::move(images)) {
+  DIFFIT_CHECK(images_->size() > 0, "{} holds no picture", images_->describe());
+  scan_ = scan_images(*images_);
+  DIFFIT_CHECK(!scan_.sizes.empty(), "{}: no image can be read, the first: {}", images_->describe(),
                scan_.broken.front().reason);
-  const PictureInfo usual = scan_.usual();
+  const ImageInfo usual = scan_.usual();
   height_ = usual.height;
   width_ = usual.width;
   channels_ = usual.channels;
@@ -137,23 +137,23 @@ void FeatureSource::check_first(std::int64_t count) const {
     reject("{} ({} of {} images cannot be read)", scan_.broken.front().reason, scan_.broken_count, size());
   }
   if (const std::int64_t odd = scan_.first_odd(); odd >= 0 && odd < count)
-    check_size(odd, pictures_->info(odd));
+    check_size(odd, images_->info(odd));
 }
 
-void FeatureSource::check_size(std::int64_t index, const PictureInfo& image) const {
+void FeatureSource::check_size(std::int64_t index, const ImageInfo& image) const {
   DIFFIT_CHECK(
       image.height == height_ && image.width == width_,
       "{}: {} is {} x {}, most images are {} x {} ({} are not); metrics take images of one size: diffit data "
       "convert --size makes them so",
-      describe(), printable(pictures_->name(index)), image.width, image.height, width_, height_,
+      describe(), printable(images_->name(index)), image.width, image.height, width_, height_,
       scan_.odd_count());
 }
 
 void FeatureSource::read(std::int64_t index, std::uint8_t* out) const {
-  const Picture p = pictures_->read(index);
+  const Image p = images_->read(index);
   check_size(index, info_of(p));
   DIFFIT_CHECK(p.channels <= channels_, "{}: {} is RGB, its header says grey", describe(),
-               printable(pictures_->name(index)));
+               printable(images_->name(index)));
   if (p.channels == channels_) {
     std::memcpy(out, p.pixels.data(), p.pixels.size());
   } else {
@@ -166,7 +166,7 @@ std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path) {
 }
 
 void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
-                    const PictureBatchSink& sink, int threads) {
+                    const ImageBatchSink& sink, int threads) {
   DIFFIT_CHECK(
       batch > 0 && count >= 0 && count <= source.size(),
       "{}: wanted batches of a picture or more, and 0..{} pictures; got batches of {}, and {} pictures",
@@ -176,4 +176,4 @@ void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_
   Feeder(source, batch, count, threads).run(sink);
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -2,34 +2,34 @@
 
 #include <atomic>
 
-#include "io/testing.h"
-#include "kernels/pch.h"
+#include "base/test_folder.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::expect_rejected;
 
 /// Images whose pixels are their index, some of which can be made to differ.
-class Numbered : public PictureSource {
+class Numbered : public ImageSource {
  public:
   std::int64_t count = 100, channels = 3, other = -1, other_width = 4, other_channels = 3, bad = -1;
   mutable std::atomic<std::int64_t> furthest = 0;
 
   std::int64_t size() const override { return count; }
-  Picture read(std::int64_t index) const override {
+  Image read(std::int64_t index) const override {
     if (index == bad) reject("picture {} is bad", index);
     std::int64_t before = furthest;
     while (before < index && !furthest.compare_exchange_weak(before, index)) {
     }
-    Picture p{4, 2, channels, {}};
+    Image p{4, 2, channels, {}};
     if (index == other) p = {other_width, 2, other_channels, {}};
     p.pixels.assign(static_cast<std::size_t>(p.width * p.height * p.channels),
                     static_cast<std::uint8_t>(index));
     return p;
   }
-  PictureInfo info(std::int64_t index) const override {
-    return index == other ? PictureInfo{other_width, 2, other_channels} : PictureInfo{4, 2, channels};
+  ImageInfo info(std::int64_t index) const override {
+    return index == other ? ImageInfo{other_width, 2, other_channels} : ImageInfo{4, 2, channels};
   }
   std::int64_t classes() const override { return 7; }
   std::int64_t label(std::int64_t index) const override { return index % 7; }
@@ -65,12 +65,12 @@ TEST(ForEachBatch, DeliversEveryImageInOrder) {
   for (const int threads : {-1, 0, 1, 3}) {
     for (const std::int64_t batch : {1, 7, 100, 1000}) {
       std::int64_t next = 0;
-      const PictureBatchSink check = [&](const at::Tensor& pictures, std::int64_t first) {
+      const ImageBatchSink check = [&](const at::Tensor& images, std::int64_t first) {
         ASSERT_EQ(first, next);
-        const std::int64_t size = pictures.size(0);
+        const std::int64_t size = images.size(0);
         ASSERT_EQ(size, std::min(batch, 100 - first));
-        ASSERT_EQ(pictures.sizes(), (std::vector<std::int64_t>{size, 2, 4, 3}));
-        EXPECT_TRUE((pictures == numbers(first, size)).all().item<bool>());
+        ASSERT_EQ(images.sizes(), (std::vector<std::int64_t>{size, 2, 4, 3}));
+        EXPECT_TRUE((images == numbers(first, size)).all().item<bool>());
         next += size;
       };
       for_each_batch(set.source, batch, 100, check, threads);
@@ -102,7 +102,7 @@ TEST(ForEachBatch, StopsAtCount) {
 
 TEST(ForEachBatch, DecodesAheadWithinLimit) {
   const Set set([](Numbered& n) { n.count = 10000; });
-  const PictureBatchSink check = [&](const at::Tensor&, std::int64_t first) {
+  const ImageBatchSink check = [&](const at::Tensor&, std::int64_t first) {
     EXPECT_LT(set.numbered->furthest, first + 10 * 5);
   };
   for_each_batch(set.source, 10, 10000, check, 2);
@@ -140,13 +140,13 @@ TEST(ForEachBatch, ColourAmongGreyMakesAllColour) {
   });
 }
 
-TEST(ForEachBatch, NamesThePictureThatDoesNotFitAfterThoseBefore) {
+TEST(ForEachBatch, NamesTheImageThatDoesNotFitAfterThoseBefore) {
   for (const int threads : {0, 3}) {
     const auto refused = [&](const std::function<void(Numbered&)>& change, std::int64_t before,
                              std::initializer_list<std::string> parts) {
       const Set set(change);
       std::int64_t seen = 0;
-      const PictureBatchSink count = [&](const at::Tensor& p, std::int64_t) { seen += p.size(0); };
+      const ImageBatchSink count = [&](const at::Tensor& p, std::int64_t) { seen += p.size(0); };
       expect_rejected([&] { for_each_batch(set.source, 10, 100, count, threads); }, parts);
       EXPECT_EQ(seen, before);
     };
@@ -161,7 +161,7 @@ TEST(ForEachBatch, NamesThePictureThatDoesNotFitAfterThoseBefore) {
 
 TEST(ForEachBatch, PropagatesExceptionOfSink) {
   const Set set;
-  const PictureBatchSink enough = [](const at::Tensor&, std::int64_t first) {
+  const ImageBatchSink enough = [](const at::Tensor&, std::int64_t first) {
     if (first == 50) throw std::runtime_error("enough");
   };
   EXPECT_THROW(for_each_batch(set.source, 10, 100, enough, 2), std::runtime_error);
@@ -172,4 +172,4 @@ TEST(FeatureSource, RejectsEmptySet) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -115,4 +115,4 @@ at::Tensor FrechetDistance::influence(const at::Tensor& features) const {
   return moved - moved.mean();
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

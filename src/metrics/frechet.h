@@ -8,7 +8,7 @@
 
 #include "metrics/moments.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 /// d = |m_a - m_b|^2 + tr S_a + tr S_b - 2 tr (S_a S_b)^(1/2) for samples `a` and a reference `b`.
 ///
@@ -44,4 +44,4 @@ class FrechetDistance {
   at::Tensor transport_;     // N / (N - 1) (P - T) [D, D]; undefined without influence
 };
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -6,7 +6,7 @@
 #include "metrics/extrapolate.h"
 #include "metrics/testing.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::normals;
@@ -165,4 +165,4 @@ TEST(Extrapolation, IsNearZeroForEqualDistributions) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

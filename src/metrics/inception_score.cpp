@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 void InceptionScoreSum::add(const at::Tensor& probabilities) {
   if (!rows_.defined()) rows_ = at::empty({block_, probabilities.size(1)}, at::kFloat);
@@ -43,4 +43,4 @@ InceptionScore InceptionScoreSum::finish() {
   return result;
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

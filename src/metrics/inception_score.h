@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::metrics {
 
 /// Inception score of a set.
 struct InceptionScore {
@@ -36,4 +38,4 @@ class InceptionScoreSum {
   std::vector<at::Tensor> pieces_;  // influences in completed blocks, before division by the number of blocks
 };
 
-}  // namespace diffit
+}  // namespace diffit::metrics

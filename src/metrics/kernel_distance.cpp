@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -83,4 +83,4 @@ KernelDistance kernel_distance(const at::Tensor& samples, const at::Tensor& refe
   return result;
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

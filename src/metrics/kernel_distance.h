@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::metrics {
 
 /// Parameters of the kernel distance.
 struct KernelDistanceOptions {
@@ -29,4 +31,4 @@ struct KernelDistance {
 KernelDistance kernel_distance(const at::Tensor& samples, const at::Tensor& reference,
                                const KernelDistanceOptions& options = {});
 
-}  // namespace diffit
+}  // namespace diffit::metrics

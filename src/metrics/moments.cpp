@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -57,4 +57,4 @@ Gaussian Moments::gaussian() const {
   return {mean_.clone(), scatter_ / static_cast<double>(count_ - 1), count_};
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

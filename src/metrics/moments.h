@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::metrics {
 
 /// Mean and covariance of a set of features: the input of a Frechet distance.
 struct Gaussian {
@@ -42,4 +44,4 @@ class Moments {
   at::Tensor scatter_;  // sum of (x - mean) (x - mean)^T
 };
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -243,4 +243,4 @@ PrecisionRecall precision_recall(const at::Tensor& samples, const at::Tensor& re
   return result;
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

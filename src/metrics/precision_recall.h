@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <functional>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::metrics {
 
 /// Parameters of precision and recall.
 struct PrecisionRecallOptions {
@@ -34,4 +36,4 @@ struct PrecisionRecall {
 PrecisionRecall precision_recall(const at::Tensor& samples, const at::Tensor& reference,
                                  const PrecisionRecallOptions& options = {});
 
-}  // namespace diffit
+}  // namespace diffit::metrics

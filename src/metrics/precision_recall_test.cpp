@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "metrics/testing.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::normals;
@@ -104,4 +104,4 @@ TEST(PrecisionRecall, RejectsTooFewAndNonFinite) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -4,10 +4,10 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "io/json_text.h"
-#include "io/npz.h"
+#include "config/json_text.h"
+#include "io/tensors/npz.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 namespace {
 
@@ -92,8 +92,8 @@ Statistics read_statistics(const fs::path& path) {
   DIFFIT_CHECK(s.pooled.has_value(), "{}: wanted statistics (mu, sigma), there are {}", path.string(),
                fmt::join(file.names(), ", "));
   s.spatial = read_gaussian(file, "mu_s", "sigma_s");
-  s.pooled->count = s.info.pictures;
-  if (s.spatial) s.spatial->count = s.info.pictures;
+  s.pooled->count = s.info.images;
+  if (s.spatial) s.spatial->count = s.info.images;
   if (file.has("features"))
     s.features = read_numbers(file, "features", {-1, s.pooled->width()}, /*single=*/true);
   if (file.has("arr_0")) {
@@ -101,7 +101,7 @@ Statistics read_statistics(const fs::path& path) {
     DIFFIT_CHECK(header.dtype == Dtype::u8 && header.shape.size() == 4,
                  "{}: wanted pictures, uint8 [N, H, W, C], got [{}]", where_of(file, "arr_0"),
                  fmt::join(header.shape, ", "));
-    s.arr_pictures = header.shape[0];
+    s.arr_images = header.shape[0];
     if (s.info.height == 0) {
       s.info.height = header.shape[1];
       s.info.width = header.shape[2];
@@ -153,4 +153,4 @@ void check_network(const Statistics& s, const FeatureInfo& network, const std::s
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::metrics

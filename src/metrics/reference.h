@@ -11,15 +11,15 @@
 #include <string>
 
 #include "base/file.h"
-#include "io/fields.h"
+#include "config/fields.h"
 #include "metrics/feature_network.h"
 #include "metrics/moments.h"
 
-namespace diffit {
+namespace diffit::metrics {
 
 /// Metadata of a statistics file. A zero or empty field means unknown.
 struct StatisticsInfo {
-  std::int64_t pictures = 0;      // number of images used for mu and sigma
+  std::int64_t images = 0;      // number of images used for mu and sigma
   std::string network, identity;  // as in FeatureInfo
   std::int64_t height = 0, width = 0, channels = 0;
   std::string source;  // description of the measured set for messages
@@ -27,7 +27,7 @@ struct StatisticsInfo {
 
 template <class V>
 void visit_fields(V& v, StatisticsInfo& s) {
-  v("pictures", s.pictures, "behind mu and sigma", 0, 1e15);
+  v("pictures", s.images, "behind mu and sigma", 0, 1e15);
   v("network", s.network, "name of the feature network");
   v("identity", s.identity, "of its weights");
   v("height", s.height, "of the pictures", 0, 1e6);
@@ -41,7 +41,7 @@ struct Statistics {
   StatisticsInfo info;
   std::optional<Gaussian> pooled, spatial;
   at::Tensor features;            // [n, D] float32; undefined if absent
-  std::int64_t arr_pictures = 0;  // number of images in arr_0, which is not read
+  std::int64_t arr_images = 0;  // number of images in arr_0, which is not read
 };
 
 /// Whether the file is an .npz that contains mu and sigma.
@@ -59,4 +59,4 @@ void write_statistics(const fs::path& path, const Statistics& statistics);
 /// network or have another width than `network`.
 void check_network(const Statistics& statistics, const FeatureInfo& network, const std::string& where);
 
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "io/npz.h"
+#include "io/tensors/npz.h"
 #include "metrics/testing.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::normals;
@@ -66,7 +66,7 @@ TEST_F(ReferenceTest, RoundTrips) {
   EXPECT_TRUE(at::equal(back.spatial->covariance, (s.spatial->covariance + s.spatial->covariance.t()) / 2));
   EXPECT_TRUE(at::equal(back.features, s.features));
   EXPECT_EQ(back.pooled->count, 40);
-  EXPECT_EQ(back.arr_pictures, 0);
+  EXPECT_EQ(back.arr_images, 0);
 }
 
 TEST_F(ReferenceTest, ReadsImageSizeFromAdmAndNothingFromEdm) {
@@ -75,7 +75,7 @@ TEST_F(ReferenceTest, ReadsImageSizeFromAdmAndNothingFromEdm) {
          {"mu", s.pooled->mean.to(at::kFloat)},
          {"sigma", s.pooled->covariance}});
   const Statistics adm = read_statistics(path_);
-  EXPECT_EQ(adm.arr_pictures, 4);
+  EXPECT_EQ(adm.arr_images, 4);
   EXPECT_EQ(adm.info.height, 8);
   EXPECT_EQ(adm.info.width, 6);
   EXPECT_EQ(adm.info.channels, 3);
@@ -127,4 +127,4 @@ TEST_F(ReferenceTest, RejectsOtherNetwork) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

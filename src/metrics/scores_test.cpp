@@ -6,7 +6,7 @@
 #include "metrics/kernel_distance.h"
 #include "metrics/testing.h"
 
-namespace diffit {
+namespace diffit::metrics {
 namespace {
 
 using testing::normals;
@@ -108,4 +108,4 @@ TEST(KernelDistance, SubsetsApproximateWholeAndDependOnSeed) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::metrics

@@ -6,6 +6,8 @@
 
 namespace diffit::testing {
 
+using namespace metrics;
+
 /// Standard normal numbers [N, D] float64; different values of `draw` give independent ones.
 inline at::Tensor normals(std::int64_t count, std::int64_t width, std::uint64_t draw) {
   at::Tensor x = at::empty({count, width}, at::kDouble);

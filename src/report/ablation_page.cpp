@@ -5,10 +5,10 @@
 #include <map>
 
 #include "base/text.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 #include "report/grid_files.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -47,7 +47,7 @@ std::string how(const AblationResults& results) {
   const std::string scored = results.score_label.empty()
                                  ? std::string("No scores: trained only.")
                                  : fmt::format("{} of {} pictures a training, Heun's method with {} steps.",
-                                               results.score_label, e.score.pictures, e.score.steps);
+                                               results.score_label, e.score.samples, e.score.steps);
   return fmt::format(
       "{} of {} trainings finished, seeds {}. {} Brackets are 95% intervals over seeds by Student's t; "
       "differences "
@@ -103,7 +103,7 @@ LinePlot score_plot(const AblationResults& results) {
   plot.caption = fmt::format(
       "Mean over seeds; the band is from the lowest to the highest. Points before the last are of {} "
       "pictures, the last of {}: fewer pictures read higher.",
-      results.experiment.score.curve_pictures, results.experiment.score.pictures);
+      results.experiment.score.curve_samples, results.experiment.score.samples);
   plot.x = {.label = "images", .scale = Scale::linear, .low = {}, .high = {}};
   plot.y = {.label = results.score_label, .scale = Scale::log, .low = {}, .high = {}};
   for (const VariantResult& v : results.variants) {
@@ -278,4 +278,4 @@ Page ablation_page(const AblationResults& results, const std::string& command) {
   return page;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

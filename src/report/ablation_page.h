@@ -6,7 +6,7 @@
 #include "analysis/ablation_results.h"
 #include "report/page.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// One row per variant: the row name and value in the paper, our value with its interval over seeds, and the
 /// difference from the reference. Missing values are shown as a dash.
@@ -21,4 +21,4 @@ std::string ablation_markdown(const AblationResults& results);
 /// configuration. `command`: the command line, as typed.
 Page ablation_page(const AblationResults& results, const std::string& command);
 
-}  // namespace diffit
+}  // namespace diffit::report

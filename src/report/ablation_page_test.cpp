@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include "io/testing.h"
+#include "base/test_folder.h"
 #include "report/render.h"
 
-namespace diffit {
+namespace diffit::report {
 namespace {
 
 TrialResult trial(std::int64_t seed, double score) {
@@ -19,7 +19,7 @@ TrialResult trial(std::int64_t seed, double score) {
   for (const std::int64_t images : {500, 1000}) {
     Score s;
     s.images = images;
-    s.pictures = 100;
+    s.samples = 100;
     s.value = images == 500 ? 2 * score : score;
     s.low = s.value - 1;
     s.high = s.value + 1;
@@ -105,4 +105,4 @@ TEST(AblationPage, RendersBeforeAnyTrialIsFinished) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::report

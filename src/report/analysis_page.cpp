@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "base/text.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -144,4 +144,4 @@ Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command) {
   return page;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

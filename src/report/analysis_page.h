@@ -8,7 +8,7 @@
 #include "analysis/robustness.h"
 #include "report/page.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Bound and separation of each set, and the error by noise level as curves and as a table.
 Page robustness_page(const std::string& model, const RobustnessRequest& request,
@@ -17,4 +17,4 @@ Page robustness_page(const std::string& model, const RobustnessRequest& request,
 /// The signatures with thresholds and reasons, and the error by noise level.
 Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command);
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "report/page.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Collects image files for a grid. Files that cannot be read are listed below the grid instead.
 class GridFiles {
@@ -20,11 +20,11 @@ class GridFiles {
 
   /// Puts the images side by side into `grid`, enlarged by an integer factor of at most 3 that keeps each
   /// image within `room` pixels, and adds the grid to the section, followed by the list of missing images.
-  void put(Section& section, PictureGrid grid, std::int64_t room) &&;
+  void put(Section& section, ImageGrid grid, std::int64_t room) &&;
 
  private:
   std::vector<Shown> shown_;
   std::vector<std::string> missing_;
 };
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -4,29 +4,29 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "train/dataset_pictures.h"
+#include "train/dataset_images.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
 constexpr std::int64_t kBatch = 512;
 
-at::Tensor stacked(const std::vector<Picture>& pictures) {
-  const Picture& first = pictures.front();
-  const auto count = static_cast<std::int64_t>(pictures.size());
+at::Tensor stacked(const std::vector<Image>& images) {
+  const Image& first = images.front();
+  const auto count = static_cast<std::int64_t>(images.size());
   at::Tensor all = at::empty({count, first.height, first.width, first.channels}, at::kByte);
   auto* out = all.mutable_data_ptr<std::uint8_t>();
-  for (const Picture& picture : pictures) out = std::copy(picture.pixels.begin(), picture.pixels.end(), out);
+  for (const Image& image : images) out = std::copy(image.pixels.begin(), image.pixels.end(), out);
   return all;
 }
 
-Picture read_picture_of(const Dataset& data, std::int64_t index) {
+Image read_image_of(const Dataset& data, std::int64_t index) {
   const std::int64_t side = data.resolution();
-  Picture picture{side, side, data.channels(),
+  Image image{side, side, data.channels(),
                   std::vector<std::uint8_t>(static_cast<std::size_t>(side * side * data.channels()))};
-  data.read(index, picture.pixels);
-  return picture;
+  data.read(index, image.pixels);
+  return image;
 }
 
 /// The k smallest squared distances of each query so far, and the indices of their images.
@@ -58,7 +58,7 @@ at::Tensor square_distances(const at::Tensor& a, const at::Tensor& b) {
 struct SearchedSet {
   std::int64_t size;
   std::function<at::Tensor(std::int64_t first, std::int64_t count)> rows;  // [count, D]
-  std::function<Picture(std::int64_t index)> picture;
+  std::function<Image(std::int64_t index)> image;
 };
 
 /// queries [Q, D].
@@ -88,7 +88,7 @@ NeighbourSearch search(const SearchedSet& set, const at::Tensor& queries, std::i
   for (std::int64_t q = 0; q < asked; ++q) {
     std::vector<Neighbour>& found = search.nearest.emplace_back();
     for (std::int64_t i = 0; i < std::min(k, nearest.squares.size(1)); ++i)
-      found.push_back({indices[q][i], std::sqrt(squares[q][i]), set.picture(indices[q][i])});
+      found.push_back({indices[q][i], std::sqrt(squares[q][i]), set.image(indices[q][i])});
   }
   for (std::int64_t c = 0; c < controls; ++c) {
     for (std::int64_t i = 0; i < nearest.squares.size(1); ++i) {
@@ -119,15 +119,15 @@ at::Tensor latent_means(const LatentDataset& data, std::int64_t first, std::int6
 
 }  // namespace
 
-PictureSpace pixel_space() {
+ImageSpace pixel_space() {
   return {"pixels", "levels of 255, root mean square", mean_square_rows};
 }
 
-NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
-                                std::int64_t controls, const PictureSpace& space,
+NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Image>& queries, std::int64_t k,
+                                std::int64_t controls, const ImageSpace& space,
                                 const SearchProgress& progress) {
   const at::NoGradGuard no_grad;
-  for (const Picture& query : queries) {
+  for (const Image& query : queries) {
     DIFFIT_CHECK(query.width == data.resolution() && query.height == data.resolution() &&
                      query.channels == data.channels(),
                  "nearest neighbours: samples are {} x {} x {}, the data set's pictures {} x {} x {}",
@@ -136,16 +136,16 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>&
   }
   const SearchedSet set{data.size(),
                         [&](std::int64_t first, std::int64_t count) {
-                          return space.embed(picture_bytes(data, index_range(first, count)));
+                          return space.embed(image_bytes(data, index_range(first, count)));
                         },
-                        [&](std::int64_t index) { return read_picture_of(data, index); }};
+                        [&](std::int64_t index) { return read_image_of(data, index); }};
   return search(set, queries.empty() ? at::empty({0, 0}) : space.embed(stacked(queries)), k, controls,
                 progress);
 }
 
 NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
                                 std::int64_t controls,
-                                const std::function<Picture(const at::Tensor&)>& decode,
+                                const std::function<Image(const at::Tensor&)>& decode,
                                 const SearchProgress& progress) {
   const at::NoGradGuard no_grad;
   const LatentInfo& info = data.info();
@@ -161,4 +161,4 @@ NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& sam
   return search(set, mean_square_rows(samples), k, controls, progress);
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -12,24 +12,24 @@ namespace at {
 class Tensor;
 }
 
-namespace diffit {
+namespace diffit::report {
 
 /// Space in which images are compared.
-struct PictureSpace {
+struct ImageSpace {
   std::string name;  // "pixels", or the name of a feature network
   std::string unit;  // unit of a distance: "grey levels (root mean square)"
   /// Maps images [B, H, W, C] uint8 on the CPU to [B, D] float32; distances are Euclidean.
-  std::function<at::Tensor(const at::Tensor& pictures)> embed;
+  std::function<at::Tensor(const at::Tensor& images)> embed;
 };
 
 /// The distance is the root mean square difference in levels, 0..255.
-PictureSpace pixel_space();
+ImageSpace pixel_space();
 
 /// A training image found for a query.
 struct Neighbour {
   std::int64_t index = -1;  // in the data set
   double distance = 0;
-  Picture picture;
+  Image image;
 };
 
 /// Result of a search.
@@ -45,8 +45,8 @@ using SearchProgress = std::function<void(std::int64_t, std::int64_t)>;
 /// Searches the whole data set for the `k` images nearest to each query, and for the nearest other image of
 /// `controls` evenly spaced images of the set. Throws Error(invalid) if a query has another size or number of
 /// channels than the data set.
-NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Picture>& queries, std::int64_t k,
-                                std::int64_t controls, const PictureSpace& space,
+NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Image>& queries, std::int64_t k,
+                                std::int64_t controls, const ImageSpace& space,
                                 const SearchProgress& progress = {});
 
 /// Name and unit of the space of a search among latents.
@@ -57,7 +57,7 @@ inline constexpr const char* kLatentUnit = "scaled latents, root mean square";
 /// the root mean square difference of scaled values. `decode` maps a scaled latent [1, L, h, w] to its image.
 NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
                                 std::int64_t controls,
-                                const std::function<Picture(const at::Tensor&)>& decode,
+                                const std::function<Image(const at::Tensor&)>& decode,
                                 const SearchProgress& progress = {});
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "base/utf8.h"
-#include "report/scale.h"
+#include "plot/scale.h"
 
-namespace diffit {
+namespace diffit::report {
 
 Cell words(std::string text) {
   return {.text = std::move(text), .interval = {}, .value = {}, .best = false};
@@ -87,4 +87,4 @@ std::string to_markdown(const Table& table) {
   return text;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

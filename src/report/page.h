@@ -9,10 +9,10 @@
 #include <variant>
 #include <vector>
 
-#include "io/picture.h"
-#include "report/plot.h"
+#include "io/images/image.h"
+#include "plot/plot.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Paragraphs of text.
 struct Text {
@@ -60,27 +60,27 @@ std::string to_markdown(const Table& table);
 
 /// Image with its caption.
 struct Shown {
-  Picture picture;
+  Image image;
   std::string caption;  // may be empty
   std::string alt;      // text alternative of the image
 };
 
 /// Row of images: one of several rows of a plain grid, or of a table with row and column heads.
-struct PictureRow {
+struct ImageRow {
   std::string head;  // may be empty
-  std::vector<Shown> pictures;
+  std::vector<Shown> images;
 };
 
 /// Grid of images.
-struct PictureGrid {
+struct ImageGrid {
   std::string title, caption;
   std::vector<std::string> column_heads = {};  // if not empty, a table with one image per column
-  std::vector<PictureRow> rows = {};
+  std::vector<ImageRow> rows = {};
   std::int64_t enlarge = 1;  // page pixels per image pixel, if there is room
   bool folded = false;
 };
 
-using PageBlock = std::variant<Text, Code, Table, LinePlot, ScatterPlot, PictureGrid>;
+using PageBlock = std::variant<Text, Code, Table, LinePlot, ScatterPlot, ImageGrid>;
 
 /// Section of a page.
 struct Section {
@@ -94,4 +94,4 @@ struct Page {
   std::string footer;
 };
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace diffit {
+namespace diffit::report {
 namespace {
 
 TEST(Number, ShowsIntervalIfBothEndsAreKnown) {
@@ -52,4 +52,4 @@ TEST(ToMarkdown, AlignsNumbersAndEscapesBars) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::report

@@ -3,12 +3,12 @@
 #include <set>
 
 #include "base/error.h"
-#include "report/base64.h"
-#include "report/plot_svg.h"
-#include "report/scale.h"
-#include "report/templates.h"
+#include "plot/base64.h"
+#include "plot/plot_svg.h"
+#include "plot/scale.h"
+#include "plot/templates.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -124,17 +124,17 @@ void add_plot(TemplateDictionary& parent, const Plot& plot) {
   fill_table(*table, figures_of(plot));
 }
 
-void fill_picture(TemplateDictionary& values, const Shown& shown, std::int64_t enlarge) {
+void fill_image(TemplateDictionary& values, const Shown& shown, std::int64_t enlarge) {
   const auto size = [&](std::int64_t side) { return std::to_string(side * enlarge); };
-  values["WIDTH"] = size(shown.picture.width);
-  values["HEIGHT"] = size(shown.picture.height);
-  values["DATA"] = base64(encode_png(shown.picture, 9));
+  values["WIDTH"] = size(shown.image.width);
+  values["HEIGHT"] = size(shown.image.height);
+  values["DATA"] = base64(encode_png(shown.image, 9));
   values["ALT"] = shown.alt;
   if (enlarge > 1) values.ShowSection("ENLARGED");
   set_if_any(values, "UNDER", shown.caption);
 }
 
-void add(TemplateDictionary& parent, const PictureGrid& grid) {
+void add(TemplateDictionary& parent, const ImageGrid& grid) {
   TemplateDictionary* block = add_block(parent, "pictures.html");
   TemplateDictionary* frame = block->AddSectionDictionary(grid.folded ? "FOLDED" : "OPEN");
   frame->SetValue("TITLE", grid.title);
@@ -144,14 +144,14 @@ void add(TemplateDictionary& parent, const PictureGrid& grid) {
   set_if_any(*inner, "CAPTION", grid.caption);
   for (const std::string& head : grid.column_heads)
     inner->AddSectionDictionary("HEAD")->SetValue("TEXT", head);
-  for (const PictureRow& row : grid.rows) {
-    DIFFIT_CHECK(grid.column_heads.empty() || row.pictures.size() == grid.column_heads.size(),
+  for (const ImageRow& row : grid.rows) {
+    DIFFIT_CHECK(grid.column_heads.empty() || row.images.size() == grid.column_heads.size(),
                  "pictures '{}': wanted {} in a row, got {}", grid.title, grid.column_heads.size(),
-                 row.pictures.size());
+                 row.images.size());
     TemplateDictionary* line = inner->AddSectionDictionary("ROW");
     set_if_any(*line, "HEAD_OF_ROW", row.head);
-    for (const Shown& shown : row.pictures)
-      fill_picture(*line->AddSectionDictionary("PICTURE"), shown, grid.enlarge);
+    for (const Shown& shown : row.images)
+      fill_image(*line->AddSectionDictionary("PICTURE"), shown, grid.enlarge);
   }
 }
 
@@ -225,20 +225,13 @@ void write_page(const Page& page, const fs::path& path) {
   write_file(path, render_page(page));
 }
 
-std::string render_svg(const LinePlot& plot) {
-  return plot_svg(plot, SvgUse::alone);
-}
-std::string render_svg(const ScatterPlot& plot) {
-  return plot_svg(plot, SvgUse::alone);
-}
-
 std::vector<fs::path> write_plots(const Page& page, const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   std::vector<fs::path> written;
   for_each_plot(page, [&](const auto& plot) {
-    const std::string svg = render_svg(plot);
+    const std::string svg = plot_svg(plot, SvgUse::alone);
     const std::vector<std::byte> png = svg_to_png(svg, kPngScale);
     write_file(folder / (plot.name + ".svg"), svg);
     write_file(folder / (plot.name + ".png"), {reinterpret_cast<const char*>(png.data()), png.size()});
@@ -248,4 +241,4 @@ std::vector<fs::path> write_plots(const Page& page, const fs::path& folder) {
   return written;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -1,4 +1,4 @@
-// Rendering of pages and plots to files.
+// Rendering of pages to files.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "report/page.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Returns a self-contained HTML document (UTF-8): images are data URIs, plots are SVG, styles are inline,
 /// and the few lines of script are optional. Throws Error(invalid) if a row of a table has another length
@@ -18,16 +18,8 @@ std::string render_page(const Page& page);
 /// Writes render_page() to a file atomically.
 void write_page(const Page& page, const fs::path& path);
 
-/// Returns a plot as a standalone SVG document with light colors and generic fonts, for use in a paper.
-std::string render_svg(const LinePlot& plot);
-std::string render_svg(const ScatterPlot& plot);
-
-/// Renders an SVG document to PNG with `scale` pixels per unit. Throws Error(failed) with the reason if that
-/// is not possible.
-std::vector<std::byte> svg_to_png(const std::string& svg, double scale);
-
 /// Writes NAME.svg and NAME.png for every plot of the page to `folder`, which is created if it does not
 /// exist. Returns the paths written.
 std::vector<fs::path> write_plots(const Page& page, const fs::path& folder);
 
-}  // namespace diffit
+}  // namespace diffit::report

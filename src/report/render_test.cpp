@@ -5,10 +5,10 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "report/base64.h"
-#include "report/embedded.h"
+#include "plot/base64.h"
+#include "plot/embedded.h"
 
-namespace diffit {
+namespace diffit::report {
 namespace {
 
 constexpr const char* kHostile = "<script>alert(1)</script>\" onload='x' & </style></pre>";
@@ -48,8 +48,8 @@ TEST(RenderPage, EscapesHostileTextEverywhere) {
   plot.references.push_back({kHostile, 1});
   Shown shown = grey(2);
   shown.alt = shown.caption = kHostile;
-  PictureGrid grid{kHostile, kHostile, {}, {{kHostile, {shown}}}, 1, false};
-  PictureGrid heads{kHostile, kHostile, {kHostile}, {{kHostile, {shown}}}, 2, true};
+  ImageGrid grid{kHostile, kHostile, {}, {{kHostile, {shown}}}, 1, false};
+  ImageGrid heads{kHostile, kHostile, {kHostile}, {{kHostile, {shown}}}, 2, true};
   Page page = page_of({Text{{kHostile}}, Code{kHostile, kHostile, true}, Code{kHostile, kHostile, false},
                        table, plot, grid, heads});
   page.title = page.subtitle = page.footer = page.sections[0].title = kHostile;
@@ -77,8 +77,8 @@ TEST(RenderPage, KeepsLineBreaksOfCode) {
 
 TEST(RenderPage, EmbedsImagesAndLoadsNothingExternal) {
   const std::string html =
-      render_page(page_of({PictureGrid{"Samples", "", {}, {{"", {grey(3)}}}, 4, false}}));
-  EXPECT_TRUE(has(html, "src=\"data:image/png;base64," + base64(encode_png(grey(3).picture, 9)) + "\""));
+      render_page(page_of({ImageGrid{"Samples", "", {}, {{"", {grey(3)}}}, 4, false}}));
+  EXPECT_TRUE(has(html, "src=\"data:image/png;base64," + base64(encode_png(grey(3).image, 9)) + "\""));
   EXPECT_TRUE(has(html, "width=\"12\" height=\"12\" alt=\"a grey square\""));
   for (const char* outside : {"http://cdn", "https://", "url(", "@import", "src=\"http"}) {
     EXPECT_FALSE(has(html, outside)) << outside;
@@ -88,7 +88,7 @@ TEST(RenderPage, EmbedsImagesAndLoadsNothingExternal) {
 TEST(RenderPage, ShowsCaptionOfGridOnce) {
   for (const std::vector<std::string>& heads : {std::vector<std::string>{}, {"first"}}) {
     const std::string html =
-        render_page(page_of({PictureGrid{"G", "said once", heads, {{"", {grey(1)}}}, 1, false}}));
+        render_page(page_of({ImageGrid{"G", "said once", heads, {{"", {grey(1)}}}, 1, false}}));
     EXPECT_EQ(html.find("said once"), html.rfind("said once"));
   }
 }
@@ -107,7 +107,7 @@ TEST(RenderPage, RejectsDuplicatePlotNamesAndUnevenRows) {
   EXPECT_THROW(render_page(page_of({line_plot("a"), line_plot("a")})), Error);
   EXPECT_THROW(render_page(page_of({line_plot("../a")})), Error);
   EXPECT_THROW(render_page(page_of({Table{"t", "", {{"a"}, {"b"}}, {{words("x")}}}})), Error);
-  EXPECT_THROW(render_page(page_of({PictureGrid{"g", "", {"a", "b"}, {{"", {grey(1)}}}, 1, false}})), Error);
+  EXPECT_THROW(render_page(page_of({ImageGrid{"g", "", {"a", "b"}, {{"", {grey(1)}}}, 1, false}})), Error);
 }
 
 TEST(Base64, MatchesRfc4648) {
@@ -124,7 +124,7 @@ TEST(WritePlots, WritesSvgAndPngForEachPlot) {
       write_plots(page_of({line_plot("a"), line_plot("b")}), fs::path(folder) / "deep/er");
   EXPECT_EQ(written.size(), 4);
   for (const fs::path& path : written) EXPECT_GT(fs::file_size(path), 500) << path;
-  EXPECT_EQ(read_picture(fs::path(folder) / "deep/er/a.png").channels, 3);
+  EXPECT_EQ(read_image(fs::path(folder) / "deep/er/a.png").channels, 3);
   fs::remove_all(folder);
 }
 
@@ -135,4 +135,4 @@ TEST(Templates, EachDeclaresItsAutoescapeContext) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::report

@@ -5,10 +5,10 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "report/scale.h"
+#include "plot/scale.h"
 #include "train/plan.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -163,4 +163,4 @@ Table scores_of_runs(const std::vector<RunRecord>& runs) {
   return table;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

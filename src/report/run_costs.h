@@ -4,7 +4,7 @@
 #include "report/page.h"
 #include "report/run_record.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Costs of one run, one row per quantity.
 Table costs_of_run(const RunRecord& run);
@@ -19,4 +19,4 @@ Better better_of(const std::string& key);
 /// Label of a metric key: "FID", "FD-FashionNet", "precision".
 std::string score_label(const std::string& key);
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -6,9 +6,9 @@
 
 #include "report/page.h"
 #include "report/run_costs.h"
-#include "report/scale.h"
+#include "plot/scale.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -120,4 +120,4 @@ std::vector<LinePlot> score_plots(const std::vector<RunRecord>& runs) {
   return plots;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -1,10 +1,10 @@
 // Training curves as plots, with all runs in each plot.
 #pragma once
 
-#include "report/plot.h"
+#include "plot/plot.h"
 #include "report/run_record.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Plots of loss, learning rate, throughput, memory, gradient norm, and all other values in stats.jsonl.
 std::vector<LinePlot> training_plots(const std::vector<RunRecord>& runs);
@@ -12,4 +12,4 @@ std::vector<LinePlot> training_plots(const std::vector<RunRecord>& runs);
 /// One plot for each metric of the evaluations.
 std::vector<LinePlot> score_plots(const std::vector<RunRecord>& runs);
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -6,12 +6,12 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 #include "report/grid_files.h"
 #include "report/run_costs.h"
 #include "report/run_curves.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -57,14 +57,14 @@ std::string sigma_text(double sigma) {
   return sigma >= 10 ? fmt::format("σ {:.0f}", sigma) : fmt::format("σ {:.2g}", sigma);
 }
 
-void add_trajectories(const RunRecord& run, const RunPictures& made, bool several, Section& section) {
+void add_trajectories(const RunRecord& run, const RunImages& made, bool several, Section& section) {
   if (!made.trajectories) {
     section.blocks.emplace_back(
         Text{{fmt::format("{}No trajectories: {}", several ? run.name + ": " : "", made.no_trajectories)}});
     return;
   }
   const Trajectories& t = *made.trajectories;
-  PictureGrid grid;
+  ImageGrid grid;
   grid.title = several ? run.name : "From noise to a picture";
   grid.caption = fmt::format(
       "Each row is one seed under Heun's method, noise falling from left to right{}. The first row is what "
@@ -76,12 +76,12 @@ void add_trajectories(const RunRecord& run, const RunPictures& made, bool severa
       images_text(run.snapshot_images));
   for (const double sigma : t.sigmas) grid.column_heads.push_back(sigma_text(sigma));
   grid.column_heads.emplace_back("result");
-  const auto row = [&](const std::string& head, const std::string& what, const std::vector<Picture>& pictures,
-                       const Picture& result) {
-    PictureRow line{head, {}};
-    for (std::size_t k = 0; k < pictures.size(); ++k)
-      line.pictures.push_back({pictures[k], "", fmt::format("{} at {}", what, sigma_text(t.sigmas[k]))});
-    line.pictures.push_back({result, "", fmt::format("{}, result", what)});
+  const auto row = [&](const std::string& head, const std::string& what, const std::vector<Image>& images,
+                       const Image& result) {
+    ImageRow line{head, {}};
+    for (std::size_t k = 0; k < images.size(); ++k)
+      line.images.push_back({images[k], "", fmt::format("{} at {}", what, sigma_text(t.sigmas[k]))});
+    line.images.push_back({result, "", fmt::format("{}, result", what)});
     grid.rows.push_back(std::move(line));
   };
   for (std::size_t b = 0; b < t.results.size(); ++b) {
@@ -92,7 +92,7 @@ void add_trajectories(const RunRecord& run, const RunPictures& made, bool severa
   section.blocks.emplace_back(std::move(grid));
 }
 
-void add_neighbours(const RunRecord& run, const RunPictures& made, bool several, Section& section) {
+void add_neighbours(const RunRecord& run, const RunImages& made, bool several, Section& section) {
   if (!made.neighbours) {
     if (!made.no_neighbours.empty()) {
       section.blocks.emplace_back(
@@ -101,7 +101,7 @@ void add_neighbours(const RunRecord& run, const RunPictures& made, bool several,
     return;
   }
   const NeighbourSearch& search = *made.neighbours;
-  PictureGrid grid;
+  ImageGrid grid;
   grid.title = several ? run.name : fmt::format("Nearest in {}", made.space);
   grid.caption = fmt::format(
       "The results above, and the nearest pictures of the whole training set, with their distance ({}).",
@@ -120,10 +120,10 @@ void add_neighbours(const RunRecord& run, const RunPictures& made, bool several,
   for (std::size_t k = 0; k < found; ++k)
     grid.column_heads.push_back(k == 0 ? "nearest" : fmt::format("{}.", k + 1));
   for (std::size_t b = 0; b < search.nearest.size(); ++b) {
-    PictureRow row{made.labels[b], {}};
-    row.pictures.push_back({made.trajectories->results[b], " ", made.labels[b] + ", sample"});
+    ImageRow row{made.labels[b], {}};
+    row.images.push_back({made.trajectories->results[b], " ", made.labels[b] + ", sample"});
     for (const Neighbour& n : search.nearest[b]) {
-      row.pictures.push_back({n.picture, fmt::format("{:.1f}", n.distance),
+      row.images.push_back({n.image, fmt::format("{:.1f}", n.distance),
                               fmt::format("training picture {} at distance {:.1f}", n.index, n.distance)});
     }
     grid.rows.push_back(std::move(row));
@@ -143,7 +143,7 @@ void flatten(const Json& value, const std::string& path, std::map<std::string, s
 
 Section making_of(const std::vector<ReportedRun>& runs, const RunPageOptions& options) {
   Section section{"How it was made", {}};
-  for (const auto& [run, pictures] : runs) {
+  for (const auto& [run, images] : runs) {
     std::string text;
     for (const std::string& command : run.commands) text += command + "\n";
     if (text.empty()) {
@@ -156,7 +156,7 @@ Section making_of(const std::vector<ReportedRun>& runs, const RunPageOptions& op
       section.blocks.emplace_back(
           Text{{fmt::format("Trained on: {}", fmt::join(run.machines, "; then on: "))}});
   }
-  for (const auto& [run, pictures] : runs) {
+  for (const auto& [run, images] : runs) {
     if (run.config_text.empty()) continue;
     section.blocks.emplace_back(
         Code{runs.size() > 1 ? "Configuration of " + run.name : "Configuration", run.config_text, true});
@@ -169,7 +169,7 @@ std::string title_of(const std::vector<ReportedRun>& runs) {
   if (runs.size() == 1) return runs.front().record.name;
   if (runs.size() <= 3) {
     std::vector<std::string> names;
-    for (const auto& [run, pictures] : runs) names.push_back(run.name);
+    for (const auto& [run, images] : runs) names.push_back(run.name);
     return fmt::format("{}", fmt::join(names, ", "));
   }
   return fmt::format("{} runs", runs.size());
@@ -251,10 +251,10 @@ Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& option
     samples.blocks.emplace_back(
         Text{{fmt::format("The first {} of {} runs are shown.", options.most_grids, runs.size())}});
   }
-  for (const auto& [run, pictures] : runs) {
-    if (!pictures) continue;
-    add_trajectories(run, *pictures, several, trajectories);
-    add_neighbours(run, *pictures, several, neighbours);
+  for (const auto& [run, images] : runs) {
+    if (!images) continue;
+    add_trajectories(run, *images, several, trajectories);
+    add_neighbours(run, *images, several, neighbours);
   }
   for (Section* section : {&samples, &trajectories, &neighbours}) {
     if (!section->blocks.empty()) page.sections.push_back(std::move(*section));
@@ -263,4 +263,4 @@ Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& option
   return page;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

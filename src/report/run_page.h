@@ -2,15 +2,15 @@
 #pragma once
 
 #include "report/page.h"
-#include "report/run_pictures.h"
+#include "report/run_images.h"
 #include "report/run_record.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// A run with its generated images.
 struct ReportedRun {
   RunRecord record;
-  std::optional<RunPictures> pictures;  // nothing if they were not requested
+  std::optional<RunImages> images;  // nothing if they were not requested
 };
 
 struct RunPageOptions {
@@ -25,4 +25,4 @@ Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& option
 /// Table of config keys with different values, or missing in some runs: one row per key, one column per run.
 Table differing_keys(const std::vector<RunRecord>& runs);
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -258,4 +258,4 @@ std::vector<RunRecord> read_runs(const std::vector<fs::path>& folders) {
   return runs;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

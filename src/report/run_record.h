@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/file.h"
-#include "io/fields.h"
-#include "report/plot.h"
+#include "config/fields.h"
+#include "plot/plot.h"
 
-namespace diffit {
+namespace diffit::report {
 
 /// Sample grid of a run at a number of trained images.
 struct GridFile {
@@ -58,4 +58,4 @@ RunRecord read_run(const fs::path& folder);
 /// components where two are equal.
 std::vector<RunRecord> read_runs(const std::vector<fs::path>& folders);
 
-}  // namespace diffit
+}  // namespace diffit::report

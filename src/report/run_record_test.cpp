@@ -9,7 +9,7 @@
 #include "report/run_curves.h"
 #include "report/run_page.h"
 
-namespace diffit {
+namespace diffit::report {
 namespace {
 
 class RunRecordTest : public testing::Test {
@@ -121,4 +121,4 @@ TEST_F(RunRecordTest, MarksBetterScoreOfEachMetric) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::report

@@ -1,10 +1,11 @@
 #include "report/time_page.h"
 
 #include "base/error.h"
+#include "plot/plot_svg.h"
 #include "report/render.h"
 #include "report/trajectory.h"
 
-namespace diffit {
+namespace diffit::report {
 
 namespace {
 
@@ -76,7 +77,7 @@ Table table_of(const TimeExplanation& e) {
 Page page_of(const TimeExplanation& e) {
   Page page;
   page.title = "What attention does with time";
-  page.subtitle = fmt::format("{}, on {}", e.model, e.pictures);
+  page.subtitle = fmt::format("{}, on {}", e.model, e.images);
   page.sections.push_back({"Layers", {table_of(e)}});
   page.sections.push_back(
       {"By noise level",
@@ -95,19 +96,19 @@ std::string time_markdown(const TimeExplanation& explanation) {
   return to_markdown(table_of(explanation));
 }
 
-void check_time_picture(const fs::path& path) {
+void check_time_image(const fs::path& path) {
   const std::string extension = path.extension().string();
   DIFFIT_CHECK(path.empty() || extension == ".html" || extension == ".svg" || extension == ".png",
                "{}: wanted .html, .svg or .png", path.string());
 }
 
-void write_time_picture(const TimeExplanation& explanation, const fs::path& path) {
+void write_time_image(const TimeExplanation& explanation, const fs::path& path) {
   const std::string extension = path.extension().string();
   if (extension == ".html") {
     write_page(page_of(explanation), path);
     return;
   }
-  const std::string svg = render_svg(attention_plot(explanation));
+  const std::string svg = plot_svg(attention_plot(explanation), SvgUse::alone);
   if (extension == ".svg") {
     write_file(path, svg);
     return;
@@ -118,4 +119,4 @@ void write_time_picture(const TimeExplanation& explanation, const fs::path& path
   file.commit();
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::report {
 
 std::vector<std::size_t> spread(std::size_t all, std::size_t count) {
   std::vector<std::size_t> chosen;
@@ -18,18 +18,18 @@ std::vector<std::size_t> spread(std::size_t all, std::size_t count) {
 }
 
 Trajectories trace(const Denoiser& denoise, const at::Tensor& unit_noise, const std::vector<double>& sigmas,
-                   std::size_t shown, const ToPictures& to_pictures, const StepProgress& progress) {
+                   std::size_t shown, const ToImages& to_images, const StepProgress& progress) {
   const auto batch = static_cast<std::size_t>(unit_noise.size(0));
   Trajectories t;
   t.states.resize(batch);
   t.denoised.resize(batch);
-  const auto finite_pictures = [&](const at::Tensor& samples) {
+  const auto finite_images = [&](const at::Tensor& samples) {
     if (!at::isfinite(samples).all().item<bool>()) fail("the model's pictures are not finite numbers");
-    return to_pictures(samples.to(at::kCPU).to(at::kFloat));
+    return to_images(samples.to(at::kCPU).to(at::kFloat));
   };
-  const auto keep = [&](const at::Tensor& samples, std::vector<std::vector<Picture>>& into) {
-    std::vector<Picture> pictures = finite_pictures(samples);
-    for (std::size_t b = 0; b < batch; ++b) into[b].push_back(std::move(pictures[b]));
+  const auto keep = [&](const at::Tensor& samples, std::vector<std::vector<Image>>& into) {
+    std::vector<Image> images = finite_images(samples);
+    for (std::size_t b = 0; b < batch; ++b) into[b].push_back(std::move(images[b]));
   };
 
   const std::vector<std::size_t> levels = spread(sigmas.size() - 1, shown);
@@ -51,9 +51,9 @@ Trajectories trace(const Denoiser& denoise, const at::Tensor& unit_noise, const 
         first_of_step = true;
         if (progress) progress(done, steps);
       });
-  t.results = finite_pictures(samples);
+  t.results = finite_images(samples);
   t.samples = samples.to(at::kCPU).to(at::kFloat);
   return t;
 }
 
-}  // namespace diffit
+}  // namespace diffit::report

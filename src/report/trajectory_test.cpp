@@ -5,14 +5,14 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "diffusion/pictures.h"
+#include "diffusion/images.h"
 #include "report/neighbours.h"
 
-namespace diffit {
+namespace diffit::report {
 namespace {
 
-std::vector<Picture> pictures(const at::Tensor& samples) {
-  return to_pictures(samples);
+std::vector<Image> images(const at::Tensor& samples) {
+  return to_images(samples);
 }
 
 TEST(Spread, IncludesBothEndsWithoutDuplicates) {
@@ -38,15 +38,15 @@ TEST(Trace, ShowsExpectedImageAtEachLevelAndResult) {
     return at::full_like(x, 0.5);
   };
   const std::vector<double> sigmas = karras_sigmas(6);
-  const Trajectories t = trace(denoise, at::ones({2, 1, 2, 2}), sigmas, 4, pictures);
+  const Trajectories t = trace(denoise, at::ones({2, 1, 2, 2}), sigmas, 4, images);
   EXPECT_EQ(asked.size(), 11) << "2N - 1 evaluations, none more for what is shown";
   ASSERT_EQ(t.sigmas.size(), 4);
   EXPECT_DOUBLE_EQ(t.sigmas.front(), 80);
   EXPECT_NEAR(t.sigmas.back(), 0.002, 1e-12);
-  const std::uint8_t level = to_pictures(at::full({1, 1, 2, 2}, 0.5f))[0].pixels[0];
+  const std::uint8_t level = to_images(at::full({1, 1, 2, 2}, 0.5f))[0].pixels[0];
   for (std::size_t b = 0; b < 2; ++b) {
     ASSERT_EQ(t.denoised[b].size(), 4);
-    for (const Picture& picture : t.denoised[b]) EXPECT_EQ(picture.pixels[0], level);
+    for (const Image& image : t.denoised[b]) EXPECT_EQ(image.pixels[0], level);
     EXPECT_NEAR(t.results[b].pixels[0], level, 1);
     // 80 / sqrt(1 + 80^2) times unit noise is white up to rounding.
     EXPECT_GE(t.states[b].front().pixels[0], 254);
@@ -55,7 +55,7 @@ TEST(Trace, ShowsExpectedImageAtEachLevelAndResult) {
 
 TEST(Trace, RejectsNonFiniteStates) {
   const Denoiser denoise = [](const at::Tensor& x, double) { return x / 0.0; };
-  EXPECT_THROW(trace(denoise, at::ones({1, 1, 2, 2}), karras_sigmas(3), 3, pictures), Error);
+  EXPECT_THROW(trace(denoise, at::ones({1, 1, 2, 2}), karras_sigmas(3), 3, images), Error);
 }
 
 class NeighboursTest : public testing::Test {
@@ -68,7 +68,7 @@ class NeighboursTest : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  static Picture grey(int level) {
+  static Image grey(int level) {
     return {4, 4, 1, std::vector<std::uint8_t>(16, static_cast<std::uint8_t>(level))};
   }
 
@@ -99,7 +99,7 @@ TEST_F(NeighboursTest, CountIsLimitedToSizeOfSet) {
 
 TEST_F(NeighboursTest, SupportsOtherSpaces) {
   const auto data = open_dataset(folder_);
-  const PictureSpace inverted{"last bits", "", [](const at::Tensor& p) {
+  const ImageSpace inverted{"last bits", "", [](const at::Tensor& p) {
                                 return p.flatten(1).to(at::kFloat).remainder(16).slice(1, 0, 1);
                               }};
   const NeighbourSearch search = find_neighbours(*data, {grey(16)}, 5, 0, inverted);
@@ -108,7 +108,7 @@ TEST_F(NeighboursTest, SupportsOtherSpaces) {
 
 TEST_F(NeighboursTest, SearchesScaledMeansOfLatents) {
   LatentInfo info{.vae = "v", .scale = 2, .source = "s"};
-  info.pictures = 20, info.channels = 1, info.height = info.width = 2;
+  info.images = 20, info.channels = 1, info.height = info.width = 2;
   LatentShard shard;
   for (int i = 0; i < 20; ++i) {  // four means of i, four log variances
     for (int n = 0; n < 8; ++n) shard.moments.push_back(static_cast<float>(n < 4 ? i : -9));
@@ -123,7 +123,7 @@ TEST_F(NeighboursTest, SearchesScaledMeansOfLatents) {
   ASSERT_EQ(search.nearest.size(), 1);
   EXPECT_EQ(search.nearest[0][0].index, 7);
   EXPECT_NEAR(search.nearest[0][0].distance, 0.75, 1e-5);
-  EXPECT_EQ(search.nearest[0][0].picture.pixels.front(), 14);
+  EXPECT_EQ(search.nearest[0][0].image.pixels.front(), 14);
   EXPECT_EQ(search.nearest[0][1].index, 6);
   for (const double distance : search.usual) EXPECT_NEAR(distance, 2, 1e-5);
   EXPECT_THROW(find_neighbours(LatentDataset(folder), at::zeros({1, 2, 2, 2}), 1, 0, decode), Error);
@@ -135,4 +135,4 @@ TEST_F(NeighboursTest, RejectsOtherSize) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::report

@@ -1,22 +1,22 @@
 // Classifier trained with cross entropy for its learned features.
 #include "base/error.h"
-#include "kernels/autocast.h"
-#include "train/classifier_file.h"
-#include "train/dataset_pictures.h"
-#include "train/picture_objective.h"
+#include "runtime/autocast.h"
+#include "model/classifier_file.h"
+#include "train/dataset_images.h"
+#include "train/pixel_objective.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
 /// Batch size for evaluation on the held-out set.
 constexpr std::int64_t kTestBatch = 250;
 
-class ClassifierObjective : public PictureObjective {
+class ClassifierObjective : public PixelObjective {
  public:
   ClassifierObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
                       at::ScalarType dtype)
-      : PictureObjective(recipe, std::move(dataset), device, dtype),
+      : PixelObjective(recipe, std::move(dataset), device, dtype),
         network_(read_classifier_config(recipe_.model, "model")),
         test_(open_test_set(recipe_, *dataset_)) {
     initialise(network_.parameters(), seed());
@@ -28,12 +28,12 @@ class ClassifierObjective : public PictureObjective {
     const Batch& batch = next_batch();
     const at::Tensor labels = at::tensor(batch.labels, at::kLong).to(device_);
     const Autocast autocast(device_.type(), dtype_);
-    const at::Tensor logits = network_(pictures_of(batch)).logits;
+    const at::Tensor logits = network_(images_of(batch)).logits;
     return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, /*ignore_index=*/-100,
                                   recipe_.loss.label_smoothing);
   }
 
-  Picture reals() const override { return {}; }
+  Image reals() const override { return {}; }
 
   Exhibit exhibit() const override {
     const auto network = std::make_shared<Classifier>(network_.config());
@@ -56,8 +56,8 @@ class ClassifierObjective : public PictureObjective {
     for (std::int64_t first = 0; first < count; first += kTestBatch) {
       const std::int64_t size = std::min(kTestBatch, count - first);
       const std::vector<std::int64_t> indices = index_range(first, size);
-      const at::Tensor labels = picture_labels(*test_, indices);
-      const at::Tensor logits = network(picture_bytes(*test_, indices).to(at::kFloat) / 127.5 - 1).logits;
+      const at::Tensor labels = image_labels(*test_, indices);
+      const at::Tensor logits = network(image_bytes(*test_, indices).to(at::kFloat) / 127.5 - 1).logits;
       right += (logits.argmax(1) == labels).sum().item<double>();
       nats += at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
     }
@@ -90,4 +90,4 @@ std::unique_ptr<Objective> make_classifier_objective(const Recipe& recipe,
   return std::make_unique<ClassifierObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -2,17 +2,17 @@
 #include <cmath>
 
 #include "data/convert.h"
-#include "train/classifier_file.h"
-#include "train/convert_model.h"
+#include "model/classifier_file.h"
+#include "model/convert_model.h"
 #include "train/testing.h"
 
-namespace diffit {
+namespace diffit::train {
 namespace {
 
-using testing_tools::Shades;
-using testing_tools::shades;
-using testing_tools::small_classifier_recipe;
-using testing_tools::TemporaryFolder;
+using testing::Shades;
+using testing::shades;
+using testing::small_classifier_recipe;
+using testing::TemporaryFolder;
 
 TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = false) {
   return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat, nullptr}, {});
@@ -39,7 +39,7 @@ TEST(ClassifierObjective, LossIsSmoothedCrossEntropy) {
   double sum = 0;
   for (std::int64_t i = 0; i < 8; ++i) {
     const at::Tensor x =
-        at::from_blob(const_cast<float*>(batch.pictures.data() + 64 * i), {1, 8, 8, 1}, at::kFloat);
+        at::from_blob(const_cast<float*>(batch.images.data() + 64 * i), {1, 8, 8, 1}, at::kFloat);
     const at::Tensor nats = -network(x).logits.log_softmax(1)[0];
     sum += 0.9 * nats[batch.labels[static_cast<std::size_t>(i)]].item<double>() +
            0.1 * nats.mean().item<double>();
@@ -68,7 +68,7 @@ TEST(ClassifierObjective, LearnsAndReportsHeldOutAccuracy) {
   const at::NoGradGuard no_grad;
   double right = 0, nats = 0;
   for (std::int64_t i = 0; i < 64; ++i) {
-    Picture p = Shades().read(i);
+    Image p = Shades().read(i);
     const at::Tensor x = at::from_blob(p.pixels.data(), {1, 8, 8, 1}, at::kByte).to(at::kFloat) / 127.5 - 1;
     const at::Tensor logits = network(x).logits;
     right += logits.argmax(1).item<std::int64_t>() == i % 4 ? 1 : 0;
@@ -139,4 +139,4 @@ TEST(ClassifierRecipe, RejectsKeysOfOtherModels) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::train

@@ -9,15 +9,15 @@
 #include "base/lock.h"
 #include "base/output_check.h"
 #include "base/random_access.h"
-#include "kernels/autocast.h"
-#include "train/dataset_pictures.h"
-#include "train/vae_file.h"
+#include "runtime/autocast.h"
+#include "train/dataset_images.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
-/// Appends the moments of pictures x to `out`.
+/// Appends the moments of images x to `out`.
 void append_moments(const Vae& vae, const at::Tensor& x, const EncodeRequest& request,
                     std::vector<float>& out) {
   const Autocast autocast(request.device.type(), request.dtype);
@@ -26,7 +26,7 @@ void append_moments(const Vae& vae, const at::Tensor& x, const EncodeRequest& re
   out.insert(out.end(), numbers.begin(), numbers.end());
 }
 
-constexpr std::int64_t kStampedPictures = 1000;
+constexpr std::int64_t kStampedImages = 1000;
 
 class Checksum {
  public:
@@ -63,26 +63,26 @@ void add_file(const fs::path& path, Checksum& sum) {
 
 }  // namespace
 
-std::string encoding_stamp(const Dataset& pictures, const EncodeRequest& request) {
-  const std::int64_t size = pictures.size();
+std::string encoding_stamp(const Dataset& images, const EncodeRequest& request) {
+  const std::int64_t size = images.size();
   Checksum names, labels, bytes, content;
   std::error_code none;
-  // Where the content of every picture is looked at, the files around it do not matter.
-  const bool sampled = size > kStampedPictures, is_folder = fs::is_directory(request.source, none);
+  // Where the content of every image is looked at, the files around it do not matter.
+  const bool sampled = size > kStampedImages, is_folder = fs::is_directory(request.source, none);
   for (std::int64_t i = 0; i < size; ++i) {
-    const std::string name = pictures.source().name(i);
+    const std::string name = images.source().name(i);
     names.add(name);
-    labels.add(static_cast<std::uint64_t>(pictures.label(i)));
+    labels.add(static_cast<std::uint64_t>(images.label(i)));
     if (!sampled || !is_folder) continue;
     const std::uintmax_t file = fs::file_size(request.source / name, none);
     bytes.add(none ? std::uint64_t{0} : static_cast<std::uint64_t>(file));
   }
   if (sampled && fs::is_regular_file(request.source, none)) add_file(request.source, bytes);
   std::vector<std::uint8_t> pixels(
-      static_cast<std::size_t>(pictures.resolution() * pictures.resolution() * pictures.channels()));
-  const std::int64_t some = std::min(size, kStampedPictures);
+      static_cast<std::size_t>(images.resolution() * images.resolution() * images.channels()));
+  const std::int64_t some = std::min(size, kStampedImages);
   for (std::int64_t i = 0; i < some; ++i) {
-    pictures.read(i * size / some, pixels);
+    images.read(i * size / some, pixels);
     content.add(std::as_bytes(std::span(pixels)));
   }
   const Json stamp = {{"names", names.text()},
@@ -93,24 +93,24 @@ std::string encoding_stamp(const Dataset& pictures, const EncodeRequest& request
   return stamp.dump();
 }
 
-LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::path& folder,
+LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path& folder,
                           const EncodeRequest& request, const EncodeProgress& progress) {
   const VaeConfig& config = vae.config();
-  const std::string source = pictures.source().describe();
-  DIFFIT_CHECK(pictures.channels() == config.in_channels || pictures.channels() == 1,
-               "{}: its pictures have {} channels, the VAE takes {}", source, pictures.channels(),
+  const std::string source = images.source().describe();
+  DIFFIT_CHECK(images.channels() == config.in_channels || images.channels() == 1,
+               "{}: its pictures have {} channels, the VAE takes {}", source, images.channels(),
                config.in_channels);
-  DIFFIT_CHECK(pictures.resolution() % vae.factor() == 0,
+  DIFFIT_CHECK(images.resolution() % vae.factor() == 0,
                "{}: its pictures are {} x {}, wanted a multiple of {}, which the VAE divides by; see diffit "
                "data convert --size",
-               source, pictures.resolution(), pictures.resolution(), vae.factor());
+               source, images.resolution(), images.resolution(), vae.factor());
   LatentInfo info{.vae = vae_identity(vae), .scale = config.scale, .source = source};
-  info.pictures = pictures.size();
+  info.images = images.size();
   info.channels = config.latent_channels;
-  info.height = info.width = pictures.resolution() / vae.factor();
-  info.classes = pictures.classes();
+  info.height = info.width = images.resolution() / vae.factor();
+  info.classes = images.classes();
 
-  info.stamp = encoding_stamp(pictures, request);
+  info.stamp = encoding_stamp(images, request);
 
   std::error_code error;
   fs::create_directories(folder, error);
@@ -130,8 +130,8 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
   std::int64_t missing = 0;
   for (std::int64_t index = 0; index < info.shards(); ++index) {
     there.push_back(has_latent_shard(folder, info, index));
-    const std::int64_t first = index * info.shard_pictures();
-    if (!there.back()) missing += std::min(info.shard_pictures(), info.pictures - first);
+    const std::int64_t first = index * info.shard_images();
+    if (!there.back()) missing += std::min(info.shard_images(), info.images - first);
   }
   check_output_folder(folder, "DEST",
                       static_cast<std::uint64_t>(2 * missing * info.numbers()) * sizeof(float));
@@ -144,10 +144,10 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
   }
   const at::NoGradGuard no_grad;
   for (LatentShard shard; shard.index < info.shards(); ++shard.index) {
-    const std::int64_t first = shard.index * info.shard_pictures();
-    const std::int64_t last = std::min(first + info.shard_pictures(), info.pictures);
+    const std::int64_t first = shard.index * info.shard_images();
+    const std::int64_t last = std::min(first + info.shard_images(), info.images);
     if (there[static_cast<std::size_t>(shard.index)]) {
-      if (progress) progress(last, info.pictures);
+      if (progress) progress(last, info.images);
       continue;
     }
     shard.moments.clear();
@@ -155,11 +155,11 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
     shard.labels.clear();
     for (std::int64_t next = first; next < last; next += request.batch) {
       const std::int64_t count = std::min(request.batch, last - next);
-      const at::Tensor x = read_pictures(pictures, index_range(next, count), config.in_channels);
+      const at::Tensor x = read_images(images, index_range(next, count), config.in_channels);
       append_moments(vae, x, request, shard.moments);
       append_moments(vae, x.flip(3), request, shard.flipped);
-      for (std::int64_t i = next; i < next + count; ++i) shard.labels.push_back(pictures.label(i));
-      if (progress) progress(next + count, info.pictures);
+      for (std::int64_t i = next; i < next + count; ++i) shard.labels.push_back(images.label(i));
+      if (progress) progress(next + count, info.images);
     }
     for (const auto* moments : {&shard.moments, &shard.flipped}) {
       if (!std::all_of(moments->begin(), moments->end(), [](float m) { return std::isfinite(m); })) {
@@ -172,25 +172,25 @@ LatentInfo encode_latents(const Dataset& pictures, const Vae& vae, const fs::pat
   return LatentDataset(folder).info();
 }
 
-double measured_scale(const Dataset& pictures, const Vae& vae, std::int64_t count, at::Device device) {
+double measured_scale(const Dataset& images, const Vae& vae, std::int64_t count, at::Device device) {
   const at::NoGradGuard no_grad;
   LatentInfo info;
   info.scale = 1;
   info.channels = vae.config().latent_channels;
-  info.height = info.width = pictures.resolution() / vae.factor();
+  info.height = info.width = images.resolution() / vae.factor();
   LatentSums sums;
-  const std::int64_t step = std::max<std::int64_t>(1, pictures.size() / count);
+  const std::int64_t step = std::max<std::int64_t>(1, images.size() / count);
   std::vector<std::int64_t> indices;
-  for (std::int64_t i = 0; i < pictures.size(); i += step) indices.push_back(i);
+  for (std::int64_t i = 0; i < images.size(); i += step) indices.push_back(i);
   constexpr std::size_t kBatch = 32;
   for (std::size_t first = 0; first < indices.size(); first += kBatch) {
     const auto some = std::span(indices).subspan(first, std::min(kBatch, indices.size() - first));
     std::vector<float> moments;
-    append_moments(vae, read_pictures(pictures, some, vae.config().in_channels), {.device = device}, moments);
+    append_moments(vae, read_images(images, some, vae.config().in_channels), {.device = device}, moments);
     sums.add(moments, info);
   }
   const double deviation = sums.deviation();
   return deviation > 0 && std::isfinite(deviation) ? std::stod(fmt::format("{:.5g}", 1 / deviation)) : 1;
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -1,12 +1,12 @@
 // Image-space model trained with the EDM loss.
 
 #include "diffusion/generate.h"
-#include "diffusion/pictures.h"
-#include "kernels/autocast.h"
-#include "train/model_file.h"
-#include "train/picture_objective.h"
+#include "diffusion/images.h"
+#include "runtime/autocast.h"
+#include "model/model_file.h"
+#include "train/pixel_objective.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -22,18 +22,18 @@ struct TrainingNoise {
     const std::int64_t numbers = n.numel() / shape[0];
     for_each_image(Purpose::training_noise, seed, first, shape[0], [&](std::int64_t i, Random& random) {
       sigmas[i] = static_cast<float>(distribution.sigma(random));
-      const std::span picture(noise + i * numbers, static_cast<std::size_t>(numbers));
-      random.normal(picture);
-      for (float& value : picture) value *= sigmas[i];
+      const std::span image(noise + i * numbers, static_cast<std::size_t>(numbers));
+      random.normal(image);
+      for (float& value : image) value *= sigmas[i];
     });
   }
 };
 
-class ImageObjective : public PictureObjective {
+class ImageObjective : public PixelObjective {
  public:
   ImageObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
                  at::ScalarType dtype)
-      : PictureObjective(recipe, std::move(dataset), device, dtype),
+      : PixelObjective(recipe, std::move(dataset), device, dtype),
         model_(std::get<ImageConfig>(read_model_config(recipe_.model, "model"))) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
@@ -61,7 +61,7 @@ class ImageObjective : public PictureObjective {
           at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat)
               .to(device_);
     }
-    const at::Tensor y = pictures_of(batch);
+    const at::Tensor y = images_of(batch);
     const RawNetwork network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
       const Autocast autocast(device_.type(), dtype_);
       return model_(x, c_noise, condition);
@@ -69,15 +69,15 @@ class ImageObjective : public PictureObjective {
     return edm_loss(network, preconditioning, y, noise.n.to(device_), noise.sigma.to(device_));
   }
 
-  Picture reals() const override {
+  Image reals() const override {
     const std::int64_t side = dataset_->resolution();
-    std::vector<Picture> pictures;
+    std::vector<Image> images;
     for (const std::int64_t index : shown()) {
-      Picture& p = pictures.emplace_back(Picture{side, side, dataset_->channels(), {}});
+      Image& p = images.emplace_back(Image{side, side, dataset_->channels(), {}});
       p.pixels.resize(static_cast<std::size_t>(side * side * p.channels));
       dataset_->read(index, p.pixels);
     }
-    return pictures.empty() ? Picture{} : grid(pictures, grid_columns(model_.config().classes));
+    return images.empty() ? Image{} : grid(images, grid_columns(model_.config().classes));
   }
 
   Exhibit exhibit() const override {
@@ -103,12 +103,12 @@ class ImageObjective : public PictureObjective {
     generate(model, wanted, [&](std::int64_t, const at::Tensor& samples) { sink(samples); });
   }
 
-  Picture samples(const ImageDiffiT& model) const {
-    std::vector<Picture> pictures;
-    make(model, recipe_.sample.pictures, 0, [&](const at::Tensor& made) {
-      for (Picture& picture : to_pictures(made)) pictures.push_back(std::move(picture));
+  Image samples(const ImageDiffiT& model) const {
+    std::vector<Image> images;
+    make(model, recipe_.sample.images, 0, [&](const at::Tensor& made) {
+      for (Image& image : to_images(made)) images.push_back(std::move(image));
     });
-    return grid(pictures, grid_columns(model.config().classes));
+    return grid(images, grid_columns(model.config().classes));
   }
 
   ImageDiffiT model_;
@@ -121,4 +121,4 @@ std::unique_ptr<Objective> make_image_objective(const Recipe& recipe, std::share
   return std::make_unique<ImageObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

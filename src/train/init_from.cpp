@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "train/model_file.h"
-#include "train/vae_file.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -93,4 +93,4 @@ std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& p
   return notes;
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

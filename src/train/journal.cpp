@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -86,9 +86,9 @@ void Journal::record_evaluation(const Json& figures, double seconds, std::int64_
   });
 }
 
-void Journal::record_picture(const std::string& tag, const Picture& picture, std::int64_t images) {
-  const std::vector<std::byte> png = encode_png(picture, 6);
-  to_events([&] { events_.image(tag, png, picture.width, picture.height, picture.channels, images); });
+void Journal::record_image(const std::string& tag, const Image& image, std::int64_t images) {
+  const std::vector<std::byte> png = encode_png(image, 6);
+  to_events([&] { events_.image(tag, png, image.width, image.height, image.channels, images); });
 }
 
 void Journal::say(const std::string& text) {
@@ -108,4 +108,4 @@ void Journal::flush() {
   if (!failing_.contains(events_.path())) to_events([&] { events_.flush(); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -8,11 +8,11 @@
 
 #include "base/append_file.h"
 #include "io/events.h"
-#include "io/fields.h"
-#include "io/picture.h"
+#include "config/fields.h"
+#include "io/images/image.h"
 #include "train/run_folder.h"
 
-namespace diffit {
+namespace diffit::train {
 
 /// Where a training stands. Rates are over this process alone, averages since the last line of stats.jsonl.
 struct TrainingStatus {
@@ -34,7 +34,7 @@ class Journal {
   void record(const TrainingStatus& status);
   /// Figures by key: a line {"images", "eval": {...}, "eval_seconds"}, and scalars under "eval/".
   void record_evaluation(const Json& figures, double seconds, std::int64_t images);
-  void record_picture(const std::string& tag, const Picture& picture, std::int64_t images);
+  void record_image(const std::string& tag, const Image& image, std::int64_t images);
   /// A line of log.txt with the time.
   void say(const std::string& text);
   /// Waits until everything so far is on disk.
@@ -53,4 +53,4 @@ class Journal {
   std::set<fs::path> failing_;
 };
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -2,16 +2,16 @@
 
 #include "base/error.h"
 #include "diffusion/latent_generate.h"
-#include "diffusion/pictures.h"
+#include "diffusion/images.h"
 #include "diffusion/vp_loss.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 #include "train/init_from.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 #include "train/objective.h"
-#include "train/vae_file.h"
+#include "model/vae_file.h"
 #include "train/vae_loss.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -43,7 +43,7 @@ class LatentObjective : public Objective {
         model_(std::get<LatentConfig>(read_model_config(recipe_.model, "model"))) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
-    if (recipe_.sample.vae.empty() || recipe_.sample.pictures == 0) return;
+    if (recipe_.sample.vae.empty() || recipe_.sample.images == 0) return;
     vae_ = std::make_unique<Vae>(load_vae(recipe_.sample.vae, device_));
     DIFFIT_CHECK(vae_identity(*vae_) == recipe_.data.vae,
                  "{}: sample.vae: this is the VAE {}, the latents were encoded by {}", recipe_.sample.vae,
@@ -88,18 +88,18 @@ class LatentObjective : public Objective {
     return notes;
   }
 
-  Picture reals() const override {
+  Image reals() const override {
     const LatentInfo& info = dataset_->info();
     if (!vae_) return {};
-    std::vector<Picture> shown;
-    for (const std::int64_t index : shown_pictures(dataset_->size(), info.classes, recipe_.sample.pictures,
+    std::vector<Image> shown;
+    for (const std::int64_t index : shown_images(dataset_->size(), info.classes, recipe_.sample.images,
                                                    [this](std::int64_t i) { return dataset_->label(i); })) {
       const at::Tensor moments = at::empty({2 * info.channels, info.height, info.width}, at::kFloat);
       dataset_->read(index, /*mirrored=*/false,
                      {moments.mutable_data_ptr<float>(), static_cast<std::size_t>(moments.numel())});
       shown.push_back(decoded(moments.chunk(2)[0] * info.scale));
     }
-    return shown.empty() ? Picture{} : grid(shown, grid_columns(model_.config().classes));
+    return shown.empty() ? Image{} : grid(shown, grid_columns(model_.config().classes));
   }
 
   Exhibit exhibit() const override {
@@ -108,7 +108,7 @@ class LatentObjective : public Objective {
     return {network->parameters(), [this, network] { return samples(*network); },
             [this, network](std::int64_t count, std::int64_t steps, const auto& sink) {
               make(*network, count, steps,
-                   [&](const at::Tensor& latent) { sink(to_pixels(pictures_of(latent))); });
+                   [&](const at::Tensor& latent) { sink(to_pixels(images_of(latent))); });
             }};
   }
 
@@ -134,10 +134,10 @@ class LatentObjective : public Objective {
   }
 
   /// Decodes a scaled latent [L, S, S] to an image.
-  Picture decoded(const at::Tensor& latent) const { return to_pictures(pictures_of(latent))[0]; }
+  Image decoded(const at::Tensor& latent) const { return to_images(images_of(latent))[0]; }
 
   /// Decodes a scaled latent [L, S, S] to [1, C, H, W] on the CPU.
-  at::Tensor pictures_of(const at::Tensor& latent) const {
+  at::Tensor images_of(const at::Tensor& latent) const {
     const at::NoGradGuard no_grad;
     const at::Tensor z = latent.unsqueeze(0).to(device_) / recipe_.data.scale;
     return vae_->decode(z).to(at::kCPU);
@@ -160,11 +160,11 @@ class LatentObjective : public Objective {
              });
   }
 
-  Picture samples(const LatentDiffiT& model) const {
-    std::vector<Picture> pictures;
-    make(model, recipe_.sample.pictures, 0,
-         [&](const at::Tensor& latent) { pictures.push_back(decoded(latent)); });
-    return grid(pictures, grid_columns(model.config().classes));
+  Image samples(const LatentDiffiT& model) const {
+    std::vector<Image> images;
+    make(model, recipe_.sample.images, 0,
+         [&](const at::Tensor& latent) { images.push_back(decoded(latent)); });
+    return grid(images, grid_columns(model.config().classes));
   }
 
   Recipe recipe_;
@@ -186,4 +186,4 @@ std::unique_ptr<Objective> make_latent_objective(const Recipe& recipe,
   return std::make_unique<LatentObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace diffit {
+namespace diffit::train {
 
 std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingData& data, at::Device device,
                                           at::ScalarType dtype) {
@@ -59,7 +59,7 @@ std::int64_t grid_columns(std::int64_t classes) {
   return classes > 1 && classes <= 20 ? classes : 0;
 }
 
-std::vector<std::int64_t> shown_pictures(std::int64_t size, std::int64_t classes, std::int64_t wanted,
+std::vector<std::int64_t> shown_images(std::int64_t size, std::int64_t classes, std::int64_t wanted,
                                          const std::function<std::int64_t(std::int64_t)>& label) {
   std::vector<std::int64_t> shown;
   std::int64_t next = 0;
@@ -82,4 +82,4 @@ std::vector<std::int64_t> shown_pictures(std::int64_t size, std::int64_t classes
   return shown;
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

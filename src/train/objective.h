@@ -10,18 +10,18 @@
 #include <vector>
 
 #include "base/file.h"
-#include "io/picture.h"
-#include "io/safetensors.h"
-#include "nn/parameters.h"
+#include "io/images/image.h"
+#include "io/tensors/safetensors.h"
+#include "nn/layers/parameters.h"
 #include "train/training_data.h"
 
-namespace diffit {
+namespace diffit::train {
 
 /// Scratch model that receives EMA weights for saving, sampling and evaluation.
 struct Exhibit {
   ParameterList parameters;  // on the CPU or on the objective's device
   /// Generates the grid of images for the current weights; empty: there is none.
-  std::function<Picture()> grid;
+  std::function<Image()> grid;
   /// Generates samples for an evaluation with the current weights and passes them on in order as [b, H, W, C]
   /// uint8. Sample i has seed i and class i % classes, and uses the sampler and guidance of the grid. `steps`
   /// = 0 selects the number of steps of the grid. Empty: the model generates no samples.
@@ -50,7 +50,7 @@ class Objective {
   /// Messages to be shown when training starts.
   virtual std::vector<std::string> notes() const { return {}; }
   /// Images as training sees them, arranged in a grid; without pixels if there is nothing to show.
-  virtual Picture reals() const = 0;
+  virtual Image reals() const = 0;
   /// Returns a new scratch model. Its weights must be set before use.
   virtual Exhibit exhibit() const = 0;
   /// Writes weights with the names of the network's parameters as a model file. Throws Error(failed) if a
@@ -100,7 +100,7 @@ std::int64_t grid_columns(std::int64_t classes);
 
 /// Returns the indices of images for a grid. With classes and at least one image for each, position i has
 /// class i % classes.
-std::vector<std::int64_t> shown_pictures(std::int64_t size, std::int64_t classes, std::int64_t wanted,
+std::vector<std::int64_t> shown_images(std::int64_t size, std::int64_t classes, std::int64_t wanted,
                                          const std::function<std::int64_t(std::int64_t)>& label);
 
-}  // namespace diffit
+}  // namespace diffit::train

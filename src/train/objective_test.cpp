@@ -9,19 +9,19 @@
 #include "diffusion/vp_loss.h"
 #include "train/encode_latents.h"
 #include "train/init_from.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 #include "train/testing.h"
-#include "train/vae_file.h"
+#include "model/vae_file.h"
 #include "train/vae_loss.h"
 
-namespace diffit {
+namespace diffit::train {
 namespace {
 
-using testing_tools::shades;
-using testing_tools::small_latent_recipe;
-using testing_tools::small_recipe;
-using testing_tools::small_vae_recipe;
-using testing_tools::TemporaryFolder;
+using testing::shades;
+using testing::small_latent_recipe;
+using testing::small_recipe;
+using testing::small_vae_recipe;
+using testing::TemporaryFolder;
 
 constexpr std::uint64_t kSeed = 0;
 
@@ -77,14 +77,14 @@ struct Cache {
 TEST(ShownImages, AreDistinctInSetSortedByClass) {
   const std::vector<std::int64_t> labels{0, 0, 0, 1, 1, 2};
   const auto shown = [&](std::int64_t wanted) {
-    return shown_pictures(6, 3, wanted, [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)]; });
+    return shown_images(6, 3, wanted, [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)]; });
   };
   EXPECT_EQ(shown(3), (std::vector<std::int64_t>{0, 3, 5}));
   // The third class has a single image.
   EXPECT_EQ(shown(6), (std::vector<std::int64_t>{0, 3, 5, 1, 4, 5}));
   // In a mixed set the images follow one another.
   const std::vector<std::int64_t> mixed{2, 0, 1, 0, 2, 1};
-  EXPECT_EQ(shown_pictures(6, 3, 6, [&](std::int64_t i) { return mixed[static_cast<std::size_t>(i)]; }),
+  EXPECT_EQ(shown_images(6, 3, 6, [&](std::int64_t i) { return mixed[static_cast<std::size_t>(i)]; }),
             (std::vector<std::int64_t>{1, 2, 4, 3, 5, 0}));
 }
 
@@ -110,7 +110,7 @@ TEST(ImageObjective, LossIsEdmWithNoiseKeyedByImage) {
     Random dropped(kSeed, stream_of(Purpose::label_dropout, static_cast<std::uint64_t>(8 + i)));
     const std::int64_t label = dropped.uniform() < 0.2 ? 4 : batch.labels[static_cast<std::size_t>(i)];
     const at::Tensor y =
-        at::from_blob(const_cast<float*>(batch.pictures.data() + 64 * i), {1, 8, 8, 1}, at::kFloat);
+        at::from_blob(const_cast<float*>(batch.images.data() + 64 * i), {1, 8, 8, 1}, at::kFloat);
     const auto network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
       return model(x, c_noise, {at::full({1}, label, at::kLong), {}});
     };
@@ -376,4 +376,4 @@ TEST(InitFrom, RejectsWeightsOfOtherVaeOrShape) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::train

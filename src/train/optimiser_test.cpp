@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace diffit {
+namespace diffit::train {
 namespace {
 
 TEST(LearningRate, WarmsUpStaysConstantAndDecays) {
@@ -78,4 +78,4 @@ TEST(Optimiser, ClipsGlobalGradientNorm) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::train

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "nn/vae_cost.h"
+#include "nn/cost/vae_cost.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -79,4 +79,4 @@ TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int el
   return plan;
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-#include "nn/cost.h"
+#include "nn/cost/cost.h"
 #include "train/recipe.h"
 
-namespace diffit {
+namespace diffit::train {
 
 /// Compute, memory and disk space of a training run. Sizes are in bytes.
 struct TrainingPlan {
@@ -25,4 +25,4 @@ struct TrainingPlan {
 /// autoencoder. `element_bytes`: size of an activation element, 4 or 2.
 TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes);
 
-}  // namespace diffit
+}  // namespace diffit::train

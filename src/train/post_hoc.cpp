@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "train/ema.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -85,4 +85,4 @@ PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t imag
           reconstruction_error(tracked, weights, wanted)};
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::train {
 
 /// Result of a reconstruction.
 struct PostHocResult {
@@ -19,4 +19,4 @@ struct PostHocResult {
 /// none that early.
 PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t images, const fs::path& out);
 
-}  // namespace diffit
+}  // namespace diffit::train

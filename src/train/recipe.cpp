@@ -4,10 +4,10 @@
 #include <array>
 #include <cmath>
 
-#include "io/json_text.h"
-#include "io/printable.h"
+#include "config/json_text.h"
+#include "base/printable.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -245,4 +245,4 @@ LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const st
   return latent;
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

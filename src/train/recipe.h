@@ -7,26 +7,26 @@
 #include <vector>
 
 #include "data/latents.h"
-#include "io/fields.h"
-#include "nn/classifier_config.h"
-#include "nn/config.h"
-#include "nn/vae_config.h"
+#include "config/fields.h"
+#include "nn/features/classifier_config.h"
+#include "nn/diffit/config.h"
+#include "nn/vae/vae_config.h"
 
-namespace diffit {
+namespace diffit::train {
 
 /// What is trained. A section lists only the keys that this kind of model uses: another is refused as
 /// unknown.
 enum class ModelKind { image, latent, vae, classifier };
 
 /// Whether samples can be drawn from such a model.
-constexpr bool makes_pictures(ModelKind kind) {
+constexpr bool makes_images(ModelKind kind) {
   return kind == ModelKind::image || kind == ModelKind::latent;
 }
 
 struct DataSection {
   ModelKind kind = ModelKind::image;
   std::string path, hint;
-  std::string test;  // classifier: held-out pictures; empty measures nothing
+  std::string test;  // classifier: held-out images; empty measures nothing
   std::int64_t size = 0;
   double flip = 0, augment = 0;
   std::int64_t threads = 1;
@@ -69,7 +69,7 @@ struct LossSection {
 
 struct SampleSection {
   ModelKind kind = ModelKind::image;
-  std::int64_t pictures = 64, steps = 18;
+  std::int64_t images = 64, steps = 18;
   double guidance = 1;
   std::string vae;  // latent: file that decodes; empty is no grid
 };
@@ -78,7 +78,7 @@ struct SampleSection {
 struct EvalSection {
   ModelKind kind = ModelKind::image;
   std::string features, reference, metrics = "fid";
-  std::int64_t pictures = 5000, steps = 0;
+  std::int64_t images = 5000, steps = 0;
 };
 
 /// What the recipe aims at, for people: nothing is computed from it.
@@ -117,7 +117,7 @@ void visit_fields(V& v, TrainSection& s) {
   v("snapshot_images", s.snapshot_images,
     "images between snapshots, sample grids and states; 0 is at the end only", 0, 1e13);
   v("log_images", s.log_images, "images between lines of stats.jsonl; 0 is each step", 0, 1e13);
-  if (makes_pictures(s.kind)) {
+  if (makes_images(s.kind)) {
     v("eval_images", s.eval_images,
       "images between evaluations of the average (table eval), and one at the end; 0 is none", 0, 1e13);
   }
@@ -177,8 +177,8 @@ void visit_fields(V& v, LossSection& s) {
 
 template <class V>
 void visit_fields(V& v, SampleSection& s) {
-  if (s.kind == ModelKind::classifier) return;  // it makes no pictures
-  v("pictures", s.pictures, "pictures in a sample grid; 0 is no grid", 0, 10000);
+  if (s.kind == ModelKind::classifier) return;  // it makes no images
+  v("pictures", s.images, "pictures in a sample grid; 0 is no grid", 0, 10000);
   if (s.kind == ModelKind::image) v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
   if (s.kind == ModelKind::latent) {
     v("steps", s.steps, "steps of DPM-Solver++(2M) for them", 2, 1000);
@@ -189,11 +189,11 @@ void visit_fields(V& v, SampleSection& s) {
 
 template <class V>
 void visit_fields(V& v, EvalSection& s) {
-  if (!makes_pictures(s.kind)) return;
+  if (!makes_images(s.kind)) return;
   v("features", s.features, "feature network: a bundled one's name, or a file");
   v("reference", s.reference, "statistics (diffit stats), npz, zip or folder; empty is data.path");
   v("metrics", s.metrics, "of fid, sfid, is, precision, recall, kid, separated by commas");
-  v("pictures", s.pictures, "samples an evaluation: seeds 0, 1, ..., classes in turn", 2, 1e6);
+  v("pictures", s.images, "samples an evaluation: seeds 0, 1, ..., classes in turn", 2, 1e6);
   v("steps", s.steps, "sampler's steps for them; 0 is sample.steps", 0, 10000);
 }
 
@@ -240,4 +240,4 @@ ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std
                                     std::int64_t classes, const std::string& where);
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where);
 
-}  // namespace diffit
+}  // namespace diffit::train

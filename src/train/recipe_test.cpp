@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::train {
 namespace {
 
 std::string refusal(const std::string& toml) {
@@ -93,4 +93,4 @@ TEST(Recipe, EpochsAreResolvedIntoImagesOfTheData) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::train

@@ -8,9 +8,9 @@
 #include "base/lock.h"
 #include "base/process.h"
 #include "base/text.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -72,7 +72,7 @@ class Run {
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
     write_file(folder_.config(), format_toml(write_recipe(recipe_)));
-    if (recipe_.sample.pictures > 0 && !fs::exists(folder_.reals())) {
+    if (recipe_.sample.images > 0 && !fs::exists(folder_.reals())) {
       write_reals();
     }
   }
@@ -110,7 +110,7 @@ class Run {
   }
 
   void write_reals() {
-    Picture reals;
+    Image reals;
     try {
       reals = trainer_->objective().reals();
     } catch (const Error& error) {
@@ -221,7 +221,7 @@ class Run {
     saved_images_ = trainer_->images();
   }
 
-  /// Weights, averages and pictures first, the state last: whoever finds the state finds them too.
+  /// Weights, averages and images first, the state last: whoever finds the state finds them too.
   void snapshot() {
     snapshot_owed_ = true;  // until its files are written: a state that is saved before says so
     const std::int64_t images = trainer_->images();
@@ -238,7 +238,7 @@ class Run {
       objective.save(folder_.snapshot(images, ema->name()), averaged.parameters, extra(ema->power_std()));
     }
     // The last one copied is the half-life average.
-    if (recipe_.sample.pictures > 0 && averaged.grid) write_samples(averaged);
+    if (recipe_.sample.images > 0 && averaged.grid) write_samples(averaged);
     if (averaged.measure) measure(averaged);
     snapshot_owed_ = false;
     save();
@@ -261,9 +261,9 @@ class Run {
 
   void write_samples(const Exhibit& averaged) {
     try {
-      const Picture all = averaged.grid();
+      const Image all = averaged.grid();
       write_png(folder_.samples(trainer_->images()), all);
-      journal_->record_picture("samples", all, trainer_->images());
+      journal_->record_image("samples", all, trainer_->images());
     } catch (...) {
       say(fmt::format("warning: no sample grid at {} images: {}", trainer_->images(),
                       cause_of(std::current_exception())));
@@ -329,4 +329,4 @@ TrainingEnd run_training(const TrainingRequest& request, const TrainingListener&
   return Run(request, listener)();
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -7,7 +7,7 @@
 
 #include "train/journal.h"
 
-namespace diffit {
+namespace diffit::train {
 
 struct TrainingRequest {
   Recipe recipe;  // resolved against the data
@@ -37,4 +37,4 @@ enum class TrainingEnd { finished, nothing_left, interrupted };
 /// nonfinite_limit steps in a row were skipped: the last good state stays.
 TrainingEnd run_training(const TrainingRequest& request, const TrainingListener& listener);
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "base/error.h"
-#include "io/json_text.h"
-#include "train/model_file.h"
+#include "config/json_text.h"
+#include "model/model_file.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
@@ -207,4 +207,4 @@ Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& 
   return {};
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

@@ -4,7 +4,7 @@
 //   log.txt                          what was said, with times
 //   stats.jsonl                      one JSON object a line: images, loss, rate, ...
 //   events.out.tfevents.*            the same for TensorBoard
-//   reals.png                        pictures as training sees them
+//   reals.png                        images as training sees them
 //   samples-000012800.png            a grid of the half-life average after so many images
 //   snapshot-000012800.safetensors   the weights; -ema, -ema-0.050, -ema-0.100: the averages
 //   state-000012800.safetensors      everything, for --resume
@@ -16,7 +16,7 @@
 
 #include "train/trainer.h"
 
-namespace diffit {
+namespace diffit::train {
 
 class RunFolder {
  public:
@@ -52,4 +52,4 @@ void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& r
 Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& recipe,
                        std::vector<std::string>& warnings);
 
-}  // namespace diffit
+}  // namespace diffit::train

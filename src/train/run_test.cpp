@@ -6,16 +6,16 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 #include "train/testing.h"
 
-namespace diffit {
+namespace diffit::train {
 namespace {
 
-using testing_tools::shades;
-using testing_tools::small_ddpmpp_recipe;
-using testing_tools::small_recipe;
-using testing_tools::TemporaryFolder;
+using testing::shades;
+using testing::small_ddpmpp_recipe;
+using testing::small_recipe;
+using testing::TemporaryFolder;
 
 TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = false,
                   const std::atomic<bool>* stop = nullptr, const TrainingListener& listener = {}) {
@@ -138,14 +138,14 @@ TEST(Run, ARunOfSkippedStepsStopsWithTheLastGoodStateKept) {
 }
 
 /// shades(), but that one of them throws when it is read.
-class Broken : public testing_tools::Shades {
+class Broken : public testing::Shades {
  public:
   Broken(std::int64_t which, std::function<void()> trouble) : which_(which), trouble_(std::move(trouble)) {}
-  Picture read(std::int64_t index) const override {
+  Image read(std::int64_t index) const override {
     if (index == which_) trouble_();
     return Shades::read(index);
   }
-  std::optional<PictureInfo> uniform() const override { return PictureInfo{8, 8, 1}; }
+  std::optional<ImageInfo> uniform() const override { return ImageInfo{8, 8, 1}; }
 
  private:
   std::int64_t which_;
@@ -351,10 +351,10 @@ TrainingEnd train_evaluated(const fs::path& folder, Recipe recipe, bool resume =
   TrainingRequest request{recipe, shades(), folder, resume, at::kCPU, at::kFloat, stop};
   request.evaluate = [](const Exhibit& averaged) {
     Json figures = Json::object();
-    averaged.sample(4, 3, [&](const at::Tensor& pictures) {
-      EXPECT_EQ(pictures.sizes(), (std::vector<std::int64_t>{4, 8, 8, 1}));
-      EXPECT_EQ(pictures.scalar_type(), at::kByte);
-      figures["mean"] = pictures.to(at::kDouble).mean().item<double>();
+    averaged.sample(4, 3, [&](const at::Tensor& images) {
+      EXPECT_EQ(images.sizes(), (std::vector<std::int64_t>{4, 8, 8, 1}));
+      EXPECT_EQ(images.scalar_type(), at::kByte);
+      figures["mean"] = images.to(at::kDouble).mean().item<double>();
     });
     return figures;
   };
@@ -437,14 +437,14 @@ TEST(Run, SnapshotsDescribeThemselves) {
 
 /// The image that a training with small_recipe shows as its 45th cannot be read while `bad`; its header is
 /// whole.
-class DamagedShades : public testing_tools::Shades {
+class DamagedShades : public testing::Shades {
  public:
   explicit DamagedShades(const std::atomic<bool>& bad) : bad_(bad) {}
-  Picture read(std::int64_t index) const override {
+  Image read(std::int64_t index) const override {
     if (index == damaged_ && bad_) reject("shades/damaged.png: cut short");
     return Shades::read(index);
   }
-  std::optional<PictureInfo> uniform() const override { return PictureInfo{8, 8, 1}; }
+  std::optional<ImageInfo> uniform() const override { return ImageInfo{8, 8, 1}; }
 
  private:
   const std::atomic<bool>& bad_;
@@ -471,4 +471,4 @@ TEST(Run, AnImageThatCannotBeReadSavesTheStateAndResumingIsTheSame) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::train

@@ -1,19 +1,21 @@
-// What the tests of this layer share: a small set of pictures, a small recipe, a folder of their own.
+// What the tests of this layer share: a small set of images, a small recipe, a folder of their own.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include "base/test_folder.h"
 #include "train/run.h"
 
-namespace diffit::testing_tools {
+namespace diffit::testing {
 
-/// 64 grey 8 x 8 pictures of four classes, each brighter than the class before it.
-class Shades : public PictureSource {
+using namespace train;
+
+/// 64 grey 8 x 8 images of four classes, each brighter than the class before it.
+class Shades : public ImageSource {
  public:
   std::int64_t size() const override { return 64; }
-  Picture read(std::int64_t index) const override {
-    Picture p{8, 8, 1, std::vector<std::uint8_t>(64)};
+  Image read(std::int64_t index) const override {
+    Image p{8, 8, 1, std::vector<std::uint8_t>(64)};
     Random random(5, stream_of(Purpose::test, static_cast<std::uint64_t>(index)));
     for (std::uint8_t& pixel : p.pixels)
       pixel = static_cast<std::uint8_t>(60 * label(index) + random.below(40));
@@ -93,22 +95,4 @@ inline Recipe small_latent_recipe(std::int64_t images) {
   return read_recipe(toml, "small latent");
 }
 
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    static int made = 0;
-    path_ = fs::temp_directory_path() /
-            fmt::format("diffit-{}-{}-{}-{}", test->test_suite_name(), test->name(), getpid(), ++made);
-    fs::remove_all(path_);
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-}  // namespace diffit::testing_tools
+}  // namespace diffit::testing

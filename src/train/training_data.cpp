@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::train {
 
 TrainingData open_training_data(const Recipe& recipe, const std::string& where) {
   const std::string hint = recipe.data.hint.empty() ? "" : "; " + recipe.data.hint;
@@ -19,35 +19,35 @@ TrainingData open_training_data(const Recipe& recipe, const std::string& where) 
 }
 
 void resolve(Recipe& recipe, const TrainingData& data, const std::string& where) {
-  resolve_epochs(recipe, summary(data).pictures, where);
+  resolve_epochs(recipe, summary(data).images, where);
   if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
     resolve_latents(recipe, (*latents)->info(), where);
     return;
   }
-  const Dataset& pictures = *std::get<std::shared_ptr<const Dataset>>(data);
+  const Dataset& images = *std::get<std::shared_ptr<const Dataset>>(data);
   if (recipe.kind() == ModelKind::vae) {
-    resolve_vae(recipe, pictures.resolution(), pictures.channels(), where);
+    resolve_vae(recipe, images.resolution(), images.channels(), where);
     return;
   }
   if (recipe.kind() == ModelKind::classifier) {
-    resolve_classifier(recipe, pictures.resolution(), pictures.channels(), pictures.classes(), where);
-    open_test_set(recipe, pictures);
+    resolve_classifier(recipe, images.resolution(), images.channels(), images.classes(), where);
+    open_test_set(recipe, images);
     return;
   }
-  resolve_model(recipe, pictures.resolution(), pictures.channels(), pictures.classes(), where);
+  resolve_model(recipe, images.resolution(), images.channels(), images.classes(), where);
 }
 
 DataSummary summary(const TrainingData& data) {
   if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
     const LatentInfo& info = (*latents)->info();
     return {
-        info.pictures, info.height, info.channels, info.classes,
+        info.images, info.height, info.channels, info.classes,
         fmt::format("latents of {}, mean {:.4f} and deviation {:.4f} after the scale {:.6g}, by the VAE {}",
                     info.source, info.mean, info.deviation, info.scale, info.vae)};
   }
-  const Dataset& pictures = *std::get<std::shared_ptr<const Dataset>>(data);
-  return {pictures.size(), pictures.resolution(), pictures.channels(), pictures.classes(),
-          pictures.source().describe()};
+  const Dataset& images = *std::get<std::shared_ptr<const Dataset>>(data);
+  return {images.size(), images.resolution(), images.channels(), images.classes(),
+          images.source().describe()};
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

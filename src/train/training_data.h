@@ -9,14 +9,14 @@
 #include "data/latents.h"
 #include "train/recipe.h"
 
-namespace diffit {
+namespace diffit::train {
 
 using TrainingData = std::variant<std::shared_ptr<const Dataset>, std::shared_ptr<const LatentDataset>>;
 
 /// Summary of a data set for logs and --dry-run.
 struct DataSummary {
   /// Resolution and channels are those of the latents for latent data.
-  std::int64_t pictures = 0, resolution = 0, channels = 0, classes = 0;
+  std::int64_t images = 0, resolution = 0, channels = 0, classes = 0;
   std::string description;
 };
 
@@ -34,4 +34,4 @@ std::shared_ptr<const Dataset> open_test_set(const Recipe& recipe, const Dataset
 
 DataSummary summary(const TrainingData& data);
 
-}  // namespace diffit
+}  // namespace diffit::train

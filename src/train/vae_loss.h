@@ -3,7 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace diffit {
+#include "base/layers.h"
+
+namespace diffit::train {
 
 /// Loss terms, each a scalar averaged over the elements of an image and the batch.
 struct VaeLoss {
@@ -21,4 +23,4 @@ VaeLoss vae_loss(const at::Tensor& x, const at::Tensor& reconstruction, const at
 /// Returns mean + standard deviation * e for moments [B, 2L, h, w] and e [B, L, h, w].
 at::Tensor posterior_sample(const at::Tensor& moments, const at::Tensor& e);
 
-}  // namespace diffit
+}  // namespace diffit::train

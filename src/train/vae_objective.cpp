@@ -1,31 +1,31 @@
 // Autoencoder trained for reconstruction with a weakly regularized posterior.
 #include <cmath>
 
-#include "diffusion/pictures.h"
-#include "kernels/autocast.h"
-#include "train/dataset_pictures.h"
+#include "diffusion/images.h"
+#include "runtime/autocast.h"
+#include "train/dataset_images.h"
 #include "train/encode_latents.h"
-#include "train/picture_objective.h"
-#include "train/vae_file.h"
+#include "train/pixel_objective.h"
+#include "model/vae_file.h"
 #include "train/vae_loss.h"
 
-namespace diffit {
+namespace diffit::train {
 
 namespace {
 
 /// Number of images from which the scale of the latents is measured whenever weights are saved.
-constexpr std::int64_t kScalePictures = 1000;
+constexpr std::int64_t kScaleImages = 1000;
 
 void copy_weights(const ParameterList& from, const ParameterList& to) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < from.items().size(); ++i) to.items()[i].tensor.copy_(from.items()[i].tensor);
 }
 
-class VaeObjective : public PictureObjective {
+class VaeObjective : public PixelObjective {
  public:
   VaeObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
                at::ScalarType dtype)
-      : PictureObjective(recipe, std::move(dataset), device, dtype),
+      : PixelObjective(recipe, std::move(dataset), device, dtype),
         vae_(read_vae_config(recipe_.model, "model")) {
     initialise(vae_.parameters(), seed());
   }
@@ -34,7 +34,7 @@ class VaeObjective : public PictureObjective {
 
   at::Tensor loss() override {
     const Batch& batch = next_batch();
-    const at::Tensor x = pictures_of(batch).permute({0, 3, 1, 2});
+    const at::Tensor x = images_of(batch).permute({0, 3, 1, 2});
     const Autocast autocast(device_.type(), dtype_);
     const at::Tensor moments = vae_.encode(x).to(at::kFloat);
     const at::Tensor z = posterior_sample(moments, posterior_noise(moments, batch.first));
@@ -42,7 +42,7 @@ class VaeObjective : public PictureObjective {
     return vae_loss(x, reconstruction, moments, recipe_.loss.l2_weight, recipe_.loss.kl_weight).all;
   }
 
-  Picture reals() const override { return {}; }  // each image is in the grid, next to its reconstruction
+  Image reals() const override { return {}; }  // each image is in the grid, next to its reconstruction
 
   Exhibit exhibit() const override {
     const auto vae = std::make_shared<Vae>(vae_.config());
@@ -54,7 +54,7 @@ class VaeObjective : public PictureObjective {
     const Vae plain(vae_.config());
     copy_weights(parameters, plain.parameters());
     VaeConfig config = vae_.config();
-    config.scale = measured_scale(*dataset_, plain, kScalePictures, at::kCPU);
+    config.scale = measured_scale(*dataset_, plain, kScaleImages, at::kCPU);
     const Vae scaled(config);
     copy_weights(parameters, scaled.parameters());
     save_vae(path, scaled, extra);
@@ -69,19 +69,19 @@ class VaeObjective : public PictureObjective {
     return e.to(device_);
   }
 
-  Picture reconstructions(const Vae& vae) const {
+  Image reconstructions(const Vae& vae) const {
     const at::NoGradGuard no_grad;
     const std::vector<std::int64_t> numbers = shown();
-    std::vector<Picture> pictures;
+    std::vector<Image> images;
     for (const std::int64_t index : numbers) {
-      const at::Tensor x = read_pictures(*dataset_, std::span(&index, 1), vae.config().in_channels);
+      const at::Tensor x = read_images(*dataset_, std::span(&index, 1), vae.config().in_channels);
       const at::Tensor mean = vae.encode(x).chunk(2, 1)[0];
-      for (const at::Tensor& picture : {x, vae.decode(mean)}) {
-        pictures.push_back(std::move(to_pictures(picture)[0]));
+      for (const at::Tensor& image : {x, vae.decode(mean)}) {
+        images.push_back(std::move(to_images(image)[0]));
       }
     }
     const double side = std::sqrt(static_cast<double>(numbers.size()) / 2);
-    return grid(pictures, 2 * std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(side))));
+    return grid(images, 2 * std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(side))));
   }
 
   Vae vae_;
@@ -94,4 +94,4 @@ std::unique_ptr<Objective> make_vae_objective(const Recipe& recipe, std::shared_
   return std::make_unique<VaeObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit
+}  // namespace diffit::train

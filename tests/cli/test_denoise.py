@@ -1,7 +1,7 @@
 """diffit denoise: one evaluation, against states of the plain PyTorch reference.
 
 Bound: both are float32 sums in another order, so they differ by a few hundred roundings of the largest element:
-2^-24 * 256 = 1.5e-5 of it. The unit test (src/nn/golden_test.cpp) measures against float64 and is stricter.
+2^-24 * 256 = 1.5e-5 of it. The unit test (src/nn/diffit/golden_test.cpp) measures against float64 and is stricter.
 """
 
 import json

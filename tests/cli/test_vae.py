@@ -1,6 +1,6 @@
 """diffit vae: pictures to latents and back, against a state of diffusers' autoencoder.
 
-Bound: both are float32 sums in another order. The unit test (src/nn/vae_test.cpp) measures against float64 and is
+Bound: both are float32 sums in another order. The unit test (src/nn/vae/vae_test.cpp) measures against float64 and is
 stricter; here 256 roundings of the largest element are allowed, as in test_denoise.py.
 """
 

@@ -4,7 +4,7 @@
     python tests/golden/make_inception.py [tests/golden/inception.safetensors]
 
 Needs torch, torchvision, torch-fidelity 0.4.0, pytorch-fid 0.3.0 and safetensors. Weights at full size are 95 MB; here
-each number is a function of its tensor's name and its index, computed the same in src/nn/inception_test.cpp, and only
+each number is a function of its tensor's name and its index, computed the same in src/nn/features/inception_test.cpp, and only
 pictures and outputs are kept. `reference` is float32 as those packages compute it, `exact` the same network in float64.
 """
 import sys

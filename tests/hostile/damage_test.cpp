@@ -3,12 +3,12 @@
 
 #include "base/random.h"
 #include "data/source.h"
-#include "io/cifar.h"
-#include "io/idx.h"
-#include "io/npz.h"
-#include "io/picture.h"
-#include "io/safetensors.h"
-#include "io/zip.h"
+#include "io/datasets/cifar.h"
+#include "io/datasets/idx.h"
+#include "io/tensors/npz.h"
+#include "io/images/image.h"
+#include "io/tensors/safetensors.h"
+#include "io/archives/zip.h"
 #include "tests/hostile/hostile.h"
 
 namespace diffit::hostile {
@@ -56,9 +56,9 @@ void read_npz(const fs::path& path) {
 void read_source(const fs::path& path) {
   const auto source = open_source(path);
   for (std::int64_t i = 0; i < std::min<std::int64_t>(source->size(), 8); ++i) {
-    const Picture picture = source->read(i);
-    EXPECT_EQ(picture.pixels.size(),
-              static_cast<std::size_t>(picture.width * picture.height * picture.channels));
+    const Image image = source->read(i);
+    EXPECT_EQ(image.pixels.size(),
+              static_cast<std::size_t>(image.width * image.height * image.channels));
     if (source->classes() > 0) {
       EXPECT_LT(source->label(i), source->classes());
     }
@@ -86,15 +86,15 @@ std::string good_npz() {
   return content_of(folder / "good");
 }
 
-std::string good_picture() {
+std::string good_image() {
   const auto png =
-      encode_png(Picture{3, 2, 3, std::vector<std::uint8_t>(18, 90)}, 6, {{"parameters", "text"}});
+      encode_png(Image{3, 2, 3, std::vector<std::uint8_t>(18, 90)}, 6, {{"parameters", "text"}});
   return {reinterpret_cast<const char*>(png.data()), png.size()};
 }
 
 std::string good_edm() {
-  return zip_of({stored("00000/img00000000.png", good_picture()),
-                 packed("00000/img00000001.png", good_picture()),
+  return zip_of({stored("00000/img00000000.png", good_image()),
+                 packed("00000/img00000001.png", good_image()),
                  packed("dataset.json",
                         R"({"labels": [["00000/img00000000.png", 0], ["00000/img00000001.png", 1]]})")});
 }
@@ -118,7 +118,7 @@ std::string from_corpus(const std::string& name) {
 std::vector<Format> formats() {
   const auto idx = [](const fs::path& path) { read_idx(path); };
   const auto cifar = [](const fs::path& path) { read_cifar(path); };
-  const auto picture = [](const fs::path& path) { read_picture(path); };
+  const auto image = [](const fs::path& path) { read_image(path); };
   const auto corpus = [](const char* name) { return [name] { return from_corpus(name); }; };
   return {
       {"Safetensors", "bad.safetensors", good_safetensors, read_safetensors, true, true},
@@ -131,14 +131,14 @@ std::vector<Format> formats() {
       {"Idx", "bad-idx3-ubyte", good_idx, idx, true, true},
       {"IdxGzip", "bad-idx3-ubyte.gz", [] { return deflated(good_idx(), 31); }, idx, true, true},
       {"Cifar", "data_batch_1.bin", good_cifar, cifar, false, true},
-      {"Png", "bad.png", good_picture, picture, false, false},
-      {"PngPalette", "bad.png", corpus("png_P"), picture, false, false},
-      {"Png16", "bad.png", corpus("png_16"), picture, false, false},
-      {"Jpeg", "bad.jpg", corpus("jpeg_RGB"), picture, false, false},
-      {"JpegProgressive", "bad.jpg", corpus("jpeg_progressive"), picture, false, false},
-      {"JpegCmyk", "bad.jpg", corpus("jpeg_CMYK"), picture, false, false},
-      {"WebpLossless", "bad.webp", corpus("webp_lossless"), picture, false, false},
-      {"WebpLossy", "bad.webp", corpus("webp_lossy"), picture, false, false},
+      {"Png", "bad.png", good_image, image, false, false},
+      {"PngPalette", "bad.png", corpus("png_P"), image, false, false},
+      {"Png16", "bad.png", corpus("png_16"), image, false, false},
+      {"Jpeg", "bad.jpg", corpus("jpeg_RGB"), image, false, false},
+      {"JpegProgressive", "bad.jpg", corpus("jpeg_progressive"), image, false, false},
+      {"JpegCmyk", "bad.jpg", corpus("jpeg_CMYK"), image, false, false},
+      {"WebpLossless", "bad.webp", corpus("webp_lossless"), image, false, false},
+      {"WebpLossy", "bad.webp", corpus("webp_lossy"), image, false, false},
       {"EdmZip", "bad.zip", good_edm, read_source, true, false},
   };
 }

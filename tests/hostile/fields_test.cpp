@@ -1,4 +1,4 @@
-#include "io/fields.h"
+#include "config/fields.h"
 
 #include "tests/hostile/hostile.h"
 

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "base/file.h"
-#include "io/testing.h"
+#include "base/test_folder.h"
 
 namespace diffit::hostile {
+
+using namespace data;
 
 /// Reads `action` to its end. Nothing where it came through; the message where it threw Error(invalid) of one
 /// line without control characters that names `name`. Everything else fails the test.

@@ -18,11 +18,11 @@ std::string npy(std::string_view descr, std::string_view shape, std::string_view
   return "\x93NUMPY" + little(1, 1) + little(0, 1) + little(header.size(), 2) + header + std::string(data);
 }
 
-std::string pictures() {
+std::string images() {
   return npy("|u1", "(2, 2, 2, 3)", std::string(24, '\x7f'));
 }
 
-class NpzPictures : public ::testing::Test {
+class NpzImages : public ::testing::Test {
  protected:
   void refused(const std::string& label, std::vector<ZipPart> parts, std::string_view reason) const {
     file_.expect_refused(label, zip_of(parts), reason);
@@ -30,18 +30,18 @@ class NpzPictures : public ::testing::Test {
   const BadFile file_{"bad.npz", read_all};
 };
 
-TEST_F(NpzPictures, AreReadStoredAndPacked) {
-  for (const auto& part : {stored("arr_0.npy", pictures()), packed("arr_0.npy", pictures())}) {
+TEST_F(NpzImages, AreReadStoredAndPacked) {
+  for (const auto& part : {stored("arr_0.npy", images()), packed("arr_0.npy", images())}) {
     file_.expect_read("alone", zip_of({part}));
     file_.expect_read("labelled", zip_of({part, stored("arr_1.npy", npy("<i8", "(2,)", zeros(16)))}));
     file_.expect_read("beside others", zip_of({stored("mu.npy", npy("<f8", "(1,)", zeros(8))), part}));
   }
 }
 
-TEST_F(NpzPictures, RefuseArraysThatAreNone) {
+TEST_F(NpzImages, RefuseArraysThatAreNone) {
   refused("objects", {stored("arr_0.npy", npy("|O", "(2,)", zeros(16)))}, "objects");
   refused("objects as labels",
-          {stored("arr_0.npy", pictures()), stored("arr_1.npy", npy("|O", "(2,)", zeros(16)))}, "objects");
+          {stored("arr_0.npy", images()), stored("arr_1.npy", npy("|O", "(2,)", zeros(16)))}, "objects");
   refused("floats", {stored("arr_0.npy", npy("<f4", "(2, 2, 2, 3)", zeros(96)))}, "float32");
   refused("four channels", {stored("arr_0.npy", npy("|u1", "(2, 2, 2, 4)", zeros(32)))},
           "uint8 [N, H, W, 3]");
@@ -52,9 +52,9 @@ TEST_F(NpzPictures, RefuseArraysThatAreNone) {
   refused("text", {stored("arr_0.npy", "hello")}, "wanted an .npy");
 }
 
-TEST_F(NpzPictures, RefuseWhatIsShorterThanItSays) {
-  refused("cut", {stored("arr_0.npy", pictures().substr(0, pictures().size() - 1))}, "there are 23");
-  refused("cut when packed", {packed("arr_0.npy", pictures().substr(0, pictures().size() - 1))},
+TEST_F(NpzImages, RefuseWhatIsShorterThanItSays) {
+  refused("cut", {stored("arr_0.npy", images().substr(0, images().size() - 1))}, "there are 23");
+  refused("cut when packed", {packed("arr_0.npy", images().substr(0, images().size() - 1))},
           "there are 23");
   refused("terabytes", {stored("arr_0.npy", npy("|u1", "(4398046511104, 2, 2, 3)", zeros(24)))},
           "there are 24");
@@ -63,20 +63,20 @@ TEST_F(NpzPictures, RefuseWhatIsShorterThanItSays) {
   refused("a row of sides", {stored("arr_0.npy", npy("|u1", "(1, 1, 100000, 1)", zeros(100000)))}, "sides");
 }
 
-TEST_F(NpzPictures, RefuseDamagedContent) {
-  for (ZipPart part : {stored("arr_0.npy", pictures()), packed("arr_0.npy", pictures())}) {
+TEST_F(NpzImages, RefuseDamagedContent) {
+  for (ZipPart part : {stored("arr_0.npy", images()), packed("arr_0.npy", images())}) {
     part.crc ^= 1;
     refused("CRC", {part}, "arr_0");
   }
-  ZipPart flipped = packed("arr_0.npy", pictures());
+  ZipPart flipped = packed("arr_0.npy", images());
   flipped.packed[flipped.packed.size() / 2] ^= 0x10;
   refused("a flipped bit", {flipped}, "arr_0");
 }
 
-TEST_F(NpzPictures, RefuseLabelsThatDoNotFit) {
+TEST_F(NpzImages, RefuseLabelsThatDoNotFit) {
   const auto with = [&](const std::string& label, std::string_view descr, std::string_view shape,
                         std::string_view data, std::string_view reason) {
-    refused(label, {stored("arr_0.npy", pictures()), stored("arr_1.npy", npy(descr, shape, data))}, reason);
+    refused(label, {stored("arr_0.npy", images()), stored("arr_1.npy", npy(descr, shape, data))}, reason);
   };
   with("one label", "<i8", "(1,)", zeros(8), "[2]");
   with("one-hot", "<i8", "(2, 10)", zeros(160), "[2]");

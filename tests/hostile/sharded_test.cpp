@@ -1,5 +1,5 @@
-#include "io/safetensors.h"
-#include "io/weights_file.h"
+#include "io/tensors/safetensors.h"
+#include "io/tensors/weights_file.h"
 #include "tests/hostile/hostile.h"
 
 namespace diffit::hostile {

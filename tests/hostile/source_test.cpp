@@ -17,13 +17,13 @@ void read_all(const fs::path& path) {
   }
 }
 
-std::string picture() {
-  const auto png = encode_png(Picture{2, 2, 1, {1, 2, 3, 4}}, 6);
+std::string image() {
+  const auto png = encode_png(Image{2, 2, 1, {1, 2, 3, 4}}, 6);
   return {reinterpret_cast<const char*>(png.data()), png.size()};
 }
 
 std::string edm(const std::string& json) {
-  return zip_of({stored("a.png", picture()), stored("b.png", picture()), packed("dataset.json", json)});
+  return zip_of({stored("a.png", image()), stored("b.png", image()), packed("dataset.json", json)});
 }
 
 const std::vector<std::pair<std::string, std::string>>& bad_labels() {
@@ -69,20 +69,20 @@ TEST(Sources, RefuseLabelsThatAreNone) {
   zip.expect_read("null", edm(R"({"labels": null})"));
   for (const auto& [label, json] : bad_labels()) zip.expect_refused(label, edm(json), "dataset.json");
   ZipPart bomb = packed("dataset.json", zeros(64 << 20));
-  zip.expect_refused("a bomb", zip_of({stored("a.png", picture()), bomb}), "");
+  zip.expect_refused("a bomb", zip_of({stored("a.png", image()), bomb}), "");
 
   for (const auto& [label, json] : bad_labels()) {
     const testing::TemporaryFolder folder;
-    folder.write("set/a.png", picture());
-    folder.write("set/b.png", picture());
+    folder.write("set/a.png", image());
+    folder.write("set/b.png", image());
     folder.write("set/dataset.json", json);
     EXPECT_TRUE(refusal(label, "dataset.json", [&] { read_all(folder / "set"); })) << label << ": was read";
   }
 }
 
-TEST(Sources, NameThePictureThatIsBad) {
+TEST(Sources, NameTheImageThatIsBad) {
   const BadFile zip("bad.zip", read_all);
-  zip.expect_refused("in a zip", zip_of({stored("good.png", picture()), stored("worse.png", "hello")}),
+  zip.expect_refused("in a zip", zip_of({stored("good.png", image()), stored("worse.png", "hello")}),
                      "worse.png");
   zip.expect_refused("by control characters", zip_of({stored("a\n\x1b[2J.png", "hello")}), "bad.zip");
   zip.expect_refused("no pictures", zip_of({stored("a.txt", "hello")}), "wanted");
@@ -90,7 +90,7 @@ TEST(Sources, NameThePictureThatIsBad) {
   zip.expect_refused(
       "CRC",
       [] {
-        ZipPart part = stored("a.png", picture());
+        ZipPart part = stored("a.png", image());
         part.crc ^= 1;
         return zip_of({part});
       }(),

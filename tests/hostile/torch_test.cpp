@@ -1,7 +1,7 @@
 // Files in the shape of torch.save's that were made to run something, to take memory, or to read elsewhere.
-#include "io/torch_file.h"
+#include "io/tensors/torch_file.h"
 
-#include "io/weights_file.h"
+#include "io/tensors/weights_file.h"
 #include "tests/hostile/hostile.h"
 
 namespace diffit::hostile {

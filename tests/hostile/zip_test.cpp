@@ -1,4 +1,4 @@
-#include "io/zip.h"
+#include "io/archives/zip.h"
 
 #include "tests/hostile/hostile.h"
 

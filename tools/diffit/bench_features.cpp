@@ -6,16 +6,16 @@
 #include "base/random.h"
 #include "metrics/feature_network.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
-at::Tensor random_pictures(const FeaturesBenchOptions& options, std::int64_t channels) {
-  const at::Tensor pictures = at::empty({options.batch, options.size, options.size, channels}, at::kByte);
+at::Tensor random_images(const FeaturesBenchOptions& options, std::int64_t channels) {
+  const at::Tensor images = at::empty({options.batch, options.size, options.size, channels}, at::kByte);
   Random random(0, stream_of(Purpose::test));
-  std::uint8_t* pixels = pictures.mutable_data_ptr<std::uint8_t>();
-  std::generate_n(pixels, pictures.numel(), [&] { return static_cast<std::uint8_t>(random.bits()); });
-  return pictures;
+  std::uint8_t* pixels = images.mutable_data_ptr<std::uint8_t>();
+  std::generate_n(pixels, images.numel(), [&] { return static_cast<std::uint8_t>(random.bits()); });
+  return images;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -27,14 +27,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 void bench_features(const FeaturesBenchOptions& options, const Machine& machine,
                     const CommonOptions& common) {
   const auto network = load_feature_network(options.network, machine.device, machine.dtype);
-  const at::Tensor pictures = random_pictures(options, network->info().inception ? 3 : 1);
-  network->extract(pictures);
+  const at::Tensor images = random_images(options, network->info().inception ? 3 : 1);
+  network->extract(images);
   std::vector<double> rates;
   for (int round = 0; round < options.rounds; ++round) {
     const auto start = std::chrono::steady_clock::now();
     double done = 0;
     do {
-      network->extract(pictures);
+      network->extract(images);
       done += static_cast<double>(options.batch);
     } while (seconds_since(start) < options.seconds);
     rates.push_back(done / seconds_since(start));
@@ -57,4 +57,4 @@ void bench_features(const FeaturesBenchOptions& options, const Machine& machine,
                   sorted.front(), sorted.back(), options.batch));
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

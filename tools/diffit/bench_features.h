@@ -1,21 +1,21 @@
-// `diffit bench features`: pictures a second through a feature network, resizing included.
+// `diffit bench features`: images a second through a feature network, resizing included.
 #pragma once
 
 #include <string>
 
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct FeaturesBenchOptions {
   std::string network;      // file, or the name of a bundled one
-  std::int64_t size = 32;   // side of the pictures
-  std::int64_t batch = 50;  // pictures a pass
+  std::int64_t size = 32;   // side of the images
+  std::int64_t batch = 50;  // images a pass
   int rounds = 5;
   double seconds = 2;
 };
 
-/// Measures and prints pictures a second. The pictures are random bytes.
+/// Measures and prints images a second. The images are random bytes.
 void bench_features(const FeaturesBenchOptions& options, const Machine& machine, const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

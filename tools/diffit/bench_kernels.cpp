@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
-#include "kernels/device.h"
+#include "runtime/device.h"
 #include "kernels/ops.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -135,4 +135,4 @@ void bench_kernels(const KernelsBenchOptions& options, const Machine& machine, c
       text);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

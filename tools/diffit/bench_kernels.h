@@ -3,7 +3,7 @@
 
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct KernelsBenchOptions {
   std::int64_t batch = 0;  // maps of each case; 0: the case's own
@@ -15,4 +15,4 @@ struct KernelsBenchOptions {
 /// (which on a GPU is eager LibTorch), with the relative distance of the results.
 void bench_kernels(const KernelsBenchOptions& options, const Machine& machine, const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -7,12 +7,12 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "kernels/device.h"
+#include "runtime/device.h"
 #include "kernels/ops.h"
-#include "nn/latent_evaluator.h"
-#include "nn/state.h"
+#include "nn/inference/latent_evaluator.h"
+#include "nn/layers/weights_io.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -67,7 +67,7 @@ std::vector<Product> products_of(const LatentConfig& c) {
   return {{c.hidden, 3 * c.hidden}, {c.hidden, c.hidden}, {c.hidden, mlp}, {mlp, c.hidden}};
 }
 
-/// Operations of a block's linear layers, and of its attention, on `batch` pictures.
+/// Operations of a block's linear layers, and of its attention, on `batch` images.
 double linear_flop(const LatentConfig& c, std::int64_t batch) {
   double numbers = 0;
   for (const Product& p : products_of(c)) numbers += static_cast<double>(p.in * p.out);
@@ -307,4 +307,4 @@ void bench_latent(const LatentConfig& config, const LatentBenchOptions& options,
   reject("--what: wanted forward, attention or matmul for a latent model, got '{}'", options.what);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -1,14 +1,14 @@
 // `diffit bench` of latent models.
 #pragma once
 
-#include "nn/config.h"
+#include "nn/diffit/config.h"
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct LatentBenchOptions {
   std::string what = "forward";  // forward, attention or matmul
-  std::int64_t batch = 2;        // 2: one guided picture
+  std::int64_t batch = 2;        // 2: one guided image
   int rounds = 5;
   double seconds = 2;  // the shortest round
 };
@@ -17,4 +17,4 @@ struct LatentBenchOptions {
 void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Machine& machine,
                   const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

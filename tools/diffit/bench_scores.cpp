@@ -10,7 +10,7 @@
 #include "metrics/frechet.h"
 #include "metrics/precision_recall.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -34,8 +34,8 @@ Gaussian moments_of(const at::Tensor& features) {
 }  // namespace
 
 void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common) {
-  const at::Tensor a = random_features(options.pictures, options.width, 1, 1);
-  const at::Tensor b = random_features(options.pictures, options.width, 1.1, 2);
+  const at::Tensor a = random_features(options.images, options.width, 1, 1);
+  const at::Tensor b = random_features(options.images, options.width, 1.1, 2);
   std::function<Json()> once;
   Gaussian of_a, of_b;
   if (options.what == "precision-recall") {
@@ -61,7 +61,7 @@ void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common
   std::sort(sorted.begin(), sorted.end());
   const double median = sorted[sorted.size() / 2];
   Json object = {{"what", options.what},
-                 {"pictures", options.pictures},
+                 {"pictures", options.images},
                  {"width", options.width},
                  {"seconds", seconds},
                  {"median", median}};
@@ -69,8 +69,8 @@ void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common
   print_result(
       common, object,
       fmt::format("scores {}: {:.3f} s (median of {}; {:.3f} to {:.3f}), {} and {} pictures of {} features\n",
-                  options.what, median, seconds.size(), sorted.front(), sorted.back(), options.pictures,
-                  options.pictures, options.width));
+                  options.what, median, seconds.size(), sorted.front(), sorted.back(), options.images,
+                  options.images, options.width));
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

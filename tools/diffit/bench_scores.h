@@ -1,20 +1,20 @@
-// `diffit bench scores`: figures of random features, which stand for those of pictures.
+// `diffit bench scores`: figures of random features, which stand for those of images.
 #pragma once
 
 #include <string>
 
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct ScoresBenchOptions {
   std::string what = "precision-recall";  // or frechet
-  std::int64_t pictures = 10000;          // of each set
-  std::int64_t width = 2048;              // features a picture
+  std::int64_t images = 10000;          // of each set
+  std::int64_t width = 2048;              // features an image
   int rounds = 5;
 };
 
 /// Measures and prints seconds. The features are standard normals, of the reference times 1.1.
 void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -4,9 +4,9 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Machine& machine,
                const CommonOptions& common) {
@@ -64,4 +64,4 @@ void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Machine& ma
                            rates.size(), sorted.front(), sorted.back(), batch));
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

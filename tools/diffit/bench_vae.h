@@ -1,10 +1,10 @@
 // diffit bench of an autoencoder: images a second, encoded and decoded.
 #pragma once
 
-#include "nn/vae.h"
+#include "nn/vae/vae.h"
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct VaeBenchOptions {
   std::string config;            // for the result
@@ -19,4 +19,4 @@ struct VaeBenchOptions {
 void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Machine& machine,
                const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

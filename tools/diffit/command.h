@@ -5,11 +5,14 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
-
+namespace diffit::data {
 struct LatentInfo;
+}
+
+namespace diffit::cli {
+
 
 /// Options that every command has.
 struct CommonOptions {
@@ -53,4 +56,4 @@ void add_explain_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
 void add_report_command(CLI::App& app, CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

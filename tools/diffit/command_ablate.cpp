@@ -1,8 +1,8 @@
 #include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
-#include "io/json_text.h"
-#include "io/set_option.h"
+#include "config/json_text.h"
+#include "config/set_option.h"
 #include "report/ablation_page.h"
 #include "report/render.h"
 #include "tools/diffit/machine.h"
@@ -10,7 +10,7 @@
 #include "tools/diffit/stop.h"
 #include "tools/diffit/train_evaluation.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -42,10 +42,10 @@ void print_plan(const CommonOptions& common, const Plan& plan, const Machine& ma
     const auto images = static_cast<double>(v.recipe.train.images);
     const double step = seconds_per_image(v, plan.data, machine.device, machine.dtype);
     // A forward is a third of a training step; Heun's method takes two a step, but one at the end.
-    const double pictures =
-        static_cast<double>(plan.experiment.score.pictures +
-                            plan.experiment.score.curve_pictures * (plan.experiment.snapshots - 1));
-    const double sampling = pictures * static_cast<double>(2 * plan.experiment.score.steps - 1) * step / 3;
+    const double samples =
+        static_cast<double>(plan.experiment.score.samples +
+                            plan.experiment.score.curve_samples * (plan.experiment.snapshots - 1));
+    const double sampling = samples * static_cast<double>(2 * plan.experiment.score.steps - 1) * step / 3;
     const double seconds = images * step + sampling;
     all += seconds * seeds;
     object["variants"].push_back({{"name", v.section.name},
@@ -196,4 +196,4 @@ void add_ablate_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_ablate(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -3,22 +3,22 @@
 
 #include "base/error.h"
 #include "io/file_kind.h"
-#include "io/set_option.h"
-#include "kernels/autocast.h"
-#include "kernels/device.h"
+#include "config/set_option.h"
+#include "runtime/autocast.h"
+#include "runtime/device.h"
 #include "metrics/feature_network.h"
-#include "nn/image_model.h"
+#include "nn/diffit/image_model.h"
 #include "tools/diffit/bench_features.h"
 #include "tools/diffit/bench_kernels.h"
 #include "tools/diffit/bench_latent.h"
 #include "tools/diffit/bench_scores.h"
 #include "tools/diffit/bench_vae.h"
 #include "tools/diffit/machine.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 #include "train/trainer.h"
-#include "train/vae_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -32,14 +32,14 @@ struct BenchOptions {
   double seconds = 2;
 };
 
-/// Pictures of random bytes: the speed of training does not depend on what they show.
-class RandomPictures : public PictureSource {
+/// Images of random bytes: the speed of training does not depend on what they show.
+class RandomImages : public ImageSource {
  public:
-  RandomPictures(std::int64_t side, std::int64_t channels, std::int64_t classes)
+  RandomImages(std::int64_t side, std::int64_t channels, std::int64_t classes)
       : side_(side), channels_(channels), classes_(classes) {}
   std::int64_t size() const override { return 1024; }
-  Picture read(std::int64_t index) const override {
-    Picture p{side_, side_, channels_, {}};
+  Image read(std::int64_t index) const override {
+    Image p{side_, side_, channels_, {}};
     p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
     Random random(0, stream_of(Purpose::test, static_cast<std::uint64_t>(index)));
     for (std::uint8_t& pixel : p.pixels) pixel = static_cast<std::uint8_t>(random.bits());
@@ -60,10 +60,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Pictures a second, one figure a round: each round runs `once` (which does `pictures`) for `seconds`, and
+/// Images a second, one figure a round: each round runs `once` (which does `images`) for `seconds`, and
 /// ends when the device has done all of it.
 template <class Once>
-std::vector<double> measure(const BenchOptions& options, at::Device device, double pictures,
+std::vector<double> measure(const BenchOptions& options, at::Device device, double images,
                             const Once& once) {
   once();
   synchronize(device);
@@ -73,7 +73,7 @@ std::vector<double> measure(const BenchOptions& options, at::Device device, doub
     double done = 0, seconds = 0;
     while (seconds < options.seconds) {
       once();
-      done += pictures;
+      done += images;
       seconds = seconds_since(start);
     }
     synchronize(device);
@@ -133,7 +133,7 @@ std::optional<Json> open_model_file(const BenchOptions& options, const Machine& 
   return Json{{"model", write_model_config(config_of(*file))}};
 }
 
-/// The sides and channels of the pictures that an image-space model, an autoencoder or a classifier is
+/// The sides and channels of the images that an image-space model, an autoencoder or a classifier is
 /// trained on here: what the recipe states, else those of CIFAR-10.
 std::shared_ptr<const Dataset> random_data(Recipe& recipe, const BenchOptions& options,
                                            const std::string& where) {
@@ -145,15 +145,15 @@ std::shared_ptr<const Dataset> random_data(Recipe& recipe, const BenchOptions& o
   switch (recipe.kind()) {
     case ModelKind::image:
       resolve_model(recipe, side, channels, classes, where);
-      return std::make_shared<const Dataset>(std::make_unique<RandomPictures>(side, channels, classes));
+      return std::make_shared<const Dataset>(std::make_unique<RandomImages>(side, channels, classes));
     case ModelKind::vae:
       side = options.size > 0 ? options.size : std::max<std::int64_t>(recipe.data.size, 32);
       resolve_vae(recipe, side, channels, where);
-      return std::make_shared<const Dataset>(std::make_unique<RandomPictures>(side, channels, 0));
+      return std::make_shared<const Dataset>(std::make_unique<RandomImages>(side, channels, 0));
     case ModelKind::classifier:
       resolve_classifier(recipe, side, channels, std::max<std::int64_t>(classes, 2), where);
       return std::make_shared<const Dataset>(
-          std::make_unique<RandomPictures>(side, channels, std::max<std::int64_t>(classes, 2)));
+          std::make_unique<RandomImages>(side, channels, std::max<std::int64_t>(classes, 2)));
     case ModelKind::latent:
       break;
   }
@@ -188,7 +188,7 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
   if (options.config == "scores") {
     ScoresBenchOptions scores{.rounds = options.rounds};
     if (options.what != "train") scores.what = options.what;
-    if (options.batch > 0) scores.pictures = options.batch;
+    if (options.batch > 0) scores.images = options.batch;
     return bench_scores(scores, common);
   }
   if (options.config == "kernels") {
@@ -307,4 +307,4 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_bench(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -2,13 +2,13 @@
 #include "base/output_check.h"
 #include "base/text.h"
 #include "io/file_kind.h"
-#include "io/npz.h"
+#include "io/tensors/npz.h"
 #include "tools/diffit/machine.h"
-#include "train/convert_model.h"
-#include "train/model_file.h"
-#include "train/vae_file.h"
+#include "model/convert_model.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -108,4 +108,4 @@ void add_convert_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_convert(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

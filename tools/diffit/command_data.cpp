@@ -11,13 +11,13 @@
 #include "data/fit.h"
 #include "data/latents.h"
 #include "data/source.h"
-#include "io/picture.h"
+#include "io/images/image.h"
 #include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
 #include "tools/diffit/unfinished.h"
 
-namespace diffit {
+namespace diffit::cli {
 namespace {
 
 constexpr const char* kDataHelp =
@@ -36,7 +36,7 @@ struct ConvertCommand {
 /// The closing lines: what was converted, what was left out and why.
 std::string text_of(const Converted& result, const std::string& destination) {
   std::string text =
-      fmt::format("{}: {} images, {}x{}, {}, {}\n", destination, result.pictures, result.resolution,
+      fmt::format("{}: {} images, {}x{}, {}, {}\n", destination, result.images, result.resolution,
                   result.resolution, result.channels == 1 ? "grey" : "RGB",
                   result.classes > 0 ? fmt::format("{} classes", result.classes) : "no labels");
   text += "from " + result.source.kind + "\n" + description_text(result.source);
@@ -74,7 +74,7 @@ void run_convert(const CommonOptions& common, const ConvertCommand& command) {
   progress.reset();
   Json object;
   object["out"] = command.destination;
-  object["pictures"] = result.pictures;
+  object["pictures"] = result.images;
   object["resolution"] = result.resolution;
   object["channels"] = result.channels;
   object["classes"] = result.classes;
@@ -124,8 +124,8 @@ struct PreviewOptions {
   bool by_class = false;
 };
 
-/// The pictures shown: drawn without repetition; with `by_class` a row for each class.
-std::vector<std::int64_t> choose(const PictureSource& source, const PreviewOptions& options,
+/// The images shown: drawn without repetition; with `by_class` a row for each class.
+std::vector<std::int64_t> choose(const ImageSource& source, const PreviewOptions& options,
                                  std::int64_t columns) {
   const auto size = static_cast<std::uint64_t>(source.size());
   std::vector<std::int64_t> chosen;
@@ -160,30 +160,30 @@ void run_preview(const CommonOptions& common, const PreviewOptions& options) {
   std::int64_t columns = options.columns;
   if (options.by_class && columns == 0)
     columns = std::max<std::int64_t>(options.count / source->classes(), 1);
-  std::vector<Picture> pictures;
+  std::vector<Image> images;
   for (const std::int64_t index : choose(*source, options, columns)) {
     if (index < 0) {  // a class with too few
-      pictures.push_back(pictures.empty() ? Picture{1, 1, 1, {255}} : pictures.front());
-      std::fill(pictures.back().pixels.begin(), pictures.back().pixels.end(), std::uint8_t{255});
+      images.push_back(images.empty() ? Image{1, 1, 1, {255}} : images.front());
+      std::fill(images.back().pixels.begin(), images.back().pixels.end(), std::uint8_t{255});
       continue;
     }
-    Picture picture = source->read(index);
-    if (!pictures.empty() && (picture.width != pictures[0].width || picture.height != pictures[0].height ||
-                              picture.width != picture.height)) {
-      picture = fitted(std::move(picture), pictures[0].width, Crop::center, source->name(index));
-    } else if (picture.width != picture.height) {
-      picture = fitted(std::move(picture), std::min(picture.width, picture.height), Crop::center,
+    Image image = source->read(index);
+    if (!images.empty() && (image.width != images[0].width || image.height != images[0].height ||
+                              image.width != image.height)) {
+      image = fitted(std::move(image), images[0].width, Crop::center, source->name(index));
+    } else if (image.width != image.height) {
+      image = fitted(std::move(image), std::min(image.width, image.height), Crop::center,
                        source->name(index));
     }
-    pictures.push_back(std::move(picture));
+    images.push_back(std::move(image));
   }
-  const Picture sheet = grid(pictures, columns);
+  const Image sheet = grid(images, columns);
   write_png(options.out, enlarged(sheet, options.scale), {{"Source", source->describe()}});
   Json object;
   object["out"] = options.out;
-  object["pictures"] = pictures.size();
+  object["pictures"] = images.size();
   print_result(common, object,
-               fmt::format("{}: {} pictures of {}", options.out, pictures.size(), source->describe()));
+               fmt::format("{}: {} pictures of {}", options.out, images.size(), source->describe()));
 }
 
 }  // namespace
@@ -253,4 +253,4 @@ void add_data_command(CLI::App& app, CommonOptions& common) {
   preview->callback([&common, options] { run_preview(common, *options); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

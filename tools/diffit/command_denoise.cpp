@@ -1,13 +1,13 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "diffusion/generate.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 #include "tools/diffit/guidance_options.h"
 #include "tools/diffit/latent_source.h"
 #include "tools/diffit/machine.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -68,7 +68,7 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
   at::Tensor raw;
   const auto denoise = [&](const Condition& by) {
     const Autocast autocast(machine.device.type(), machine.dtype);
-    return denoise_pictures(model, x, sigma, by, &raw).to(at::kFloat);
+    return denoise_images(model, x, sigma, by, &raw).to(at::kFloat);
   };
   const at::Tensor d = denoise(condition);
   Output output{{"forward", raw}, {"denoised", d}};
@@ -156,4 +156,4 @@ void add_denoise_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_denoise(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

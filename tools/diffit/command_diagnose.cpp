@@ -16,27 +16,27 @@
 #include "tools/diffit/progress.h"
 #include "tools/diffit/unfinished.h"
 
-namespace diffit {
+namespace diffit::cli {
 namespace {
 
 struct DiagnoseOptions {
   std::string model, vae, data, against, samples, training, features, out;
-  std::int64_t pictures = 512, levels = 10, limit = 10000, seed = 0;
+  std::int64_t images = 512, levels = 10, limit = 10000, seed = 0;
 };
 
 std::vector<LevelError> level_errors(const MeasuredModel& model, const DiagnoseOptions& options,
                                      const Machine& machine, const CommonOptions& common) {
   const auto seed = static_cast<std::uint64_t>(options.seed);
-  const MeasuredPictures set = read_measured(options.data, model, options.pictures, seed);
+  const MeasuredImages set = read_measured(options.data, model, options.images, seed);
   const std::vector<double> sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels));
-  const at::Tensor y = model.inputs(set.pictures);
+  const at::Tensor y = model.inputs(set.images);
   ProgressLine line(common);
   const auto errors_of = [&](const MeasuredModel& which) {
     const RobustnessRequest request{.sigmas = sigmas, .likelihood_sigmas = {}, .seed = seed};
     return score_set(which.denoise, which.name, y, request,
                      [&](double share) {
                        line.show(fmt::format("{}: {:.0f}% of {} pictures", which.name, 100 * share,
-                                             set.pictures.size(0)));
+                                             set.images.size(0)));
                      })
         .errors;
   };
@@ -75,13 +75,13 @@ LabelledFeatures features_of(const std::string& path, const ComparedSet& set_of,
   const auto& [source, count] = set_of;
   std::vector<at::Tensor> features;
   std::int64_t done = 0;
-  for_each_batch(*source, 64, count, [&, all = count](const at::Tensor& pictures, std::int64_t) {
-    features.push_back(network.extract(pictures).pooled);
-    done += pictures.size(0);
+  for_each_batch(*source, 64, count, [&, all = count](const at::Tensor& images, std::int64_t) {
+    features.push_back(network.extract(images).pooled);
+    done += images.size(0);
     line.show(fmt::format("{}: features of {}/{} pictures", path, done, all));
   });
   at::Tensor labels;
-  if (const PictureSource& set = source->pictures(); set.classes() > 0) {
+  if (const ImageSource& set = source->images(); set.classes() > 0) {
     labels = at::empty({count}, at::kLong);
     for (std::int64_t i = 0; i < count; ++i) labels[i] = set.label(i);
   }
@@ -175,7 +175,7 @@ void add_diagnose_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--train-data", o->training,
                       "pictures that the model was trained on: looks for copies");
   command->add_option("-o,--out", o->out, "the same as a page, x.html");
-  command->add_option("--pictures", o->pictures, "of --data that the error is measured on")
+  command->add_option("--pictures", o->images, "of --data that the error is measured on")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
   command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
@@ -196,4 +196,4 @@ void add_diagnose_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_diagnose(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

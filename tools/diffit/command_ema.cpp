@@ -4,7 +4,7 @@
 #include "train/ema.h"
 #include "train/post_hoc.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -48,4 +48,4 @@ void add_ema_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_ema(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -9,9 +9,9 @@
 #include "tools/diffit/stop.h"
 #include "tools/diffit/unfinished.h"
 #include "train/encode_latents.h"
-#include "train/vae_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 namespace {
 
 struct EncodeOptions {
@@ -24,14 +24,14 @@ void run_encode(const CommonOptions& common, const EncodeOptions& options) {
   check_output_folder(options.destination, "DEST");
   refuse_unfinished(options.data, "DATA");
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
-  const auto pictures = open_dataset(options.data, options.size);
+  const auto images = open_dataset(options.data, options.size);
   const Vae vae = load_vae(model_path(options.vae), machine.device);
-  for (const std::string& warning : pictures->description().warnings)
+  for (const std::string& warning : images->description().warnings)
     print_note(common, "warning: " + warning);
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
   const LatentInfo info = encode_latents(
-      *pictures, vae, options.destination,
+      *images, vae, options.destination,
       {.batch = options.batch,
        .device = machine.device,
        .dtype = machine.dtype,
@@ -55,7 +55,7 @@ void print_latents(const CommonOptions& common, const std::string& folder, const
   const Json object = {{"data", folder},
                        {"kind", "latents"},
                        {"source", info.source},
-                       {"pictures", info.pictures},
+                       {"pictures", info.images},
                        {"width", info.width},
                        {"height", info.height},
                        {"channels", info.channels},
@@ -67,7 +67,7 @@ void print_latents(const CommonOptions& common, const std::string& folder, const
                        {"deviation", info.deviation}};
   std::string text =
       fmt::format("{}: latents of {}\n  {} pictures and their mirror images, {} x {} x {}, {}\n", folder,
-                  info.source, info.pictures, info.channels, info.height, info.width,
+                  info.source, info.images, info.channels, info.height, info.width,
                   info.classes > 0 ? fmt::format("{} classes", info.classes) : "no labels");
   text += fmt::format("  by the VAE {}, scale {:.6g}: mean {:.4f}, deviation {:.4f}\n", info.vae, info.scale,
                       info.mean, info.deviation);
@@ -103,4 +103,4 @@ void add_encode_command(CLI::App& data, CommonOptions& common) {
   command->callback([&common, options] { run_encode(common, *options); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -8,7 +8,7 @@
 #include "tools/diffit/machine.h"
 #include "tools/diffit/robustness.h"
 
-namespace diffit {
+namespace diffit::cli {
 namespace {
 
 struct EvalOptions {
@@ -52,7 +52,7 @@ std::string side_of(const char* what, const FeatureSide& side) {
   const StatisticsInfo& info = side.info();
   std::string text = fmt::format("{:<16}{}", what, side.path());
   if (side.is_statistics()) text += ": statistics";
-  if (info.pictures > 0) text += fmt::format(" of {} pictures", info.pictures);
+  if (info.images > 0) text += fmt::format(" of {} pictures", info.images);
   if (info.height > 0) text += fmt::format(", {} x {} x {}", info.width, info.height, info.channels);
   return text + "\n";
 }
@@ -106,7 +106,7 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   const auto network = load_feature_network(options.features, machine.device, machine.dtype);
   const FeatureSide samples(options.samples, network->info(), "SAMPLES");
   const FeatureSide reference(options.reference, network->info(), "REF");
-  check_same_pictures(samples, reference);
+  check_same_images(samples, reference);
 
   wanted.bootstrap = {options.bootstrap, options.confidence, static_cast<std::uint64_t>(options.seed)};
   wanted.intervals = !options.no_intervals && options.bootstrap >= 2;
@@ -116,7 +116,7 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   std::vector<std::string> notes;
   Available of_samples = samples.available();
   const Available of_reference = reference.available();
-  if (options.measure.limit > 0) of_samples.pictures = std::min(of_samples.pictures, options.measure.limit);
+  if (options.measure.limit > 0) of_samples.images = std::min(of_samples.images, options.measure.limit);
   if (wanted.metrics.empty()) {
     wanted.metrics = possible_metrics(network->info(), of_samples, of_reference);
     notes = too_few_images(network->info(), of_samples, of_reference);
@@ -129,16 +129,16 @@ void run_eval(const CommonOptions& common, const EvalOptions& options) {
   for (const FeatureSide* side : {&samples, &reference}) {
     for (std::string& note : side->notes()) notes.push_back(std::move(note));
   }
-  DIFFIT_CHECK(!wanted.extrapolate || samples.has_pictures(),
+  DIFFIT_CHECK(!wanted.extrapolate || samples.has_images(),
                "--extrapolate: takes SAMPLES as pictures; {} is a file of statistics", options.samples);
 
   const FeatureSums sums = sums_of_reference(wanted);
-  if (reference.has_pictures() && !reference.is_statistics()) {
+  if (reference.has_images() && !reference.is_statistics()) {
     print_note(
         common,
         fmt::format("{}: its {} pictures are measured now, and would be each time; `diffit stats {} -o "
                     "ref.npz --features {}` keeps what eval needs",
-                    options.reference, reference.pictures(), options.reference, options.features));
+                    options.reference, reference.images(), options.reference, options.features));
   }
   if (reference.is_statistics() && reference.info().identity.empty()) {
     notes.push_back(fmt::format("{} does not tell its network: that it is {} is taken on trust",
@@ -214,4 +214,4 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
   });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -13,38 +13,38 @@
 #include "tools/diffit/latent_source.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
-#include "train/dataset_pictures.h"
-#include "train/model_file.h"
+#include "train/dataset_images.h"
+#include "model/model_file.h"
 #include "train/objective.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
 struct ExplainOptions {
   std::string model, vae, data, out;
-  std::int64_t pictures = 16, levels = 8;
+  std::int64_t images = 16, levels = 8;
   double smallest = 0.02, largest = 20;
 };
 
 /// What is noised, as the model has its samples.
 struct Shown {
-  at::Tensor x, labels;  // [N, C, R, R]: pictures in [-1, 1], or latents; [N] or undefined
+  at::Tensor x, labels;  // [N, C, R, R]: images in [-1, 1], or latents; [N] or undefined
   std::string description;
 };
 
-/// Pictures of --data, with those of their classes that the model knows.
+/// Images of --data, with those of their classes that the model knows.
 Shown read_shown(const ExplainOptions& options, std::int64_t resolution, std::int64_t channels,
                  std::int64_t classes) {
   const auto data = open_dataset(options.data, resolution);
   DIFFIT_CHECK(data->channels() == channels || data->channels() == 1,
                "{}: its pictures are in colour, the model makes grey ones", options.data);
-  std::vector<std::int64_t> indices = index_range(0, std::min(options.pictures, data->size()));
+  std::vector<std::int64_t> indices = index_range(0, std::min(options.images, data->size()));
   const auto count = static_cast<std::int64_t>(indices.size());
   for (std::int64_t& index : indices) index = index * data->size() / count;
-  const at::Tensor labels = picture_labels(*data, indices);
+  const at::Tensor labels = image_labels(*data, indices);
   const at::Tensor known = at::where(labels.ge(0) & labels.lt(classes), labels, classes);
-  return {read_pictures(*data, indices, channels), classes > 0 ? known : at::Tensor(),
+  return {read_images(*data, indices, channels), classes > 0 ? known : at::Tensor(),
           fmt::format("{} pictures of {}", count, data->source().describe())};
 }
 
@@ -52,15 +52,15 @@ Shown read_shown(const ExplainOptions& options, std::int64_t resolution, std::in
 template <class Request>
 Shown own_samples(Request wanted, const ExplainOptions& options, std::int64_t classes, ProgressLine& line,
                   const std::function<void(const Request&, const SampleSink&, const SampleProgress&)>& make) {
-  wanted.ask_for_first(options.pictures, classes);
+  wanted.ask_for_first(options.images, classes);
   std::vector<at::Tensor> pieces;
   make(
       wanted, [&](std::int64_t, const at::Tensor& samples) { pieces.push_back(samples); },
       [&](std::int64_t done, std::int64_t all) {
-        line.show(fmt::format("{} samples: {}/{} evaluations", options.pictures, done, all));
+        line.show(fmt::format("{} samples: {}/{} evaluations", options.images, done, all));
       });
   return {at::cat(pieces), classes > 0 ? at::tensor(wanted.labels, at::kLong) : at::Tensor(),
-          fmt::format("{} samples of its own", options.pictures)};
+          fmt::format("{} samples of its own", options.images)};
 }
 
 Shown shown_to(const ImageDiffiT& model, const WeightsFile& file, const ExplainOptions& options,
@@ -108,11 +108,11 @@ std::string time_path_of(const ModelConfig& config) {
 template <class Network>
 void explain(Network& model, const WeightsFile& file, const ExplainOptions& options, const Machine& machine,
              const CommonOptions& common) {
-  TimeExplanation explanation{.model = options.model, .pictures = {}, .trained = {}, .untrained = {}};
+  TimeExplanation explanation{.model = options.model, .images = {}, .trained = {}, .untrained = {}};
   {
     ProgressLine line(common);
     const Shown shown = shown_to(model, file, options, machine, line);
-    explanation.pictures = shown.description;
+    explanation.images = shown.description;
     std::vector<double> sigmas = noise_levels(options.smallest, options.largest, options.levels);
     std::reverse(sigmas.begin(), sigmas.end());
     const at::Tensor x = shown.x.to(machine.device);
@@ -128,11 +128,11 @@ void explain(Network& model, const WeightsFile& file, const ExplainOptions& opti
     prepare(untrained.parameters(), machine.device);
     explanation.untrained = moved(untrained, "untrained");
   }
-  if (!options.out.empty()) write_time_picture(explanation, options.out);
+  if (!options.out.empty()) write_time_image(explanation, options.out);
   print_result(common,
                {{"model", options.model},
                 {"time", time_path_of(model.config())},
-                {"pictures", explanation.pictures},
+                {"pictures", explanation.images},
                 {"trained", to_json(explanation.trained)},
                 {"untrained", to_json(explanation.untrained)}},
                time_markdown(explanation));
@@ -141,7 +141,7 @@ void explain(Network& model, const WeightsFile& file, const ExplainOptions& opti
 void run_explain(const ExplainOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(options.largest > options.smallest, "--sigma-max {} is not above --sigma-min {}",
                options.largest, options.smallest);
-  check_time_picture(options.out);
+  check_time_image(options.out);
   if (!options.out.empty()) check_output_file(options.out, "-o");
   const Machine machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
@@ -161,7 +161,7 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
   command->add_flag("--time", time);
   command->add_option("--data", o->data, "pictures to look at; default: the model's own samples");
   command->add_option("--vae", o->vae, "of a latent model: the autoencoder of --data's pictures");
-  command->add_option("-n,--pictures", o->pictures, "how many")
+  command->add_option("-n,--pictures", o->images, "how many")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   command->add_option("--levels", o->levels, "noise levels, equally far apart in ln sigma")
@@ -183,4 +183,4 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_explain(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -7,24 +7,24 @@
 #include "base/text.h"
 #include "data/class_names.h"
 #include "io/file_kind.h"
-#include "io/json_text.h"
-#include "io/picture.h"
-#include "io/printable.h"
-#include "io/safetensors.h"
+#include "config/json_text.h"
+#include "io/images/image.h"
+#include "base/printable.h"
+#include "io/tensors/safetensors.h"
 #include "kernels/cuda_backend.h"
-#include "kernels/device.h"
-#include "kernels/gpu_probe.h"
+#include "runtime/device.h"
+#include "runtime/gpu_probe.h"
 #include "kernels/ops.h"
 #include "metrics/feature_network.h"
 #include "metrics/reference.h"
-#include "nn/cost.h"
+#include "nn/cost/cost.h"
 #include "tools/diffit/info_files.h"
 #include "tools/diffit/info_network.h"
 #include "tools/diffit/machine.h"
-#include "train/model_file.h"
-#include "train/vae_file.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -235,14 +235,14 @@ bool is_weights(const fs::path& path) {
          path.filename().string().ends_with(".index.json");
 }
 
-void describe_picture(const fs::path& path, const CommonOptions& common) {
-  const Picture picture = read_picture(path);
+void describe_image(const fs::path& path, const CommonOptions& common) {
+  const Image image = read_image(path);
   Json object = {{"path", path.string()},
-                 {"width", picture.width},
-                 {"height", picture.height},
-                 {"channels", picture.channels}};
-  std::string text = fmt::format("{}: {} x {}, {}\n", path.string(), picture.width, picture.height,
-                                 picture.channels == 1 ? "grey" : "RGB");
+                 {"width", image.width},
+                 {"height", image.height},
+                 {"channels", image.channels}};
+  std::string text = fmt::format("{}: {} x {}, {}\n", path.string(), image.width, image.height,
+                                 image.channels == 1 ? "grey" : "RGB");
   if (path.extension() == ".png") {
     for (const auto& [key, value] : read_png_text(path)) {
       const Json parsed = Json::parse(value, nullptr, /*allow_exceptions=*/false);
@@ -260,8 +260,8 @@ void run_info(const InfoOptions& options, const CommonOptions& common) {
     list_classes(what, common);
   } else if (what.empty()) {
     describe_program(common);
-  } else if (fs::is_regular_file(what, none) && is_picture_name(what)) {
-    describe_picture(what, common);
+  } else if (fs::is_regular_file(what, none) && is_image_name(what)) {
+    describe_image(what, common);
   } else if (is_diffusers_folder(what)) {
     describe_autoencoder(what, common);
   } else if (fs::is_regular_file(what, none) && fs::path(what).extension() == ".npz" && is_statistics(what)) {
@@ -290,4 +290,4 @@ void add_info_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_info(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
-#include "io/weights_file.h"
+#include "io/tensors/weights_file.h"
 #include "metrics/feature_network.h"
 #include "report/render.h"
 #include "report/run_page.h"
@@ -11,7 +11,7 @@
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -19,11 +19,11 @@ struct ReportOptions {
   std::vector<std::string> runs;
   std::string out, plots, title, features;
   bool no_samples = false;
-  std::int64_t steps = 18, pictures = 10, neighbours = 4;
+  std::int64_t steps = 18, images = 10, neighbours = 4;
   std::uint64_t seed = 0;
 };
 
-/// Runs above this number get no pictures of their own: the page would be long, and long in the making.
+/// Runs above this number get no images of their own: the page would be long, and long in the making.
 constexpr std::size_t kMostTraced = 4;
 
 /// Small letters and digits alone: "CIFAR-10" and "cifar10" are alike.
@@ -52,20 +52,20 @@ std::optional<ClassNames> names_of(const RunRecord& run, std::int64_t classes) {
 }
 
 /// Where neighbours are near: the features of a network, or pixels.
-PictureSpace space_of(const FeatureNetwork* network) {
+ImageSpace space_of(const FeatureNetwork* network) {
   if (network == nullptr) return pixel_space();
   return {network->info().name, "of its features, Euclidean",
-          [network](const at::Tensor& pictures) { return network->extract(pictures).pooled; }};
+          [network](const at::Tensor& images) { return network->extract(images).pooled; }};
 }
 
-RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, const Machine& machine,
+RunImages images_of(const RunRecord& run, const ReportOptions& options, const Machine& machine,
                         const FeatureNetwork* network, const std::atomic<bool>& stop, ProgressLine& line) {
-  RunPicturesOptions wanted;
+  RunImagesOptions wanted;
   wanted.device = machine.device;
   wanted.dtype = machine.dtype;
   wanted.steps = options.steps;
   wanted.seed = options.seed;
-  wanted.pictures = options.pictures;
+  wanted.images = options.images;
   wanted.neighbours = options.neighbours;
   wanted.space = space_of(network);
   wanted.class_names = names_of;
@@ -73,7 +73,7 @@ RunPictures pictures_of(const RunRecord& run, const ReportOptions& options, cons
     if (stop) fail("interrupted; no page was written");
     line.show(fmt::format("{} {:.0f}/{:.0f}", what, done, all));
   };
-  return make_pictures(run, wanted);
+  return make_images(run, wanted);
 }
 
 void check_outputs(const ReportOptions& options) {
@@ -105,7 +105,7 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
     }
     for (const RunRecord& record : records) {
       ReportedRun& run = runs.emplace_back(ReportedRun{record, {}});
-      if (traced) run.pictures = pictures_of(record, options, machine, network.get(), stop, line);
+      if (traced) run.images = images_of(record, options, machine, network.get(), stop, line);
       for (const std::string& note : record.notes) {
         notes.push_back(record.name + ": " + note);
         line.say("note: " + record.name + ": " + note);
@@ -152,7 +152,7 @@ void add_report_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--plots", o->plots, "folder for each plot as NAME.svg and NAME.png, for a paper");
   command->add_option("--title", o->title, "of the page; default the runs' names");
   command->add_flag("--no-samples", o->no_samples, "compute nothing: no trajectories, no nearest neighbours");
-  command->add_option("--pictures", o->pictures, "seeds of the trajectories, one a class")
+  command->add_option("--pictures", o->images, "seeds of the trajectories, one a class")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   command->add_option("--steps", o->steps, "of Heun's method for them")
@@ -178,4 +178,4 @@ void add_report_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_report(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -6,10 +6,10 @@
 #include "tools/diffit/sample_options.h"
 #include "tools/diffit/sample_output.h"
 #include "tools/diffit/stop.h"
-#include "train/model_file.h"
-#include "train/vae_folder.h"
+#include "model/model_file.h"
+#include "model/vae_folder.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -20,7 +20,7 @@ std::optional<ClassNames> names_of(const WeightsFile& file, std::int64_t classes
 
 using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&)>;
 
-/// One a class, where there are more pictures than that.
+/// One a class, where there are more images than that.
 std::int64_t columns_of(const SampleOptions& options, const SampleRequest& request, std::int64_t classes) {
   const bool rows_of_classes = options.columns == 0 && options.classes == "all" && classes > 1 &&
                                classes <= 32 && static_cast<std::int64_t>(request.seeds.size()) > classes;
@@ -227,4 +227,4 @@ void add_sample_command(CLI::App& app, CommonOptions& common) {
   command->callback([o, &common] { run_sample(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

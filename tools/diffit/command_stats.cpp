@@ -1,4 +1,4 @@
-// diffit stats: the statistics of a set of pictures, as ADM's evaluator and `diffit eval` read them.
+// diffit stats: the statistics of a set of images, as ADM's evaluator and `diffit eval` read them.
 #include <memory>
 
 #include "base/error.h"
@@ -9,7 +9,7 @@
 #include "tools/diffit/machine.h"
 #include "tools/diffit/unfinished.h"
 
-namespace diffit {
+namespace diffit::cli {
 namespace {
 
 struct StatsOptions {
@@ -18,7 +18,7 @@ struct StatsOptions {
   std::int64_t keep = 10000;
 };
 
-/// Collects the features of `keep` of `all` pictures, drawn without replacement and left in their order.
+/// Collects the features of `keep` of `all` images, drawn without replacement and left in their order.
 class Keeper {
  public:
   Keeper(std::int64_t keep, std::int64_t all)
@@ -56,14 +56,14 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
   FeatureSum sum(info, {.pooled = true, .spatial = true}, count);
   Keeper keeper(options.keep, count);
   for_each_measured(*source, {options.measure.batch, options.measure.limit, &common}, options.data,
-                    [&](std::int64_t first, const at::Tensor& pictures) {
-                      const Features features = network->extract(pictures);
+                    [&](std::int64_t first, const at::Tensor& images) {
+                      const Features features = network->extract(images);
                       sum.add(features);
                       if (options.keep > 0) keeper.add(first, features.pooled);
                     });
   const FeatureSet set = sum.finish();
   Statistics statistics;
-  statistics.info = {set.pictures,    info.name,          info.identity,     source->height(),
+  statistics.info = {set.images,    info.name,          info.identity,     source->height(),
                      source->width(), source->channels(), source->describe()};
   statistics.pooled = set.pooled;
   statistics.spatial = set.spatial;
@@ -72,23 +72,23 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
 
   const std::int64_t kept = statistics.features.defined() ? statistics.features.size(0) : 0;
   Json object = {
-      {"output", options.output},       {"pictures", set.pictures},   {"network", info.name},
+      {"output", options.output},       {"pictures", set.images},   {"network", info.name},
       {"identity", info.identity},      {"features", info.width},     {"spatial_features", info.spatial},
       {"kept_features", kept},          {"height", source->height()}, {"width", source->width()},
       {"channels", source->channels()}, {"warnings", Json::array()}};
   std::string text = fmt::format(
       "{}: mu and sigma{} of {} pictures, {} x {} x {}, by {} ({}); features of {} for precision, recall and "
       "KID\n",
-      options.output, set.spatial ? ", mu_s and sigma_s" : "", set.pictures, source->width(),
+      options.output, set.spatial ? ", mu_s and sigma_s" : "", set.images, source->width(),
       source->height(), source->channels(), info.name, info.identity, kept);
-  if (set.pictures <= info.width) {
+  if (set.images <= info.width) {
     const std::string warning = fmt::format(
         "{} pictures of {} features: the covariance has no full rank, and distances to it say little",
-        set.pictures, info.width);
+        set.images, info.width);
     object["warnings"].push_back(warning);
     text += "warning: " + warning + "\n";
   }
-  for (const std::string& warning : source->pictures().facts().warnings) {
+  for (const std::string& warning : source->images().facts().warnings) {
     object["warnings"].push_back(warning);
     text += "warning: " + warning + "\n";
   }
@@ -119,4 +119,4 @@ void add_stats_command(CLI::App& app, CommonOptions& common) {
   command->callback([&common, o] { run_stats(common, *o); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
-#include "io/set_option.h"
+#include "config/set_option.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
@@ -12,7 +12,7 @@
 #include "train/plan.h"
 #include "train/run.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -70,7 +70,7 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSum
                       plan.state_bytes * static_cast<double>(recipe.train.keep_states);
   Json object = {{"config", write_recipe(recipe)},
                  {"data",
-                  {{"pictures", data.pictures},
+                  {{"pictures", data.images},
                    {"resolution", data.resolution},
                    {"channels", data.channels},
                    {"classes", data.classes}}},
@@ -86,7 +86,7 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSum
                  {"estimated_seconds", seconds}};
   if (description != nullptr) object["data"]["description"] = description_json(*description);
   std::string text = format_toml(write_recipe(recipe));
-  text += fmt::format("\n# data        {} pictures, {} x {} x {}, {} classes: {}\n", data.pictures,
+  text += fmt::format("\n# data        {} pictures, {} x {} x {}, {} classes: {}\n", data.images,
                       data.resolution, data.resolution, data.channels, data.classes, data.description);
   if (description != nullptr) text += description_text(*description, "#             ");
   text += fmt::format("# parameters  {}\n", human_count(static_cast<double>(plan.network.parameters)));
@@ -155,7 +155,7 @@ void run_train(const TrainOptions& options, const CommonOptions& common) {
   line.say(fmt::format(
       "{} parameters, {} pictures, {} images to {}",
       human_count(static_cast<double>(plan_training(recipe, summary(data).resolution, 4).network.parameters)),
-      summary(data).pictures, recipe.train.images, request.folder.string()));
+      summary(data).images, recipe.train.images, request.folder.string()));
   TrainingStatus last;
   TrainingListener listener;
   listener.stepped = [&](const TrainingStatus& status) {
@@ -210,4 +210,4 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
   command->callback([options, &common] { run_train(*options, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

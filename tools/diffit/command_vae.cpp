@@ -5,14 +5,14 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
-#include "kernels/autocast.h"
-#include "nn/state.h"
+#include "runtime/autocast.h"
+#include "nn/layers/weights_io.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/progress.h"
-#include "tools/diffit/vae_pictures.h"
-#include "train/vae_file.h"
+#include "tools/diffit/vae_images.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -47,7 +47,7 @@ Opened open_vae(const VaeOptions& options, const CommonOptions& common) {
           rounded == opened.metadata.end() ? std::string() : rounded->second};
 }
 
-/// As asked for, or about the work of one picture of 512 x 512.
+/// As asked for, or about the work of one image of 512 x 512.
 std::int64_t batch_of(const VaeOptions& options, std::int64_t height, std::int64_t width) {
   constexpr std::int64_t pixels = 512 * 512, most = 64;
   return options.batch > 0 ? options.batch : std::clamp<std::int64_t>(pixels / (height * width), 1, most);
@@ -62,8 +62,8 @@ void check_finite(const at::Tensor& results, std::int64_t first, const char* wha
 }
 
 /// The multiple of `factor` below and above, for people.
-void check_sides(const at::Tensor& picture, std::int64_t factor, const std::string& name) {
-  const std::int64_t height = picture.size(1), width = picture.size(2);
+void check_sides(const at::Tensor& image, std::int64_t factor, const std::string& name) {
+  const std::int64_t height = image.size(1), width = image.size(2);
   const auto below = [factor](std::int64_t side) {
     return std::max(side / factor, std::int64_t{1}) * factor;
   };
@@ -74,9 +74,9 @@ void check_sides(const at::Tensor& picture, std::int64_t factor, const std::stri
       name, width, height, factor, below(width), below(height));
 }
 
-std::string rate(std::int64_t pictures, double seconds) {
-  return fmt::format("{} pictures in {} ({:.1f} a second)", pictures, human_seconds(seconds),
-                     static_cast<double>(pictures) / seconds);
+std::string rate(std::int64_t images, double seconds) {
+  return fmt::format("{} pictures in {} ({:.1f} a second)", images, human_seconds(seconds),
+                     static_cast<double>(images) / seconds);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -89,7 +89,7 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
   const fs::path out = options.out;
   DIFFIT_CHECK(out.extension() == ".safetensors", "-o {}: latents are written as .safetensors", options.out);
   check_output_file(out, "-o");
-  const auto input = open_picture_input(options.in);
+  const auto input = open_image_input(options.in);
   const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
   const auto start = Clock::now();
   ProgressLine line(common);
@@ -97,9 +97,9 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
   std::int64_t done = 0;
   const auto flush = [&, &machine_ = machine, &vae_ = vae, scale_ = scale] {
     if (batch.empty()) return;
-    const at::Tensor pictures = at::stack(batch).to(machine_.device);
+    const at::Tensor images = at::stack(batch).to(machine_.device);
     const Autocast autocast(machine_.device.type(), machine_.dtype);
-    const at::Tensor mean = vae_.encode(pictures).narrow(1, 0, vae_.config().latent_channels);
+    const at::Tensor mean = vae_.encode(images).narrow(1, 0, vae_.config().latent_channels);
     latents.push_back((mean * scale_).to(at::kCPU, at::kFloat));
     check_finite(latents.back(), done, "latent", machine_);
     done += mean.size(0);
@@ -108,16 +108,16 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
   };
   at::Tensor first;
   input->read([&, &vae_ = vae](const std::string& name, const at::Tensor& given) {
-    const at::Tensor picture = with_channels(given, vae_.config().in_channels, name);
-    check_sides(picture, vae_.factor(), name);
-    if (!first.defined()) first = picture;
+    const at::Tensor image = with_channels(given, vae_.config().in_channels, name);
+    check_sides(image, vae_.factor(), name);
+    if (!first.defined()) first = image;
     DIFFIT_CHECK(
-        picture.sizes() == first.sizes(),
+        image.sizes() == first.sizes(),
         "{}: {} x {} pixels, the first picture has {} x {}; one file holds latents of one size: encode each "
         "size by itself, or make them equal (diffit data convert --size)",
-        name, picture.size(2), picture.size(1), first.size(2), first.size(1));
-    batch.push_back(picture);
-    if (static_cast<std::int64_t>(batch.size()) >= batch_of(options, picture.size(1), picture.size(2)))
+        name, image.size(2), image.size(1), first.size(2), first.size(1));
+    batch.push_back(image);
+    if (static_cast<std::int64_t>(batch.size()) >= batch_of(options, image.size(1), image.size(2)))
       flush();
   });
   flush();
@@ -172,7 +172,7 @@ at::Tensor read_latents(const VaeOptions& options, const Vae& vae, double scale,
   return latents;
 }
 
-/// Latent rows of a strip; 0: whole. By itself, pictures above 64 x 64 latents go in strips.
+/// Latent rows of a strip; 0: whole. By itself, images above 64 x 64 latents go in strips.
 std::int64_t strip_rows(const VaeOptions& options, const at::Tensor& latents) {
   constexpr std::int64_t whole = 64, strip = 4;
   if (options.tile == "auto") return latents.size(2) * latents.size(3) > whole * whole ? strip : 0;
@@ -184,7 +184,7 @@ std::int64_t strip_rows(const VaeOptions& options, const at::Tensor& latents) {
 void run_decode(const VaeOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Rounding rounding = rounding_named(options.rounding, "--rounding");
-  check_picture_output(options.out);
+  check_image_output(options.out);
   const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
   const at::Tensor latents = read_latents(options, vae, scale, rounded_from);
   const std::int64_t rows = strip_rows(options, latents), factor = vae.factor();
@@ -193,7 +193,7 @@ void run_decode(const VaeOptions& options, const CommonOptions& common) {
                                         latents.size(3) * factor};
   const Json made_by = {
       {"vae", options.vae}, {"latents", options.in}, {"scale", scale}, {"rounding", options.rounding}};
-  const auto output = open_picture_output(options.out, shape, rounding, made_by);
+  const auto output = open_image_output(options.out, shape, rounding, made_by);
   const auto start = Clock::now();
   ProgressLine line(common);
   const std::int64_t most = batch_of(options, shape[2], shape[3]);
@@ -201,10 +201,10 @@ void run_decode(const VaeOptions& options, const CommonOptions& common) {
     const std::int64_t size = std::min(most, count - first);
     const at::Tensor z = latents.narrow(0, first, size).to(machine.device) / scale;
     const Autocast autocast(machine.device.type(), machine.dtype);
-    const at::Tensor pictures =
+    const at::Tensor images =
         (rows > 0 ? vae.decode_in_strips(z, rows) : vae.decode(z)).to(at::kCPU, at::kFloat);
-    check_finite(pictures, first, "picture", machine);
-    output->add(pictures);
+    check_finite(images, first, "picture", machine);
+    output->add(images);
     line.show_count(static_cast<double>(first + size), static_cast<double>(count), "pictures");
   }
   output->finish();
@@ -277,4 +277,4 @@ void add_vae_command(CLI::App& app, CommonOptions& common) {
   decode->callback([&common, o] { run_decode(*o, common); });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -6,11 +6,11 @@
 #include "metrics/feature_source.h"
 #include "tools/diffit/unfinished.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
-/// Pictures a pass: large enough for the products, small enough that a map of the first layers fits.
+/// Images a pass: large enough for the products, small enough that a map of the first layers fits.
 std::int64_t batch_for(std::int64_t height, std::int64_t width) {
   return std::clamp<std::int64_t>((1 << 16) / std::max<std::int64_t>(height * width, 1), 32, 256);
 }
@@ -36,16 +36,16 @@ FeatureSide::FeatureSide(const std::string& path, const FeatureInfo& network, st
     : path_(path), what_(std::move(what)) {
   DIFFIT_CHECK(fs::exists(path), "{}: {}: there is no such file or folder", what_, path);
   refuse_unfinished(path, what_);
-  if (diffit::is_statistics(path)) {
+  if (metrics::is_statistics(path)) {
     statistics_ = true;
     Statistics read = read_statistics(path);
     check_network(read, network, path);
     info_ = std::move(read.info);
-    known_.pictures = info_.pictures;
+    known_.images = info_.images;
     known_.pooled = std::move(read.pooled);
     if (network.spatial > 0) known_.spatial = std::move(read.spatial);
     known_.features = std::move(read.features);
-    if (read.arr_pictures == 0) return;
+    if (read.arr_images == 0) return;
   }
   source_ = open_feature_source(path);
   if (!statistics_) take_info_of_source();
@@ -57,7 +57,7 @@ FeatureSide::FeatureSide(std::unique_ptr<FeatureSource> source, std::string what
 }
 
 void FeatureSide::take_info_of_source() {
-  info_.pictures = source_->size();
+  info_.images = source_->size();
   info_.height = source_->height();
   info_.width = source_->width();
   info_.channels = source_->channels();
@@ -67,14 +67,14 @@ void FeatureSide::take_info_of_source() {
 FeatureSide::~FeatureSide() = default;
 
 Available FeatureSide::available() const {
-  if (!statistics_) return {.pictures = pictures(), .measured = true};
-  return {true, known_.spatial.has_value(), known_.features.defined() || has_pictures(), has_pictures(),
-          known_.features.defined() ? known_.features.size(0) : pictures()};
+  if (!statistics_) return {.images = images(), .measured = true};
+  return {true, known_.spatial.has_value(), known_.features.defined() || has_images(), has_images(),
+          known_.features.defined() ? known_.features.size(0) : images()};
 }
 
 std::vector<std::string> FeatureSide::notes() const {
   if (!source_) return {};
-  const SourceFacts& facts = source_->pictures().facts();
+  const SourceFacts& facts = source_->images().facts();
   std::vector<std::string> notes;
   for (const std::string& warning : facts.warnings) notes.push_back(path_ + ": " + warning);
   for (const std::string& note : facts.notes) {
@@ -83,7 +83,7 @@ std::vector<std::string> FeatureSide::notes() const {
   return notes;
 }
 
-std::int64_t FeatureSide::pictures() const {
+std::int64_t FeatureSide::images() const {
   return source_ ? source_->size() : 0;
 }
 
@@ -95,10 +95,10 @@ FeatureSet FeatureSide::measure(const FeatureNetwork& network, const FeatureSums
   FeatureSet set = known_;
   const bool pass = left.pooled || left.spatial || left.score || left.keep_pooled || left.keep_spatial;
   if (!pass || !source_) return set;
-  const std::int64_t count = options.limit > 0 ? std::min(options.limit, pictures()) : pictures();
+  const std::int64_t count = options.limit > 0 ? std::min(options.limit, images()) : images();
   FeatureSum sum(network.info(), left, count);
   for_each_measured(*source_, options, what_,
-                    [&](std::int64_t, const at::Tensor& pictures) { sum.add(network.extract(pictures)); });
+                    [&](std::int64_t, const at::Tensor& images) { sum.add(network.extract(images)); });
   FeatureSet measured = sum.finish();
   if (!statistics_) return measured;
   set.score = std::move(measured.score);
@@ -108,7 +108,7 @@ FeatureSet FeatureSide::measure(const FeatureNetwork& network, const FeatureSums
 
 Json FeatureSide::describe() const {
   Json object = {{"path", path_}, {"statistics", statistics_}, {"pictures", nullptr}};
-  if (info_.pictures > 0) object["pictures"] = info_.pictures;
+  if (info_.images > 0) object["pictures"] = info_.images;
   if (info_.height > 0) {
     object["height"] = info_.height;
     object["width"] = info_.width;
@@ -118,7 +118,7 @@ Json FeatureSide::describe() const {
   return object;
 }
 
-void check_same_pictures(const FeatureSide& samples, const FeatureSide& reference) {
+void check_same_images(const FeatureSide& samples, const FeatureSide& reference) {
   const StatisticsInfo &a = samples.info(), &b = reference.info();
   if (a.height == 0 || b.height == 0) return;
   DIFFIT_CHECK(
@@ -139,11 +139,11 @@ void for_each_measured(const FeatureSource& source, const MeasureOptions& option
   const std::int64_t all = options.limit > 0 ? std::min(options.limit, source.size()) : source.size();
   const std::int64_t batch = options.batch > 0 ? options.batch : batch_for(source.height(), source.width());
   ProgressLine progress(*options.common);
-  for_each_batch(source, batch, all, [&](const at::Tensor& pictures, std::int64_t first) {
-    take(first, pictures);
-    progress.show_count(static_cast<double>(first + pictures.size(0)), static_cast<double>(all),
+  for_each_batch(source, batch, all, [&](const at::Tensor& images, std::int64_t first) {
+    take(first, images);
+    progress.show_count(static_cast<double>(first + images.size(0)), static_cast<double>(all),
                         "pictures of " + what);
   });
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

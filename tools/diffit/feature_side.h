@@ -1,4 +1,4 @@
-// One side of an evaluation: pictures that are measured, or statistics that were.
+// One side of an evaluation: images that are measured, or statistics that were.
 #pragma once
 
 #include <optional>
@@ -8,48 +8,50 @@
 #include "metrics/reference.h"
 #include "tools/diffit/progress.h"
 
-namespace diffit {
-
+namespace diffit::metrics {
 class FeatureSource;
+}
+
+namespace diffit::cli {
 
 struct MeasureOptions {
-  std::int64_t batch = 0;                 // pictures a pass; 0: by their size
+  std::int64_t batch = 0;                 // images a pass; 0: by their size
   std::int64_t limit = 0;                 // the first so many alone; 0: all
   const CommonOptions* common = nullptr;  // for the progress line
 };
-/// --features, --limit (of `what`) and --batch, as each command has them that measures pictures. Returns
+/// --features, --limit (of `what`) and --batch, as each command has them that measures images. Returns
 /// --features.
 CLI::Option* add_measure_options(CLI::App& command, const std::string& what, std::string& features,
                                  MeasureOptions& options);
 
 class FeatureSide {
  public:
-  /// npz of statistics, npz of pictures, zip, folder or IDX. `what` ("SAMPLES", "REF") begins errors, which
+  /// npz of statistics, npz of images, zip, folder or IDX. `what` ("SAMPLES", "REF") begins errors, which
   /// are Error(invalid): neither of these, statistics of another network, object arrays, mixed sizes.
   FeatureSide(const std::string& path, const FeatureInfo& network, std::string what);
-  /// Pictures that are open already.
+  /// Images that are open already.
   FeatureSide(std::unique_ptr<FeatureSource> source, std::string what);
   ~FeatureSide();
 
   /// Of the statistics, where it is a file of them; else empty.
   const FeatureSet& known() const { return known_; }
   bool is_statistics() const { return statistics_; }
-  bool has_pictures() const { return source_ != nullptr; }
+  bool has_images() const { return source_ != nullptr; }
   /// What measure() can give.
   Available available() const;
-  /// Pictures that measure() goes through; 0 where there are none.
-  std::int64_t pictures() const;
+  /// Images that measure() goes through; 0 where there are none.
+  std::int64_t images() const;
   /// What opening the images found that a person should know.
   std::vector<std::string> notes() const;
   const StatisticsInfo& info() const { return info_; }
   const std::string& path() const { return path_; }
 
-  /// What `sums` ask for: from the statistics where they hold it, else of the pictures. Moments are never
-  /// mixed: statistics' mu and sigma are of more pictures than arr_0 holds. What neither has is left out.
+  /// What `sums` ask for: from the statistics where they hold it, else of the images. Moments are never
+  /// mixed: statistics' mu and sigma are of more images than arr_0 holds. What neither has is left out.
   FeatureSet measure(const FeatureNetwork& network, const FeatureSums& sums,
                      const MeasureOptions& options) const;
 
-  /// {"path", "pictures", "height", "width", "channels", "statistics", ...}
+  /// {"path", "images", "height", "width", "channels", "statistics", ...}
   Json describe() const;
 
  private:
@@ -62,11 +64,11 @@ class FeatureSide {
   std::unique_ptr<FeatureSource> source_;
 };
 
-/// Error(invalid) where both tell their pictures' size or channels and these differ.
-void check_same_pictures(const FeatureSide& samples, const FeatureSide& reference);
+/// Error(invalid) where both tell their images' size or channels and these differ.
+void check_same_images(const FeatureSide& samples, const FeatureSide& reference);
 
-/// Goes through a source's pictures with a progress line: take(first, pictures [b, H, W, C] uint8).
+/// Goes through a source's images with a progress line: take(first, images [b, H, W, C] uint8).
 void for_each_measured(const FeatureSource& source, const MeasureOptions& options, const std::string& what,
-                       const std::function<void(std::int64_t first, const at::Tensor& pictures)>& take);
+                       const std::function<void(std::int64_t first, const at::Tensor& images)>& take);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 void add_guidance_options(CLI::App& command, GuidanceOptions& options, double usual_tolerance) {
   command.add_option("--guidance", options.scale, "scale of guidance; 1, the default, is none");
@@ -90,4 +90,4 @@ Json describe(const Guidance& g) {
   return object;
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -6,7 +6,7 @@
 #include "diffusion/guidance.h"
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// As typed; what was not typed is open.
 struct GuidanceOptions {
@@ -26,7 +26,7 @@ struct GuidanceDefaults {
 /// The options as the library takes them; Error(invalid) names the option.
 Guidance parse_guidance(const GuidanceOptions& options, const GuidanceDefaults& defaults);
 
-/// For --json and for what is stored with pictures: keys named as the options. Empty without guidance.
+/// For --json and for what is stored with images: keys named as the options. Empty without guidance.
 Json describe(const Guidance& guidance);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -2,15 +2,15 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "io/npz.h"
-#include "io/printable.h"
-#include "io/safetensors.h"
+#include "io/tensors/npz.h"
+#include "base/printable.h"
+#include "io/tensors/safetensors.h"
 #include "metrics/reference.h"
-#include "nn/vae_cost.h"
-#include "train/model_file.h"
-#include "train/vae_file.h"
+#include "nn/cost/vae_cost.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -87,7 +87,7 @@ void describe_statistics(const fs::path& path, const CommonOptions& common) {
                   s.info.identity.empty() ? "" : ", identity " + printable(s.info.identity));
   text += fmt::format(
       "of {}{}\n",
-      s.info.pictures > 0 ? fmt::format("{} images", s.info.pictures) : "an unknown number of images",
+      s.info.images > 0 ? fmt::format("{} images", s.info.images) : "an unknown number of images",
       s.info.height > 0 ? fmt::format(", {} x {} x {}", s.info.width, s.info.height, s.info.channels)
                         : std::string());
   if (!s.info.source.empty()) text += fmt::format("from {}\n", printable(s.info.source));
@@ -102,14 +102,14 @@ void describe_statistics(const fs::path& path, const CommonOptions& common) {
                 {"kind", "statistics"},
                 {"network", s.info.network},
                 {"identity", s.info.identity},
-                {"images", s.info.pictures},
+                {"images", s.info.images},
                 {"width", s.pooled->width()},
                 {"spatial", s.spatial ? s.spatial->width() : 0},
                 {"features", s.features.defined() ? s.features.size(0) : 0},
-                {"arr_0", s.arr_pictures},
+                {"arr_0", s.arr_images},
                 {"source", s.info.source},
                 {"arrays", arrays}},
                text);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

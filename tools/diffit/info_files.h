@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// An autoencoder, a file or a folder of diffusers. Reads every weight; Error(invalid) where they do not fit.
 void describe_autoencoder(const fs::path& path, const CommonOptions& common);
@@ -12,4 +12,4 @@ void describe_autoencoder(const fs::path& path, const CommonOptions& common);
 /// Statistics of a feature network (metrics/reference.h).
 void describe_statistics(const fs::path& path, const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

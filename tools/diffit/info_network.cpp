@@ -2,9 +2,9 @@
 
 #include "base/text.h"
 #include "metrics/feature_network.h"
-#include "train/model_file.h"
+#include "model/model_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 void describe_feature_network(const WeightsFile& file, const CommonOptions& common) {
   const auto network = make_feature_network(file, at::kCPU, at::kFloat);
@@ -39,4 +39,4 @@ void describe_feature_network(const WeightsFile& file, const CommonOptions& comm
   print_result(common, object, text);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

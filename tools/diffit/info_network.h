@@ -1,12 +1,12 @@
 // What `diffit info` tells of a feature network.
 #pragma once
 
-#include "io/weights_file.h"
+#include "io/tensors/weights_file.h"
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// Reads every weight. Error(invalid) where they do not fit.
 void describe_feature_network(const WeightsFile& file, const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

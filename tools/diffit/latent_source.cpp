@@ -2,10 +2,10 @@
 
 #include "base/error.h"
 #include "train/init_from.h"
-#include "train/model_file.h"
-#include "train/vae_file.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Machine& machine) {
   const ModelConfig config = config_of(file);
@@ -65,11 +65,11 @@ Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig&
   return std::move(vae);
 }
 
-at::Tensor encode_means(const Vae& vae, const at::Tensor& pictures) {
+at::Tensor encode_means(const Vae& vae, const at::Tensor& images) {
   const at::NoGradGuard no_grad;
   const at::Device device = vae.parameters().items()[0].tensor.device();
   std::vector<at::Tensor> means;
-  for (const at::Tensor& batch : pictures.split(32)) {
+  for (const at::Tensor& batch : images.split(32)) {
     means.push_back((vae.encode(batch.to(device)).chunk(2, 1)[0] * vae.config().scale).to(at::kCPU));
   }
   return at::cat(means);
@@ -78,11 +78,11 @@ at::Tensor encode_means(const Vae& vae, const at::Tensor& pictures) {
 at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents) {
   const at::NoGradGuard no_grad;
   const at::Device device = vae.parameters().items()[0].tensor.device();
-  std::vector<at::Tensor> pictures;
+  std::vector<at::Tensor> images;
   for (const at::Tensor& latent : latents.split(1)) {
-    pictures.push_back(vae.decode(latent.to(device) / vae.config().scale).to(at::kCPU).to(at::kFloat));
+    images.push_back(vae.decode(latent.to(device) / vae.config().scale).to(at::kCPU).to(at::kFloat));
   }
-  at::Tensor all = at::cat(pictures);
+  at::Tensor all = at::cat(images);
   if (!at::isfinite(all).all().item<bool>()) {
     fail(
         "the autoencoder's pictures are not finite numbers: its weights do not hold, or the latents are not "
@@ -91,4 +91,4 @@ at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents) {
   return all;
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

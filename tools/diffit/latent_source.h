@@ -4,12 +4,12 @@
 #include <memory>
 
 #include "diffusion/latent_generate.h"
-#include "io/weights_file.h"
-#include "nn/latent_evaluator.h"
-#include "nn/vae.h"
+#include "io/tensors/weights_file.h"
+#include "nn/inference/latent_evaluator.h"
+#include "nn/vae/vae.h"
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// A latent model ready to be evaluated. Error(invalid) where the file holds none.
 std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Machine& machine);
@@ -28,12 +28,12 @@ fs::path vae_path(const std::string& given, const WeightsFile& model);
 /// `diffit.latent_scale`).
 Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device);
 
-/// Pictures [B, C, H, W] float32 in [-1, 1] -> the means of their latents as diffusion models have them,
+/// Images [B, C, H, W] float32 in [-1, 1] -> the means of their latents as diffusion models have them,
 /// [B, L, h, w] float32 on the CPU.
-at::Tensor encode_means(const Vae& vae, const at::Tensor& pictures);
+at::Tensor encode_means(const Vae& vae, const at::Tensor& images);
 
-/// Latents [B, L, h, w] as diffusion models have them -> pictures [B, C, H, W] float32 on the CPU, one at a
-/// time. Pictures that are not finite are Error(failed).
+/// Latents [B, L, h, w] as diffusion models have them -> images [B, C, H, W] float32 on the CPU, one at a
+/// time. Images that are not finite are Error(failed).
 at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "kernels/cuda_backend.h"
-#include "kernels/device.h"
+#include "runtime/device.h"
 #include "kernels/ops.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 int most_threads() {
   return std::max(64, 4 * cpu_count());
@@ -69,4 +69,4 @@ std::string describe(const Machine& machine) {
   return text;
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -6,7 +6,7 @@
 #include "base/bundled.h"
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct Machine {
   at::Device device;
@@ -27,4 +27,4 @@ Machine open_machine(const CommonOptions& common, bool prefer_bf16);
 /// "AMD EPYC 9R14, 2 threads, AVX-512 kernels, bf16": for people who compare times.
 std::string describe(const Machine& machine);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -14,15 +14,15 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
-#include "io/json_text.h"
-#include "kernels/cpu/memory.h"
+#include "config/json_text.h"
+#include "runtime/memory.h"
 #include "kernels/ops.h"
 #include "tools/diffit/command.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/stop.h"
 #include "tools/diffit/terminal.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -85,7 +85,7 @@ void keep_buffers() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_TOP_PAD, 64 << 20);
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
-  if (fast_kernels()) cpu::reuse_tensor_memory();
+  if (fast_kernels()) reuse_tensor_memory();
 }
 
 std::vector<std::string> names_of(const CLI::App& app) {
@@ -144,7 +144,7 @@ int report(ErrorKind kind, const std::string& message) {
   std::string line = message;
   std::replace(line.begin(), line.end(), '\n', ' ');
   print_err("error: " + escaped(line) + "\n");
-  return static_cast<int>(kind);
+  return kind == ErrorKind::invalid ? 2 : 1;
 }
 
 int run(int argc, char** argv) {
@@ -206,33 +206,34 @@ __attribute__((section(".preinit_array"), used)) void (*const first_call)(int, c
                                                                           char**) = check_working_directory;
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::cli
 
 int main(int argc, char** argv) {
+  using namespace diffit::cli;
   using diffit::ErrorKind;
-  diffit::open_standard_descriptors();
-  diffit::install_signal_handlers();
-  diffit::keep_buffers();
+  open_standard_descriptors();
+  install_signal_handlers();
+  keep_buffers();
   int code = 0;
   try {
-    code = diffit::run(argc, argv);
+    code = run(argc, argv);
   } catch (const diffit::Error& error) {
-    code = diffit::report(error.kind(), error.what());
+    code = report(error.kind(), error.what());
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     const bool memory = text.find("not enough memory") != std::string::npos ||
                         text.find("can't allocate memory") != std::string::npos ||
                         text.find("CUDA out of memory") != std::string::npos;
-    code = diffit::report(
+    code = report(
         ErrorKind::failed,
         (memory ? "out of memory: try a smaller --batch or train.microbatch: " : "LibTorch: ") + text);
   } catch (const std::bad_alloc&) {
-    code = diffit::report(ErrorKind::failed, "out of memory: try a smaller --batch or train.microbatch");
+    code = report(ErrorKind::failed, "out of memory: try a smaller --batch or train.microbatch");
   } catch (const std::exception& error) {
-    code = diffit::report(ErrorKind::failed, error.what());
+    code = report(ErrorKind::failed, error.what());
   }
-  if (const int reason = diffit::output_failure(); code == 0 && reason != 0) {
-    code = diffit::report(ErrorKind::failed,
+  if (const int reason = output_failure(); code == 0 && reason != 0) {
+    code = report(ErrorKind::failed,
                           fmt::format("stdout: the result cannot be written: {}", std::strerror(reason)));
   }
   // Nothing is left to do: LibTorch's tables need not be taken down one by one.

@@ -7,20 +7,20 @@
 #include "diffusion/generate.h"
 #include "diffusion/latent_generate.h"
 #include "diffusion/vp_as_ve.h"
-#include "kernels/autocast.h"
+#include "runtime/autocast.h"
 #include "tools/diffit/latent_source.h"
 #include "tools/diffit/unfinished.h"
-#include "train/dataset_pictures.h"
-#include "train/model_file.h"
+#include "train/dataset_images.h"
+#include "model/model_file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
 constexpr double kHighestOfNoisePredictors = 8;
 
-at::Tensor as_input(const at::Tensor& pictures) {
-  return (pictures.to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2}).contiguous();
+at::Tensor as_input(const at::Tensor& images) {
+  return (images.to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2}).contiguous();
 }
 
 MeasuredModel of_image(std::shared_ptr<ImageDiffiT> model, const Machine& machine) {
@@ -30,7 +30,7 @@ MeasuredModel of_image(std::shared_ptr<ImageDiffiT> model, const Machine& machin
     Condition none;
     if (classes > 0) none.labels = at::full({x.size(0)}, classes, input.options().dtype(at::kLong));
     const Autocast autocast(machine.device.type(), machine.dtype);
-    return denoise_pictures(*model, input, at::full({x.size(0)}, sigma, input.options().requires_grad(false)),
+    return denoise_images(*model, input, at::full({x.size(0)}, sigma, input.options().requires_grad(false)),
                             none)
         .to(x.options());
   };
@@ -61,9 +61,9 @@ MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Va
                          .channels = vae->config().in_channels,
                          .latent = true,
                          .highest_judged = kHighestOfNoisePredictors};
-  measured.inputs = [vae](const at::Tensor& pictures) {
+  measured.inputs = [vae](const at::Tensor& images) {
     std::vector<at::Tensor> latents;
-    for (const at::Tensor& batch : pictures.split(32)) latents.push_back(encode_means(*vae, as_input(batch)));
+    for (const at::Tensor& batch : images.split(32)) latents.push_back(encode_means(*vae, as_input(batch)));
     return at::cat(latents);
   };
   for (std::int64_t i = 0; i < schedule.size(); ++i) measured.schedule.push_back(schedule.sigma(i));
@@ -106,7 +106,7 @@ MeasuredModel open_measured_model(const std::string& model, const std::string& v
   return measured;
 }
 
-MeasuredPictures read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
+MeasuredImages read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
                                std::uint64_t seed) {
   refuse_unfinished(data, "DATA");
   const auto dataset = open_dataset(data, model.resolution);
@@ -118,9 +118,9 @@ MeasuredPictures read_measured(const std::string& data, const MeasuredModel& mod
     indices.push_back(static_cast<std::int64_t>(
         permuted(i, static_cast<std::uint64_t>(dataset->size()), seed, stream_of(Purpose::data_order))));
   }
-  const at::Tensor pictures = picture_bytes(*dataset, indices);
-  return {dataset->source().describe(), pictures.expand({size, side, side, model.channels}).contiguous(),
-          picture_labels(*dataset, indices)};
+  const at::Tensor images = image_bytes(*dataset, indices);
+  return {dataset->source().describe(), images.expand({size, side, side, model.channels}).contiguous(),
+          image_labels(*dataset, indices)};
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -1,4 +1,4 @@
-// A model as the measures of src/analysis see it: D(x; sigma) without a class, of pictures out of files.
+// A model as the measures of src/analysis see it: D(x; sigma) without a class, of images out of files.
 #pragma once
 
 #include <functional>
@@ -9,18 +9,18 @@
 #include "data/dataset.h"
 #include "diffusion/edm.h"
 #include "diffusion/sampler.h"
-#include "io/weights_file.h"
-#include "nn/image_model.h"
+#include "io/tensors/weights_file.h"
+#include "nn/diffit/image_model.h"
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct MeasuredModel {
   std::string name = {};
   Denoiser denoise;  // without a class; float64 in and out; differentiable; owns what it needs
-  /// pictures [N, R, R, C] uint8 -> [N, c, h, w] float32 as the model sees them: x / 127.5 - 1, or latents.
-  std::function<at::Tensor(const at::Tensor& pictures)> inputs = {};
-  std::int64_t resolution = 0, channels = 0;  // of pictures
+  /// images [N, R, R, C] uint8 -> [N, c, h, w] float32 as the model sees them: x / 127.5 - 1, or latents.
+  std::function<at::Tensor(const at::Tensor& images)> inputs = {};
+  std::int64_t resolution = 0, channels = 0;  // of images
   bool latent = false;
   /// Where its error is judged. A network that predicts noise has its error multiplied by sigma in D: at very
   /// high noise that is what is seen of any, good or bad.
@@ -36,13 +36,13 @@ struct MeasuredModel {
 /// `vae`: of a latent model, as --vae. Error(invalid) where there is none.
 MeasuredModel open_measured_model(const std::string& model, const std::string& vae, const Machine& machine);
 
-/// The first `count` pictures in an order of `seed`, [N, R, R, C] uint8, framed or reduced to the model's
+/// The first `count` images in an order of `seed`, [N, R, R, C] uint8, framed or reduced to the model's
 /// size (open_dataset). Error(invalid) where they have colours that the model has not.
-struct MeasuredPictures {
+struct MeasuredImages {
   std::string source;
-  at::Tensor pictures, labels;  // labels [N] int64; -1 without classes
+  at::Tensor images, labels;  // labels [N] int64; -1 without classes
 };
-MeasuredPictures read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
+MeasuredImages read_measured(const std::string& data, const MeasuredModel& model, std::int64_t count,
                                std::uint64_t seed);
 
-}  // namespace diffit
+}  // namespace diffit::cli

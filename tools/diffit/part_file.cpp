@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/posix.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -202,4 +202,4 @@ void PartFile::remove() {
   ::close(std::exchange(sums_fd_, -1));
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

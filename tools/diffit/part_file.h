@@ -10,9 +10,9 @@
 
 #include "base/file.h"
 #include "base/lock.h"
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// Which file it was: its size and the CRC-32 of its bytes, so that a request notices another file under the
 /// same name.
@@ -67,4 +67,4 @@ class PartFile {
   int rows_fd_ = -1, sums_fd_ = -1;
 };
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -2,7 +2,7 @@
 
 #include "tools/diffit/terminal.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 ProgressLine::ProgressLine(const CommonOptions& common) : quiet_(common.quiet) {
   if (!stderr_screen().terminal) last_ = start_;
@@ -43,4 +43,4 @@ void ProgressLine::say(const std::string& text) {
   print_err(text + "\n");
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -7,7 +7,7 @@
 
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 class ProgressLine {
  public:
@@ -31,4 +31,4 @@ class ProgressLine {
   Clock::time_point start_ = Clock::now(), last_{};
 };
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -10,7 +10,7 @@
 #include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
 
-namespace diffit {
+namespace diffit::cli {
 namespace {
 
 std::vector<double> rising_sigmas(const MeasuredModel& model, std::int64_t steps) {
@@ -75,8 +75,8 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
   // Every set is opened and read before the first is measured.
   std::vector<std::pair<std::string, at::Tensor>> sets;
   for (const std::string& path : paths) {
-    MeasuredPictures set = read_measured(path, model, options.pictures, seed);
-    sets.emplace_back(path, set.pictures);
+    MeasuredImages set = read_measured(path, model, options.images, seed);
+    sets.emplace_back(path, set.images);
   }
   if (options.corruptions == "all") {
     const at::Tensor held_out = sets.front().second;
@@ -86,9 +86,9 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
   }
   ProgressLine line(common);
   std::vector<SetScores> scores;
-  for (const auto& [name, pictures] : sets) {
+  for (const auto& [name, images] : sets) {
     const std::string what = fmt::format("{} ({} of {})", name, scores.size() + 1, sets.size());
-    scores.push_back(score_set(model.denoise, name, model.inputs(pictures), request, [&](double share) {
+    scores.push_back(score_set(model.denoise, name, model.inputs(images), request, [&](double share) {
       line.show(fmt::format("{}: {:.0f}%", what, 100 * share));
     }));
   }
@@ -117,7 +117,7 @@ void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
                   "all: of the held-out set too (blur, noise, contrast, ...); none")
       ->group(group)
       ->capture_default_str();
-  eval.add_option("--pictures", o.pictures, "of each set")
+  eval.add_option("--pictures", o.images, "of each set")
       ->group(group)
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
@@ -131,4 +131,4 @@ void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
       ->capture_default_str();
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -6,12 +6,12 @@
 
 #include "tools/diffit/command.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct RobustnessOptions {
   std::vector<std::string> sets;  // DATA...
   std::string model, vae, held_out, corruptions = "all", out;
-  std::int64_t pictures = 128, levels = 9, likelihood_steps = 20, seed = 0;
+  std::int64_t images = 128, levels = 9, likelihood_steps = 20, seed = 0;
 };
 
 /// Adds --robustness and what belongs to it to `eval`.
@@ -20,4 +20,4 @@ void add_robustness_options(CLI::App& eval, RobustnessOptions& options);
 /// Measures and prints. Error(invalid) where a set does not fit the model.
 void run_robustness(const RobustnessOptions& options, const CommonOptions& common);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 #include "base/lock.h"
-#include "io/json_text.h"
+#include "config/json_text.h"
 #include "tools/diffit/part_file.h"
 #include "tools/diffit/unfinished.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -50,7 +50,7 @@ bool has_own_name(const std::string& name, const Json& made_by) {
 
 bool is_whole(const fs::path& path) {
   try {
-    read_picture(path);
+    read_image(path);
     return true;
   } catch (const Error&) {
     return false;
@@ -101,8 +101,8 @@ class FolderOutput : public SampleOutput {
 
   void add(std::int64_t first, const at::Tensor& samples) override {
     auto i = static_cast<std::size_t>(first);
-    for (const Picture& picture : to_pictures(samples, rounding_)) {
-      write_png(folder_ / names_[i], picture, text(i));
+    for (const Image& image : to_images(samples, rounding_)) {
+      write_png(folder_ / names_[i], image, text(i));
       added_ = true;
       done_ = std::max(done_, ++i);
     }
@@ -144,7 +144,7 @@ class FolderOutput : public SampleOutput {
     for (const auto& entry : fs::directory_iterator(folder_)) {
       const std::string name = entry.path().filename().string();
       std::error_code none;
-      if (!name.starts_with('.') && is_picture_name(name) && entry.is_regular_file(none)) {
+      if (!name.starts_with('.') && is_image_name(name) && entry.is_regular_file(none)) {
         found.push_back(name);
       }
     }
@@ -241,4 +241,4 @@ std::unique_ptr<SampleOutput> open_sample_folder(const fs::path& folder, FolderR
   return std::make_unique<FolderOutput>(folder, std::move(request), rounding, restart);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

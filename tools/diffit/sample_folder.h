@@ -6,7 +6,7 @@
 
 #include "tools/diffit/sample_output.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct FolderRequest {
   const std::vector<std::uint64_t>& seeds;   // outlives the output
@@ -19,4 +19,4 @@ struct FolderRequest {
 std::unique_ptr<SampleOutput> open_sample_folder(const fs::path& folder, FolderRequest request,
                                                  Rounding rounding, bool restart);
 
-}  // namespace diffit
+}  // namespace diffit::cli

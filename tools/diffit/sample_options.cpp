@@ -5,15 +5,15 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "nn/state.h"
+#include "nn/layers/weights_io.h"
 #include "tools/diffit/machine.h"
 #include "tools/diffit/sampling_preset.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
-constexpr std::int64_t kMostPictures = 100'000'000;
+constexpr std::int64_t kLargestImageCount = 100'000'000;
 
 /// "A-B", "a,b,c" or both mixed.
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {
@@ -24,8 +24,8 @@ std::vector<std::uint64_t> parse_seeds(const std::string& text) {
     const std::int64_t last = dash == std::string::npos ? first : parse_int(part.substr(dash + 1), "--seeds");
     DIFFIT_CHECK(first >= 0 && first <= last, "--seeds: wanted A-B with 0 <= A <= B or a,b,c, got '{}'",
                  part);
-    DIFFIT_CHECK(last - first < kMostPictures, "--seeds: '{}' are more than {} pictures", part,
-                 kMostPictures);
+    DIFFIT_CHECK(last - first < kLargestImageCount, "--seeds: '{}' are more than {} pictures", part,
+                 kLargestImageCount);
     for (std::int64_t seed = first; seed <= last; ++seed) seeds.push_back(static_cast<std::uint64_t>(seed));
   }
   return seeds;
@@ -280,7 +280,7 @@ void add_sample_options(CLI::App& command, SampleOptions& o) {
                   "(`samples`, float32; latents of a latent model)")
       ->required();
   command.add_option("-n,--count", o.count, "pictures, with seeds 0 to N-1; default 1")
-      ->check(CLI::Range(std::int64_t{1}, kMostPictures));
+      ->check(CLI::Range(std::int64_t{1}, kLargestImageCount));
   command.add_option("--seeds", o.seeds, "A-B or a,b,c: one picture each");
   command
       .add_option("--classes", o.classes,
@@ -337,4 +337,4 @@ void add_sample_options(CLI::App& command, SampleOptions& o) {
       "dir/ the images that diffit sample made there, of whatever request");
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -4,11 +4,11 @@
 #include "data/class_names.h"
 #include "diffusion/generate.h"
 #include "diffusion/latent_generate.h"
-#include "diffusion/pictures.h"
-#include "io/weights_file.h"
+#include "diffusion/images.h"
+#include "io/tensors/weights_file.h"
 #include "tools/diffit/guidance_options.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// What was not typed is open (or ""): a preset fills it, else the usual value for the model and the sampler.
 struct SampleOptions {
@@ -40,4 +40,4 @@ Rounding rounding_of(const SampleOptions& options);
 Json describe(const SampleOptions& options, const ImageRequest& request);
 Json describe(const SampleOptions& options, const LatentRequest& request);
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -4,14 +4,14 @@
 
 #include "base/error.h"
 #include "base/output_check.h"
-#include "io/json_text.h"
-#include "io/npz.h"
-#include "io/safetensors.h"
-#include "nn/state.h"
+#include "config/json_text.h"
+#include "io/tensors/npz.h"
+#include "io/tensors/safetensors.h"
+#include "nn/layers/weights_io.h"
 #include "tools/diffit/part_file.h"
 #include "tools/diffit/sample_folder.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -46,16 +46,16 @@ class GridOutput : public SampleOutput {
   GridOutput(const SampleRequest& request, SampleOutputOptions options)
       : options_(std::move(options)), text_(png_text(with_seeds(options_.made_by, request))) {}
   void add(std::int64_t, const at::Tensor& samples) override {
-    for (Picture& picture : to_pictures(samples, options_.rounding)) pictures_.push_back(std::move(picture));
+    for (Image& image : to_images(samples, options_.rounding)) images_.push_back(std::move(image));
   }
   void finish() override {
-    write_png(options_.path, pictures_.size() == 1 ? pictures_[0] : grid(pictures_, options_.columns), text_);
+    write_png(options_.path, images_.size() == 1 ? images_[0] : grid(images_, options_.columns), text_);
   }
 
  private:
   SampleOutputOptions options_;
   PngText text_;
-  std::vector<Picture> pictures_;
+  std::vector<Image> images_;
 };
 
 /// Rows are kept in a PartFile; the output is written out of it at the end.
@@ -93,8 +93,8 @@ class NpzOutput : public RowsOutput {
       : RowsOutput(request, options, 1) {}
   void add(std::int64_t, const at::Tensor& samples) override {
     std::vector<std::uint8_t> rows;
-    for (const Picture& picture : to_pictures(samples, options_.rounding)) {
-      rows.insert(rows.end(), picture.pixels.begin(), picture.pixels.end());
+    for (const Image& image : to_images(samples, options_.rounding)) {
+      rows.insert(rows.end(), image.pixels.begin(), image.pixels.end());
     }
     part_.append(std::as_bytes(std::span(rows)));
   }
@@ -183,4 +183,4 @@ std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
   return std::make_unique<SafetensorsOutput>(request, options);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -1,26 +1,26 @@
-// Where samples go: a picture, a grid, a folder, npz, safetensors; told by the name of the output.
+// Where samples go: an image, a grid, a folder, npz, safetensors; told by the name of the output.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <memory>
 
-#include "diffusion/pictures.h"
+#include "diffusion/images.h"
 #include "diffusion/sample_request.h"
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
+namespace diffit::cli {
 
-/// Takes samples batch by batch, in order. What it writes appears whole at finish(); a folder's pictures one
+/// Takes samples batch by batch, in order. What it writes appears whole at finish(); a folder's images one
 /// by one. Memory does not grow with the number of samples, but for x.png.
 class SampleOutput {
  public:
   virtual ~SampleOutput() = default;
-  /// Pictures of the same request that an interrupted run left behind: how many of the first ones.
+  /// Images of the same request that an interrupted run left behind: how many of the first ones.
   virtual std::int64_t done() const { return 0; }
   /// Before the first add(): samples come from `first` on, at most done().
   virtual void go_on_from(std::int64_t /*first*/) {}
-  /// samples [b, C, H, W] float32: pictures in [-1, 1], or latents; numbers first .. first + b - 1 of the
+  /// samples [b, C, H, W] float32: images in [-1, 1], or latents; numbers first .. first + b - 1 of the
   /// request.
   virtual void add(std::int64_t first, const at::Tensor& samples) = 0;
   virtual void finish() = 0;
@@ -39,7 +39,7 @@ struct SampleOutputOptions {
   Json earlier_files;    // the same as earlier versions stamped them
 };
 
-/// Whether an output holds samples as they are (x.safetensors), not pictures.
+/// Whether an output holds samples as they are (x.safetensors), not images.
 bool holds_raw_samples(const fs::path& path);
 
 /// Error for a path that cannot be written: another extension, no such folder, no permission.
@@ -51,4 +51,4 @@ void check_output_path(const fs::path& path);
 std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
                                                  const SampleOutputOptions& options);
 
-}  // namespace diffit
+}  // namespace diffit::cli

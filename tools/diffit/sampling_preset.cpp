@@ -2,7 +2,7 @@
 
 #include "tools/diffit/machine.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -42,4 +42,4 @@ SamplingPreset read_sampling_preset(const std::string& name) {
   return preset;
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

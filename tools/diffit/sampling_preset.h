@@ -1,12 +1,12 @@
-// presets/sampling/*.toml: how a published set of pictures was sampled, beside the figures that it reached.
+// presets/sampling/*.toml: how a published set of images was sampled, beside the figures that it reached.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "io/fields.h"
+#include "config/fields.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// The options of a preset under the names of the command line; empty, or 0, where it leaves one open.
 struct PresetOptions {
@@ -52,4 +52,4 @@ std::vector<std::string> sampling_preset_names();
 /// A preset by its name or as a file. Error(invalid) for unknown names and keys.
 SamplingPreset read_sampling_preset(const std::string& name);
 
-}  // namespace diffit
+}  // namespace diffit::cli

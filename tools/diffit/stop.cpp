@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "tools/diffit/terminal.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -98,4 +98,4 @@ const char* stop_signal_name() {
   return name_of(stop_signal);
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

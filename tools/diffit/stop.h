@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-namespace diffit {
+namespace diffit::cli {
 
 /// Once, at the start of main: from now on these signals remove temporary files, say so on stderr and exit
 /// with 1. Those that the parent process ignores (nohup) stay ignored. PIPE and XFSZ are ignored, so that
@@ -18,4 +18,4 @@ const std::atomic<bool>& watch_for_stop();
 /// "SIGTERM", ...: the signal that set the flag.
 const char* stop_signal_name();
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -11,7 +11,7 @@
 #include "base/posix.h"
 #include "base/utf8.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 namespace {
 
@@ -116,4 +116,4 @@ bool line_is_drawn() {
   return drawn_columns != 0;
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

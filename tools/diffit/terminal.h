@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace diffit {
+namespace diffit::cli {
 
 /// First thing in main: opens descriptors 0, 1 and 2 on /dev/null where they are closed, so that no file of
 /// the program's gets their numbers.
@@ -38,4 +38,4 @@ void clear_line();
 /// Whether there is such a line. Async-signal-safe.
 bool line_is_drawn();
 
-}  // namespace diffit
+}  // namespace diffit::cli

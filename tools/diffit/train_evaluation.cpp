@@ -6,7 +6,7 @@
 #include "metrics/feature_source.h"
 #include "tools/diffit/feature_side.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 struct TrainEvaluation::State {
   EvalSection section;
@@ -21,18 +21,18 @@ struct TrainEvaluation::State {
 namespace {
 
 /// What a training reads, as it reads it but for augmentation.
-class DatasetPictures : public PictureSource {
+class DatasetImages : public ImageSource {
  public:
-  explicit DatasetPictures(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
+  explicit DatasetImages(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
   std::int64_t size() const override { return dataset_->size(); }
-  Picture read(std::int64_t index) const override {
-    Picture p{dataset_->resolution(), dataset_->resolution(), dataset_->channels(), {}};
+  Image read(std::int64_t index) const override {
+    Image p{dataset_->resolution(), dataset_->resolution(), dataset_->channels(), {}};
     p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
     dataset_->read(index, p.pixels);
     return p;
   }
-  std::optional<PictureInfo> uniform() const override {
-    return PictureInfo{dataset_->resolution(), dataset_->resolution(), dataset_->channels()};
+  std::optional<ImageInfo> uniform() const override {
+    return ImageInfo{dataset_->resolution(), dataset_->resolution(), dataset_->channels()};
   }
   std::int64_t classes() const override { return dataset_->classes(); }
   std::int64_t label(std::int64_t index) const override { return dataset_->label(index); }
@@ -68,7 +68,7 @@ TrainEvaluation::TrainEvaluation(const Recipe& recipe, const TrainingData& data,
     if (s.section.reference.empty()) {
       s.reference = std::make_unique<FeatureSide>(
           std::make_unique<FeatureSource>(
-              std::make_unique<DatasetPictures>(std::get<std::shared_ptr<const Dataset>>(data))),
+              std::make_unique<DatasetImages>(std::get<std::shared_ptr<const Dataset>>(data))),
           "data.path");
     } else {
       s.reference = std::make_unique<FeatureSide>(s.section.reference, s.network->info(), "eval.reference");
@@ -89,11 +89,11 @@ Json TrainEvaluation::operator()(const Exhibit& averaged) {
     s.measured = s.reference->measure(*s.network, sums_of_reference(s.wanted), {0, 0, &s.common});
   }
   ProgressLine progress(s.common);
-  FeatureSum sum(s.network->info(), sums_of_samples(s.wanted), s.section.pictures);
-  averaged.sample(s.section.pictures, s.section.steps, [&](const at::Tensor& pictures) {
+  FeatureSum sum(s.network->info(), sums_of_samples(s.wanted), s.section.images);
+  averaged.sample(s.section.images, s.section.steps, [&](const at::Tensor& images) {
     if (s.stop != nullptr && *s.stop) fail("interrupted");
-    sum.add(s.network->extract(pictures));
-    progress.show_count(static_cast<double>(sum.pictures()), static_cast<double>(s.section.pictures),
+    sum.add(s.network->extract(images));
+    progress.show_count(static_cast<double>(sum.images()), static_cast<double>(s.section.images),
                         "samples evaluated");
   });
   Json figures = Json::object();
@@ -102,4 +102,4 @@ Json TrainEvaluation::operator()(const Exhibit& averaged) {
   return figures;
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

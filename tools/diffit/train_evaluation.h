@@ -9,7 +9,7 @@
 #include "train/recipe.h"
 #include "train/training_data.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 class TrainEvaluation {
  public:
@@ -29,4 +29,4 @@ class TrainEvaluation {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace diffit
+}  // namespace diffit::cli

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 void refuse_unfinished(const fs::path& path, std::string_view what) {
   const auto refuse = [what](const fs::path& folder) {
@@ -20,4 +20,4 @@ void refuse_unfinished(const fs::path& path, std::string_view what) {
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::cli

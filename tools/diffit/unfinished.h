@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 
-namespace diffit {
+namespace diffit::cli {
 
 /// Lies in a folder while diffit sample or diffit vae decode makes its images.
 inline constexpr const char* kUnfinishedName = "unfinished.json";
@@ -15,4 +15,4 @@ inline constexpr const char* kUnfinishedName = "unfinished.json";
 /// begins the message.
 void refuse_unfinished(const fs::path& path, std::string_view what);
 
-}  // namespace diffit
+}  // namespace diffit::cli

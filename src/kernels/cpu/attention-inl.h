@@ -15,10 +15,10 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/matmul-inl.h"
-#include "kernels/cpu/parallel.h"
+#include "runtime/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 // The scores are held transposed, S^T [key, query]: a vector is one key and `lanes` queries, so that the
 // softmax of a query runs down a column and needs no reduction across lanes. Scratch is padded to whole
@@ -177,7 +177,7 @@ class Scratch {
   hwy::AlignedFreeUniquePtr<float[]> data_;
 };
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -10,7 +10,7 @@
 #include "kernels/cpu/attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 template <class T>
 void forward(const AttentionShape& shape, const T* qkv, const T* qkv_t, const float* table, T* out) {
@@ -67,11 +67,11 @@ void attention_forward_target(const AttentionShape& shape, Element element, cons
   });
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(attention_forward_target);
 
@@ -81,5 +81,5 @@ void attention_forward(const AttentionShape& shape, Element element, const void*
   HWY_DYNAMIC_DISPATCH(attention_forward_target)(shape, element, qkv, qkv_t, table, out);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/element.h"
 
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 struct AttentionShape {
   std::int64_t batch, height, width;  // of the map; height and width are multiples of window
@@ -23,4 +23,4 @@ void attention_forward(const AttentionShape& shape, Element element, const void*
 void attention_backward(const AttentionShape& shape, Element element, const void* qkv, const void* qkv_t,
                         const float* table, const void* d_out, void* d_qkv, void* d_qkv_t, float* d_table);
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

@@ -10,7 +10,7 @@
 #include "kernels/cpu/attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 /// As in attention_backward (kernels/cpu/attention.h).
 template <class T>
@@ -126,7 +126,7 @@ HWY_INLINE void softmax_backward_columns(const float* HWY_RESTRICT p, float* HWY
   }
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

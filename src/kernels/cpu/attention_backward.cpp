@@ -10,7 +10,7 @@
 #include "kernels/cpu/attention_backward-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 /// The table's gradient from that of each pair: expand_bias backwards, summed over `chunks` partial sums.
 void reduce_bias(const Layout& layout, const float* d_bias, std::int64_t chunks, float* d_table) {
@@ -124,11 +124,11 @@ void attention_backward_target(const AttentionShape& shape, Element element, con
   });
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(attention_backward_target);
 
@@ -141,5 +141,5 @@ void attention_backward(const AttentionShape& shape, Element element, const void
   (shape, element, qkv, qkv_t, table, d_out, d_qkv, d_qkv_t, d_table);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

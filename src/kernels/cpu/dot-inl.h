@@ -24,7 +24,7 @@ HWY_BEFORE_NAMESPACE();
 #if DIFFIT_BFLOAT16_DOT
 #pragma GCC target("avx512bf16")
 #endif
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 using U32 = hn::RebindToUnsigned<F32>;
 
@@ -121,7 +121,7 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT a, std::int64_t a_row, std::i
   }
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 
-namespace diffit::cpu {
+#include "base/layers.h"
+
+namespace diffit::kernels::cpu {
 
 enum class Element { float32, bfloat16 };
 
@@ -20,4 +22,4 @@ void with_element(Element element, const Function& function) {
   }
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/cpu/norm.h"
-#include "kernels/cpu/parallel.h"
+#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -13,7 +13,7 @@
 #include "kernels/cpu/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 /// The numbers of one sample, per channel: a group's are spread over its channels, so that the loops over
 /// pixels are the same for any group width.
@@ -261,11 +261,11 @@ void group_norm_backward_target(const GroupNormShape& shape, Element element, co
   });
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(group_norm_forward_target);
 HWY_EXPORT(group_norm_backward_target);
@@ -283,5 +283,5 @@ void group_norm_backward(const GroupNormShape& shape, Element element, const voi
   (shape, element, x, weight, bias, mean, inverse_deviation, d_y, d_x, d_weight, d_bias);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

@@ -9,17 +9,17 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 inline const char* this_target_name() {
   return hwy::TargetName(HWY_TARGET);
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(this_target_name);
 
@@ -32,5 +32,5 @@ bool has_vector_target() {
   return has;
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

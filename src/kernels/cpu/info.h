@@ -1,7 +1,9 @@
 // The instruction set that was chosen.
 #pragma once
 
-namespace diffit::cpu {
+#include "base/layers.h"
+
+namespace diffit::kernels::cpu {
 
 /// "AVX3", "AVX2", or "SCALAR" where neither is there.
 const char* target_name();
@@ -9,4 +11,4 @@ const char* target_name();
 /// Whether the processor has one of the vector instruction sets that the kernels are written for.
 bool has_vector_target();
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
+#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -20,7 +20,7 @@ HWY_BEFORE_NAMESPACE();
 #if DIFFIT_BFLOAT16_DOT
 #pragma GCC target("avx512bf16")
 #endif
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 // One task is one head of one window. Scores are held transposed, S^T [key, query], for a block of queries at
 // a time: a vector is one key and `lanes` queries of one row of the window, so that its bias is a run of the
@@ -255,11 +255,11 @@ std::int64_t lanes_target() {
   return lanes;
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(large_window_target);
 HWY_EXPORT(lanes_target);
@@ -283,5 +283,5 @@ void large_window_forward(const AttentionShape& shape, Element element, const vo
   (shape, element, multiplies_bfloat16(), qkv, qkv_t, table, out);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

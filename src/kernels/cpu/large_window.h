@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/attention.h"
 
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 /// Whether large_window_forward is made for the shape: rows of the window are whole vectors.
 bool takes_large_window(const AttentionShape& shape);
@@ -23,4 +23,4 @@ void large_window_backward(const AttentionShape& shape, Element element, const v
 /// Whether bfloat16 numbers are multiplied natively here.
 bool multiplies_bfloat16();
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

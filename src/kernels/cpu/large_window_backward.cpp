@@ -8,7 +8,7 @@
 #include "kernels/cpu/attention_backward-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 // Scores are made again for some rows of queries at a time, S^T [key, query] as in the other kernels; keys'
 // and values' gradients are summed over the blocks. The table is read and its gradient summed by runs: the
@@ -156,11 +156,11 @@ void large_window_backward_target(const AttentionShape& shape, Element element, 
   });
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(large_window_backward_target);
 
@@ -171,5 +171,5 @@ void large_window_backward(const AttentionShape& shape, Element element, const v
   (shape, element, qkv, qkv_t, table, d_out, d_qkv, d_qkv_t, d_table);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/norm.h"
-#include "kernels/cpu/parallel.h"
+#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,7 +11,7 @@
 #include "kernels/cpu/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 // A row is short (32 to 2000 numbers) and stays in the first-level cache: it is read once per pass. Lanes
 // behind a row's end hold zeros where they are summed.
@@ -152,11 +152,11 @@ void layer_norm_backward_target(std::int64_t rows, std::int64_t width, Element e
   });
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(layer_norm_forward_target);
 HWY_EXPORT(layer_norm_backward_target);
@@ -178,5 +178,5 @@ void layer_norm_backward(std::int64_t rows, std::int64_t width, Element element,
   (rows, width, element, x, mean, inverse_deviation, d_y, d_x);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

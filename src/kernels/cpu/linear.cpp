@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cpu/parallel.h"
+#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -13,7 +13,7 @@
 #include "kernels/cpu/matmul-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 inline constexpr std::int64_t block_rows = 64;  // of x and d_y, in the first-level cache
 
@@ -69,11 +69,11 @@ bool whole_vectors_target(std::int64_t in) {
   return in % lanes == 0;
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(linear_parameter_gradients_target);
 HWY_EXPORT(whole_vectors_target);
@@ -88,5 +88,5 @@ void linear_parameter_gradients(std::int64_t rows, std::int64_t in, std::int64_t
   HWY_DYNAMIC_DISPATCH(linear_parameter_gradients_target)(rows, in, out, x, d_y, d_weight, d_bias);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

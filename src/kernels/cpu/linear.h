@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
-namespace diffit::cpu {
+#include "base/layers.h"
+
+namespace diffit::kernels::cpu {
 
 /// Whether linear_parameter_gradients is made for the size: whole vectors, and sums that stay in the caches.
 bool takes_linear_gradients(std::int64_t in, std::int64_t out);
@@ -13,4 +15,4 @@ bool takes_linear_gradients(std::int64_t in, std::int64_t out);
 void linear_parameter_gradients(std::int64_t rows, std::int64_t in, std::int64_t out, const float* x,
                                 const float* d_y, float* d_weight, float* d_bias);
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

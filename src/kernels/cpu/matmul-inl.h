@@ -9,7 +9,7 @@
 #include "kernels/cpu/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 /// A matrix whose element (row, k) lies at data[row * row_stride + k * k_stride]: read as it is or
 /// transposed.
@@ -127,7 +127,7 @@ HWY_INLINE void transpose(ConstRows rows, std::int64_t count, std::int64_t colum
 #endif
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/element.h"
 
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 struct GroupNormShape {
   std::int64_t batch, pixels, channels, groups;  // x is [batch, pixels, channels], groups divides channels
@@ -36,4 +36,4 @@ void layer_norm_backward(std::int64_t rows, std::int64_t width, Element element,
 void add_layer_norm(std::int64_t rows, std::int64_t width, Element element, float* stream, const void* added,
                     double eps, void* y);
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

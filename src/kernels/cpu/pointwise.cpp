@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
+#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -12,7 +12,7 @@
 #include "kernels/cpu/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 
 inline constexpr std::int64_t grain = 16384;  // numbers
 
@@ -133,11 +133,11 @@ void upsample2_backward_target(const MapShape& shape, Element element, const voi
   });
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 HWY_EXPORT(gelu_forward_target);
 HWY_EXPORT(gelu_backward_target);
@@ -157,5 +157,5 @@ void upsample2_backward(const MapShape& shape, Element element, const void* d_y,
   HWY_DYNAMIC_DISPATCH(upsample2_backward_target)(shape, element, d_y, d_x);
 }
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu
 #endif

@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/element.h"
 
-namespace diffit::cpu {
+namespace diffit::kernels::cpu {
 
 /// y = gelu_tanh(x), `count` numbers.
 void gelu_forward(std::int64_t count, Element element, const void* x, void* y);
@@ -21,4 +21,4 @@ void upsample2_forward(const MapShape& shape, Element element, const void* x, vo
 /// d_x = the sum of the four gradients of a pixel.
 void upsample2_backward(const MapShape& shape, Element element, const void* d_y, void* d_x);
 
-}  // namespace diffit::cpu
+}  // namespace diffit::kernels::cpu

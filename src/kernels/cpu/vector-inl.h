@@ -16,7 +16,7 @@
 #include "kernels/cpu/element.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace diffit::cpu::HWY_NAMESPACE {
+namespace diffit::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using F32 = hn::ScalableTag<float>;
@@ -123,7 +123,7 @@ HWY_INLINE Vec sigmoid(Vec x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.3F)), s);
 }
 
-}  // namespace diffit::cpu::HWY_NAMESPACE
+}  // namespace diffit::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

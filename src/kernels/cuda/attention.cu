@@ -8,7 +8,7 @@
 #include "kernels/cuda/window4.cuh"
 #include "kernels/cuda/window8.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 namespace {
 
 /// Calls function.operator()<D>() for the head size, which takes_attention has accepted.
@@ -264,4 +264,4 @@ Status attention_backward(const Attention& a, const AttentionBuffers& b, Stream 
   });
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

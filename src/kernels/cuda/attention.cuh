@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/functions.h"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 bool takes_attention(const Attention& shape);
 bool attention_keeps_output(const Attention& shape);
@@ -12,4 +12,4 @@ std::size_t attention_workspace(const Attention& shape, bool backward);
 Status attention_forward(const Attention& shape, const AttentionBuffers& buffers, Stream stream);
 Status attention_backward(const Attention& shape, const AttentionBuffers& buffers, Stream stream);
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

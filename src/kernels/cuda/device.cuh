@@ -7,7 +7,7 @@
 
 #include "kernels/cuda/functions.h"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 /// Bytes of shared memory to allow a kernel whose first launch takes so many. Any kernel may take 48 KiB,
 /// which must not be lowered: a later launch may take more than the first.
@@ -15,12 +15,12 @@ constexpr std::size_t shared_to_allow(std::size_t bytes) {
   return bytes > (48 << 10) ? bytes : 48 << 10;
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda
 
 #ifdef DIFFIT_EMULATE
 #include "kernels/cuda/emulator.h"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 using bf16 = std::uint16_t;  // the bits of a bfloat16
 #define DIFFIT_DEVICE inline
@@ -129,7 +129,7 @@ inline Status last_error() {
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 using bf16 = std::uint16_t;  // the bits of a bfloat16
 #define DIFFIT_DEVICE __device__ __forceinline__
@@ -301,4 +301,4 @@ Status launch(dim3 grid, int threads, size_t bytes, Stream stream, A... argument
   return last_error();
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

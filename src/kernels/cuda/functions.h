@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 enum class Element : std::int32_t { float32, bfloat16 };
 
@@ -88,4 +88,4 @@ constexpr const char* kFunctionsSymbol = "diffit_cuda_functions";
 /// The library's one symbol: null for another version.
 using GetFunctions = const Functions* (*)(int version);
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 namespace {
 
 constexpr int kMostThreads = 256;
@@ -320,4 +320,4 @@ Status group_norm_backward(const GroupNorm& shape, const GroupNormBuffers& b, St
   });
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

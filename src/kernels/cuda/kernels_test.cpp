@@ -4,14 +4,14 @@
 #include <cmath>
 
 #include "kernels/cuda_backend.h"
-#include "kernels/device.h"
+#include "runtime/device.h"
 #include "kernels/ops.h"
-#include "kernels/pch.h"
+#include "runtime/pch.h"
 #include "kernels/testing.h"
 
-extern "C" const diffit::cuda::Functions* diffit_cuda_functions(int version);
+extern "C" const diffit::kernels::cuda::Functions* diffit_cuda_functions(int version);
 
-namespace diffit {
+namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
@@ -21,7 +21,7 @@ const cuda::Functions& emulated_functions() {
 }
 
 /// A GPU is opened before any test asks LibTorch for random numbers, and with them about CUDA.
-const bool has_gpu = open_device("auto").device.is_cuda() && open_cuda_kernels();
+const bool has_gpu = open_device("auto").device.is_cuda() && has_cuda_kernels();
 
 /// Where the tensors of a test go: to the GPU, or to the CPU while the emulator stands in for one.
 struct Target {
@@ -265,4 +265,4 @@ TEST(CudaLibrary, RefusesAnotherVersion) {
 }
 
 }  // namespace
-}  // namespace diffit
+}  // namespace diffit::kernels

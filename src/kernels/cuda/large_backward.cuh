@@ -3,7 +3,7 @@
 #pragma once
 #include "kernels/cuda/large_tile.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 /// Rows of differences (key row - query row) that 32 and 128 queries see.
 template <int W>
@@ -333,4 +333,4 @@ __global__ void reduce_table_large(const Large p) {
         sum[u] + sum[2 * W + u] + sum[4 * W + u] + sum[6 * W + u];
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -2,7 +2,7 @@
 #pragma once
 #include "kernels/cuda/large_tile.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 template <int D, int W>
 constexpr size_t large_forward_bytes() {
@@ -147,4 +147,4 @@ __global__ void __launch_bounds__(128, BLOCKS) large_attention_forward(const Lar
                       static_cast<size_t>(p.map_width) * C, lane);
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -12,7 +12,7 @@
 #pragma once
 #include "kernels/cuda/device.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 struct Large {
   const bf16 *qkv, *qkv_t, *d_out;
@@ -276,4 +276,4 @@ constexpr int table_floats() {
   return (2 * W - 1) * 2 * W;
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

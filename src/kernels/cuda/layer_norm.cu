@@ -3,7 +3,7 @@
 #include "kernels/cuda/norm.cuh"
 #include "kernels/cuda/vector.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 namespace {
 
 constexpr int kWarps = 4;
@@ -174,4 +174,4 @@ Status add_layer_norm(const LayerNorm& shape, float* stream_values, const void* 
   });
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -2,9 +2,9 @@
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/norm.cuh"
 
-extern "C" __attribute__((visibility("default"))) const diffit::cuda::Functions* diffit_cuda_functions(
+extern "C" __attribute__((visibility("default"))) const diffit::kernels::cuda::Functions* diffit_cuda_functions(
     int version) {
-  using namespace diffit::cuda;
+  using namespace diffit::kernels::cuda;
   static constexpr Functions functions{
       &takes_attention,     &attention_keeps_output, &attention_statistics, &attention_workspace,
       &attention_forward,   &attention_backward,     &takes_group_norm,     &group_norm_workspace,

@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/functions.h"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 bool takes_group_norm(const GroupNorm& shape);
 std::size_t group_norm_workspace(const GroupNorm& shape);
@@ -17,4 +17,4 @@ Status layer_norm_backward(const LayerNorm& shape, const void* x, const float* s
 Status add_layer_norm(const LayerNorm& shape, float* stream_values, const void* added, void* y,
                       Stream stream);
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -2,7 +2,7 @@
 #pragma once
 #include "kernels/cuda/device.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 /// d_qkv_t from the sums over parts of the tokens. Grid: (3C / 128 rounded up, B).
 template <int>
@@ -36,4 +36,4 @@ __global__ void reduce_table_windows(const float* part, float* d_table, int rows
   if (threadIdx.x == 0) d_table[entry * heads + head] = sum[0];
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

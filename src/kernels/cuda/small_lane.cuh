@@ -10,7 +10,7 @@
 #pragma once
 #include "kernels/cuda/device.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 struct Windows {
   const bf16 *qkv, *qkv_t, *d_out;
@@ -140,4 +140,4 @@ DIFFIT_DEVICE Place place_of(const Windows& p, int window) {
           static_cast<int>(u % columns) * W};
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

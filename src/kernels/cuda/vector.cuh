@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/device.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 constexpr int kVector = 8;
 
@@ -48,4 +48,4 @@ auto with_element(Element element, const Function& function) {
   return function(static_cast<bf16*>(nullptr));
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -3,7 +3,7 @@
 #pragma once
 #include "kernels/cuda/small_lane.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 template <int D>
 DIFFIT_DEVICE void window4_bias(float (&bias)[2][4], const float* table, int heads, int head, int g, int t) {
@@ -158,4 +158,4 @@ __global__ void __launch_bounds__(128, BLOCKS) window4_backward(const Windows p)
   }
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

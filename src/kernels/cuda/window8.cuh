@@ -4,7 +4,7 @@
 #pragma once
 #include "kernels/cuda/small_lane.cuh"
 
-namespace diffit::cuda {
+namespace diffit::kernels::cuda {
 
 template <int D>
 DIFFIT_DEVICE void share(uint32_t* to, int block, int lane, const uint32_t (&x)[D / 8]) {
@@ -262,4 +262,4 @@ __global__ void __launch_bounds__(128, BLOCKS) window8_backward(const Windows p)
   }
 }
 
-}  // namespace diffit::cuda
+}  // namespace diffit::kernels::cuda

@@ -1,0 +1,130 @@
+#include "io/images/image.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstring>
+#include <string_view>
+
+#include "base/error.h"
+#include "io/images/codecs.h"
+#include "io/file_kind.h"
+
+namespace diffit::io {
+namespace {
+
+constexpr std::uint64_t kLargestFile = 1ull << 30;
+
+/// Of what grid and enlarged are about to make.
+void check_result(const Image& image) {
+  DIFFIT_CHECK(std::max(image.width, image.height) <= kLargestSide,
+               "wanted a picture with sides up to {}, got {}x{}; try fewer pictures or a smaller scale",
+               kLargestSide, image.width, image.height);
+}
+
+}  // namespace
+
+namespace detail {
+
+void check_sides(std::uint64_t width, std::uint64_t height, std::uint64_t packed, const std::string& where) {
+  constexpr std::uint64_t kLargest = kLargestSide;
+  DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargest && height <= kLargest,
+               "{}: wanted a picture with sides of 1 to {} pixels, got {}x{}", where, kLargest, width,
+               height);
+  // A plain surface packs well; beyond 64 million pixels the file has to show something for it.
+  constexpr std::uint64_t kFree = 1ull << 26, kPixelsPerByte = 4096;
+  DIFFIT_CHECK(width * height <= kFree || width * height / kPixelsPerByte <= packed,
+               "{}: claims {}x{} pixels in a file of {} bytes; is it truncated?", where, width, height,
+               packed);
+}
+
+void check_memory(std::uint64_t width, std::uint64_t height, std::uint64_t bytes_per_pixel,
+                  const std::string& where) {
+  DIFFIT_CHECK(width * height <= kLargestDecoded / bytes_per_pixel,
+               "{}: {}x{} pixels take {} MiB to decode, the limit is {} MiB; make the image smaller first",
+               where, width, height, (width * height * bytes_per_pixel) >> 20, kLargestDecoded >> 20);
+}
+
+}  // namespace detail
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with("\x89PNG\r\n\x1a\n")) return detail::decode_png(bytes, where);
+  if (text.starts_with("\xff\xd8\xff")) return detail::decode_jpeg(bytes, where);
+  if (text.starts_with("RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") {
+    return detail::decode_webp(bytes, where);
+  }
+  const std::string kind = what_file_is_this(bytes, bytes.size());
+  reject("{}: wanted a PNG, JPEG or WebP image, got {}", where, kind.empty() ? "something else" : kind);
+}
+
+Image read_image(const fs::path& path) {
+  return decode_image(read_file(path, kLargestFile), path.string());
+}
+
+bool is_image_name(const std::string& name) {
+  std::string ending = fs::path(name).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".jpe" || ending == ".jfif" ||
+         ending == ".webp";
+}
+
+void write_png(const fs::path& path, const Image& image, const PngText& text) {
+  AtomicFile file(path);
+  file.write(encode_png(image, 6, text));
+  file.commit();
+}
+
+Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap,
+             std::uint8_t background) {
+  DIFFIT_CHECK(!images.empty(), "a grid wants at least one picture, got none");
+  const std::int64_t count = static_cast<std::int64_t>(images.size());
+  if (columns <= 0) columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  columns = std::min(columns, count);
+  const std::int64_t rows = (count + columns - 1) / columns;
+  const std::int64_t width = images[0].width, height = images[0].height;
+  Image out;
+  for (const Image& image : images) {
+    DIFFIT_CHECK(image.width == width && image.height == height,
+                 "a grid wants pictures of one size, got {}x{} and {}x{}", width, height, image.width,
+                 image.height);
+    out.channels = std::max(out.channels, image.channels);
+  }
+  out.width = columns * (width + gap) - gap;
+  out.height = rows * (height + gap) - gap;
+  check_result(out);
+  out.pixels.assign(static_cast<std::size_t>(out.width * out.height * out.channels), background);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Image& image = images[static_cast<std::size_t>(i)];
+    const std::int64_t left = i % columns * (width + gap), top = i / columns * (height + gap);
+    for (std::int64_t y = 0; y < height; ++y) {
+      std::uint8_t* to = out.row(top + y) + left * out.channels;
+      const std::uint8_t* from = image.row(y);
+      if (image.channels == out.channels) {
+        std::memcpy(to, from, static_cast<std::size_t>(width * out.channels));
+      } else {
+        for (std::int64_t x = 0; x < width; ++x) std::memset(to + 3 * x, from[x], 3);
+      }
+    }
+  }
+  return out;
+}
+
+Image enlarged(const Image& image, std::int64_t factor) {
+  DIFFIT_CHECK(factor >= 1, "a picture can be enlarged 1 time or more, not {}", factor);
+  Image out{image.width * factor, image.height * factor, image.channels, {}};
+  check_result(out);
+  out.pixels.resize(static_cast<std::size_t>(out.width * out.height * out.channels));
+  for (std::int64_t y = 0; y < out.height; ++y) {
+    const std::uint8_t* from = image.row(y / factor);
+    std::uint8_t* to = out.row(y);
+    for (std::int64_t x = 0; x < out.width; ++x) {
+      std::memcpy(to + x * out.channels, from + x / factor * out.channels,
+                  static_cast<std::size_t>(out.channels));
+    }
+  }
+  return out;
+}
+
+}  // namespace diffit::io

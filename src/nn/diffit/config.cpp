@@ -1,0 +1,168 @@
+#include "nn/diffit/config.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "nn/unet/ddpmpp.h"
+
+namespace diffit::nn {
+
+namespace {
+
+constexpr std::array kVariantFields = {"time",     "time_embedding", "encoder",         "decoder",
+                                       "sampling", "precondition",   "attention_sides", "dropout"};
+
+}  // namespace
+
+std::int64_t ImageConfig::window_of(std::int64_t stage) const {
+  const std::int64_t side = resolution_of(stage);
+  return stage == stages() - 1 ? side : std::min(window, side);
+}
+
+bool ImageConfig::attends(std::int64_t stage) const {
+  return std::find(attention_sides.begin(), attention_sides.end(), resolution_of(stage)) !=
+         attention_sides.end();
+}
+
+std::int64_t ImageConfig::vit_depth() const {
+  return std::accumulate(depth.begin(), depth.end(), std::int64_t{0});
+}
+
+ModelConfig read_model_config(const Json& object, const std::string& where) {
+  DIFFIT_CHECK(object.is_object() && object.contains("model") && object["model"].is_string(),
+               "{}: wanted \"model\": \"image\" or \"latent\"", where);
+  const std::string kind = object["model"];
+  const std::string model_key[] = {"model"};
+  if (kind == "image") {
+    ImageConfig config;
+    read_fields(config, object, where, model_key);
+    check_config(config, where);
+    return config;
+  }
+  if (kind == "latent") {
+    LatentConfig config;
+    read_fields(config, object, where, model_key);
+    check_config(config, where);
+    return config;
+  }
+  reject("{}: wanted \"model\": \"image\" or \"latent\", got \"{}\"", where, kind);
+}
+
+Json write_model_config(const ModelConfig& config) {
+  Json object = Json::object();
+  object["model"] = std::holds_alternative<ImageConfig>(config) ? "image" : "latent";
+  object.update(std::visit([](const auto& c) { return write_fields(c); }, config));
+  if (std::holds_alternative<ImageConfig>(config)) {
+    const Json usual = write_fields(ImageConfig{});
+    for (const char* key : kVariantFields) {
+      if (object[key] == usual[key]) object.erase(key);
+    }
+  }
+  return object;
+}
+
+namespace {
+
+/// Checks the fields that apply to DDPM++, which has none of DiffiT's stages.
+void check_ddpmpp(const ImageConfig& c, const std::string& where) {
+  DIFFIT_CHECK(c.encoder == c.decoder,
+               "{}: encoder '{}' with decoder '{}': 'ddpmpp' is both or neither, its skips go block by block",
+               where, c.encoder, c.decoder);
+  DIFFIT_CHECK(c.time == "add" || c.time == "tmsa",
+               "{}: time '{}': 'ddpmpp' takes add (its own attention) or tmsa (the same, and TMSA)", where,
+               c.time);
+  DIFFIT_CHECK(
+      c.sampling == "convolution",
+      "{}: sampling '{}' is for DiffiT's stages; 'ddpmpp' halves and doubles in its blocks: leave it "
+      "out",
+      where, c.sampling);
+  for (const UnetPart& part : ddpmpp_parts(c)) {
+    DIFFIT_CHECK(
+        part.in % groups_of(part.in) == 0,
+        "{}: channels: '{}' of 'ddpmpp' takes {} with its skip, which cannot be split into {} groups "
+        "for GroupNorm; take multiples of 32",
+        where, part.name, part.in, groups_of(part.in));
+  }
+}
+
+void check_variant(const ImageConfig& c, const std::string& where) {
+  const auto time = variant_named<TimePath>(c.time, where);
+  variant_named<TimeFeatures>(c.time_embedding, where);
+  const auto encoder = variant_named<Encoder>(c.encoder, where);
+  const auto decoder = variant_named<Decoder>(c.decoder, where);
+  const auto sampling = variant_named<Sampling>(c.sampling, where);
+  variant_named<Precondition>(c.precondition, where);
+  if (encoder == Encoder::ddpmpp || decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
+  DIFFIT_CHECK(c.attention_sides == ImageConfig{}.attention_sides,
+               "{}: attention_sides is for encoder 'ddpmpp'; DiffiT attends everywhere: leave it out", where);
+  const bool diffit = encoder == Encoder::diffit && decoder == Decoder::diffit;
+  DIFFIT_CHECK(
+      c.dropout == 0 || diffit,
+      "{}: dropout {} is for encoder and decoder 'diffit' or 'ddpmpp'; '{}' with '{}' has plain blocks, "
+      "which have none: leave it out",
+      where, c.dropout, c.encoder, c.decoder);
+  DIFFIT_CHECK(
+      diffit || time == TimePath::tmsa,
+      "{}: time '{}' is for encoder and decoder 'diffit'; '{}' with '{}' has plain blocks, which take "
+      "time as a token: leave time out",
+      where, c.time, c.encoder, c.decoder);
+  if (time == TimePath::none) {
+    DIFFIT_CHECK(c.classes == 0, "{}: time 'none' leaves no way in for {} classes; set classes to 0", where,
+                 c.classes);
+    DIFFIT_CHECK(c.augment_labels == 0,
+                 "{}: time 'none' leaves no way in for augmentation labels; set data.augment to 0", where);
+    DIFFIT_CHECK(c.time_embedding == "positional", "{}: time 'none' has no time_embedding, got '{}'", where,
+                 c.time_embedding);
+  }
+  if (encoder != Encoder::vit) return;
+  DIFFIT_CHECK(decoder == Decoder::setr_mla,
+               "{}: decoder '{}' needs an encoder of several resolutions; 'vit' has one, take decoder "
+               "'setr_mla' or encoder 'multi_resolution'",
+               where, c.decoder);
+  DIFFIT_CHECK(sampling == Sampling::convolution,
+               "{}: sampling '{}' says nothing of encoder 'vit' with decoder 'setr_mla', which halve and "
+               "double nothing; leave it out",
+               where, c.sampling);
+  DIFFIT_CHECK(c.vit_depth() >= c.stages(),
+               "{}: decoder 'setr_mla' takes {} levels of encoder 'vit', depth has {} blocks in all", where,
+               c.stages(), c.vit_depth());
+}
+
+}  // namespace
+
+void check_config(const ImageConfig& c, const std::string& where) {
+  DIFFIT_CHECK(!c.channels.empty() && c.channels.size() <= 12, "{}: channels: wanted 1 to 12 stages, got {}",
+               where, c.channels.size());
+  DIFFIT_CHECK(c.depth.size() == c.channels.size(), "{}: depth has {} stages, channels has {}", where,
+               c.depth.size(), c.channels.size());
+  const std::int64_t halvings = std::int64_t{1} << (c.stages() - 1);
+  DIFFIT_CHECK(c.resolution % halvings == 0, "{}: resolution {} cannot be halved {} times", where,
+               c.resolution, c.stages() - 1);
+  for (std::int64_t i = 0; i < c.stages(); ++i) {
+    const std::int64_t width = c.channels[static_cast<std::size_t>(i)];
+    const bool attends = !c.is_ddpmpp() || c.attends(i) || i == c.stages() - 1;
+    DIFFIT_CHECK(!attends || width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}",
+                 where, i, width, c.head_dim);
+    const std::int64_t groups = groups_of(width);
+    DIFFIT_CHECK(groups >= 1 && width % groups == 0,
+                 "{}: channels[{}] = {} cannot be split into {} groups for GroupNorm; take a multiple of 4 "
+                 "up to 128, of 32 "
+                 "above",
+                 where, i, width, groups);
+    DIFFIT_CHECK(c.is_ddpmpp() || c.resolution_of(i) % c.window_of(i) == 0,
+                 "{}: window {} does not divide stage {}'s side {}", where, c.window_of(i), i,
+                 c.resolution_of(i));
+  }
+  check_variant(c, where);
+}
+
+void check_config(const LatentConfig& c, const std::string& where) {
+  DIFFIT_CHECK(c.input_size % c.patch == 0, "{}: patch {} does not divide input_size {}", where, c.patch,
+               c.input_size);
+  DIFFIT_CHECK(c.hidden % c.heads == 0, "{}: heads {} does not divide hidden {}", where, c.heads, c.hidden);
+  DIFFIT_CHECK(c.hidden % 4 == 0, "{}: hidden {} is no multiple of 4, which the position table needs", where,
+               c.hidden);
+}
+
+}  // namespace diffit::nn
