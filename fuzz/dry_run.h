@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "train/plan.h"
 
-namespace diffit {
+namespace diffit::analysis {
 
 /// Resolves a recipe against data of this format and plans it. The data have as many classes as the recipe if
 /// it has 0 or 1000, and otherwise ten.
@@ -72,4 +72,4 @@ inline void dry_run_text(const std::string& toml, const std::vector<std::string>
   }
 }
 
-}  // namespace diffit
+}  // namespace diffit::analysis

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-namespace diffit {
+namespace diffit::io {
 
 /// Anonymous file with the given content, accessible by a path while the object exists.
 class MemoryFile {
@@ -46,6 +46,6 @@ int refuse_or_read(Read&& read) {
   return 0;
 }
 
-}  // namespace diffit
+}  // namespace diffit::io
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
