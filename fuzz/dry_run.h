@@ -29,7 +29,7 @@ inline TrainingPlan dry_run(Recipe recipe, std::int64_t resolution, std::int64_t
       LatentInfo info;
       info.vae = "crc32:00000000";
       info.scale = 0.5;
-      info.pictures = images;
+      info.images = images;
       info.channels = 4;
       info.height = info.width = side = resolution / 8;
       info.classes = classes;
