@@ -112,7 +112,7 @@ std::string good_cifar() {
 }
 
 std::string from_corpus(const std::string& name) {
-  return content_of(fs::path(DIFFIT_SOURCE_DIR) / "fuzz/corpus/picture" / name);
+  return content_of(fs::path(DIFFIT_SOURCE_DIR) / "fuzz/corpus/image" / name);
 }
 
 std::vector<Format> formats() {

@@ -46,7 +46,7 @@ TEST_F(Images, OfImpossibleSizeAreRefusedBeforeMemoryIsTaken) {
   // Grey in one bit: 128 MiB of rows pack into 130 kB.
   file_.refusal("a true bomb", png(header(32768, 4096, 1, 0), zeros((32768 / 8 + 1) * 4096)));
   file_.expect_refused("a JPEG of 65535 x 65535",
-                       content_of(fs::path(DIFFIT_SOURCE_DIR) / "fuzz/corpus/picture/jpeg_65535"), "");
+                       content_of(fs::path(DIFFIT_SOURCE_DIR) / "fuzz/corpus/image/jpeg_65535"), "");
 }
 
 TEST_F(Images, OfBadStructureAreRefused) {
