@@ -5,7 +5,7 @@
 #include "diffusion/sampler.h"
 
 int main() {
-  using namespace diffit::train;
+  using namespace diffit::training;
   constexpr double kDeviation = 0.5;
   // D(x; sigma) = E[y | y + n = x] for y ~ N(0, 0.5^2).
   const Denoiser denoise = [](const at::Tensor& x, double sigma) {

@@ -33,7 +33,7 @@ void check_same_training(const RunFolder& folder, const Recipe& recipe) {
         };
         DIFFIT_CHECK(
             may_change_on_resume(name) || value_in(now) == value_in(then),
-            "{}: was trained with {} = {}, the experiment now says {}; give another --out, or another "
+            "{}: was trained with {} = {}, the experiment now says {}; give another `out`, or another "
             "name to the variant",
             where, name, value_in(then), value_in(now));
       }
@@ -52,10 +52,22 @@ WantedScores wanted_scores(const Recipe& recipe, const ScoreSection& score) {
   return wanted;
 }
 
+/// The steps of one trial, for the monitor of the experiment.
+class TrialMonitor : public TrainMonitor {
+ public:
+  TrialMonitor(AblationMonitor& monitor, const std::string& trial) : monitor_(monitor), trial_(trial) {}
+  void step(const TrainStep& status) override { monitor_.trained(trial_, status); }
+  bool cancelled() override { return monitor_.cancelled(); }
+
+ private:
+  AblationMonitor& monitor_;
+  const std::string& trial_;
+};
+
 class Runner {
  public:
-  Runner(const AblationRequest& request, const AblationListener& listener)
-      : request_(request), listener_(listener), plan_(request.plan), elsewhere_(request.from) {}
+  Runner(const AblationRequest& request, AblationMonitor& monitor)
+      : request_(request), monitor_(monitor), plan_(request.plan), elsewhere_(request.from) {}
 
   AblationEnd operator()() {
     const auto& seeds = plan_.experiment.seeds;
@@ -74,7 +86,7 @@ class Runner {
       for (const PlannedVariant& variant : plan_.variants) {
         place_ = fmt::format("[{}/{}]", ++begun, end.all);
         const FileLock lock(request_.folder / "locks" / trial_name(variant, seed));
-        if (!lock.warning().empty() && !std::exchange(warned, true)) say("warning: " + lock.warning());
+        if (!lock.warning().empty() && !std::exchange(warned, true)) monitor_.warning(lock.warning());
         if (lock.busy()) {
           ++end.elsewhere;
           continue;
@@ -95,10 +107,8 @@ class Runner {
     fs::create_directories(folder, error);
     if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   }
-  bool stopped() const { return request_.stop != nullptr && *request_.stop; }
-  void say(const std::string& text) const {
-    if (listener_.said) listener_.said(text);
-  }
+  bool stopped() const { return monitor_.cancelled(); }
+  void say(const std::string& text) const { monitor_.note(text); }
 
   /// False where it was interrupted.
   bool run(const PlannedVariant& variant, std::int64_t seed) {
@@ -119,7 +129,7 @@ class Runner {
       }
       if (request_.features != nullptr && score(folder, wanted, name, scores)) news = true;
     }
-    if (news && listener_.finished) listener_.finished();
+    if (news) monitor_.finished();
     return true;
   }
 
@@ -142,16 +152,13 @@ class Runner {
   bool train(const RunFolder& folder, const Recipe& recipe, const std::string& name) {
     if (stopped()) return false;
     say(fmt::format("{}: training{}", name, folder.used() ? ", from its last state" : ""));
-    TrainingRequest training{recipe,          plan_.data,     folder.path(), /*resume=*/true,
-                             request_.device, request_.dtype, request_.stop};
+    TrainingRequest training{recipe,          plan_.data,      folder.path(),
+                             /*resume=*/true, request_.device, request_.dtype};
     if (recipe.train.eval_images > 0 && request_.evaluation) {
       training.evaluate = request_.evaluation(recipe, plan_.data);
     }
-    TrainingListener heard;
-    heard.stepped = [&](const TrainingStatus& status) {
-      if (listener_.trained) listener_.trained(name, status);
-    };
-    return run_training(training, heard) != TrainingEnd::interrupted;
+    TrialMonitor monitor(monitor_, name);
+    return run_training(training, monitor) != TrainingEnd::interrupted;
   }
 
   /// Scores what of `wanted` is not among `scores`; whether there was any.
@@ -173,7 +180,7 @@ class Runner {
                                  .dtype = request_.dtype},
                                 *request_.features, reference(), [&](std::int64_t done, std::int64_t all) {
                                   if (stopped()) fail("interrupted");
-                                  if (listener_.sampled) listener_.sampled(name, done, all);
+                                  monitor_.scored(name, {done, all, "images"});
                                 });
       found.images = images;
       std::erase_if(scores, [&](const Score& s) { return s.images == images; });
@@ -205,15 +212,14 @@ class Runner {
       reference_ = kept_features_of(**data, *request_.features, request_.folder,
                                     [&](std::int64_t done, std::int64_t all) {
                                       if (stopped()) fail("interrupted");
-                                      if (listener_.sampled)
-                                        listener_.sampled("features of the data", done, all);
+                                      monitor_.scored("features of the data", {done, all, "images"});
                                     });
     }
     return reference_;
   }
 
   const AblationRequest& request_;
-  const AblationListener& listener_;
+  AblationMonitor& monitor_;
   const Plan& plan_;
   FinishedTrials elsewhere_;
   std::string place_;  // of the trial among all, for those who watch
@@ -230,8 +236,8 @@ RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, st
   return RunFolder(folder / "runs" / trial_name(variant, seed));
 }
 
-AblationEnd run_ablation(const AblationRequest& request, const AblationListener& listener) {
-  return Runner(request, listener)();
+AblationEnd run_ablation(const AblationRequest& request, AblationMonitor& monitor) {
+  return Runner(request, monitor)();
 }
 
 double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,

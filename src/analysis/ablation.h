@@ -11,7 +11,6 @@
 // state.
 #pragma once
 
-#include <atomic>
 #include <functional>
 
 #include "analysis/experiment.h"
@@ -27,18 +26,17 @@ struct AblationRequest {
   at::ScalarType dtype = at::kFloat;
   const FeatureNetwork* features = nullptr;  // null: train, score nothing
   std::vector<fs::path> from;                // folders or records whose finished trials are taken over
-  const std::atomic<bool>* stop = nullptr;   // when true: save and return
   /// Makes what evaluates a training whose recipe sets train.eval_images (TrainingRequest::evaluate).
   std::function<std::function<Json(const Exhibit&)>(const Recipe&, const TrainingData&)> evaluation = {};
 };
 
-/// A trial is called "[2/18] tmsa-seed0".
-struct AblationListener {
-  std::function<void(const std::string& trial, const TrainingStatus&)> trained;
-  std::function<void(const std::string& trial, std::int64_t done, std::int64_t all)> sampled;
-  std::function<void(const std::string&)> said;
-  /// After each trial that was finished here.
-  std::function<void()> finished;
+/// Receives the events of an experiment. A trial is called "[2/18] tmsa-seed0".
+class AblationMonitor : public Monitor {
+ public:
+  virtual void trained(const std::string& /*trial*/, const TrainStep&) {}
+  virtual void scored(const std::string& /*trial*/, const Progress&) {}
+  /// After each trial that was finished by this process.
+  virtual void finished() {}
 };
 
 struct AblationEnd {
@@ -54,7 +52,7 @@ RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, st
 
 /// Runs what is not finished: all variants with the first seed, then with the second, so that a table stands
 /// early. Error(invalid) where the folder holds a trial of another recipe, before anything is trained.
-AblationEnd run_ablation(const AblationRequest& request, const AblationListener& listener);
+AblationEnd run_ablation(const AblationRequest& request, AblationMonitor& monitor);
 
 /// Seconds of a training step of this variant here and now, from a few after one to warm up.
 double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,

@@ -38,7 +38,7 @@ SetScores score_set(const Denoiser& denoise, const std::string& name, const at::
   SetScores scores{name, at::cat(errors, 1), bits.empty() ? at::Tensor() : at::cat(bits)};
   const bool finite = at::isfinite(scores.errors).all().item<bool>() &&
                       (!scores.bits.defined() || at::isfinite(scores.bits).all().item<bool>());
-  if (!finite) fail("{}: error or likelihood is not finite; try --dtype f32", name);
+  if (!finite) fail("{}: error or likelihood is not finite; try `dtype` f32", name);
   return scores;
 }
 

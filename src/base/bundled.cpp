@@ -1,5 +1,7 @@
 #include "base/bundled.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -8,11 +10,36 @@
 
 namespace diffit::base {
 
+namespace {
+
+fs::path& chosen_home() {
+  static fs::path path;
+  return path;
+}
+
+/// The file that holds this code: the program or the shared library.
+fs::path this_file() {
+  Dl_info info{};
+  std::error_code none;
+  if (dladdr(reinterpret_cast<const void*>(&this_file), &info) == 0 || info.dli_fname == nullptr) return {};
+  // A program's name is as it was typed; its real place is what the system says.
+  fs::path path = fs::canonical(info.dli_fname, none);
+  return path.extension() != ".so" && path.string().find(".so.") == std::string::npos
+             ? fs::read_symlink("/proc/self/exe", none)
+             : path;
+}
+
+}  // namespace
+
+void set_home(const fs::path& path) {
+  chosen_home() = path;
+}
+
 fs::path home() {
+  if (!chosen_home().empty()) return chosen_home();
   if (const char* given = std::getenv("DIFFIT_HOME"); given != nullptr) return given;
   std::error_code none;
-  for (fs::path at = fs::read_symlink("/proc/self/exe", none).parent_path(); at.has_relative_path();
-       at = at.parent_path()) {
+  for (fs::path at = this_file().parent_path(); at.has_relative_path(); at = at.parent_path()) {
     for (const fs::path& place : {at, at / "share/diffit"}) {
       if (fs::is_directory(place / "presets", none)) return place;
     }

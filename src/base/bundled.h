@@ -8,8 +8,11 @@
 
 namespace diffit::base {
 
-/// The folder that holds presets/ and models/: DIFFIT_HOME, else the nearest above the program itself.
+/// The folder that holds presets/ and models/: that of set_home(), else DIFFIT_HOME, else the nearest above
+/// the program or the shared library that holds this code, there or in its share/diffit.
 fs::path home();
+/// Sets it; an empty path restores the default. Not while other threads may call home().
+void set_home(const fs::path& path);
 /// Names of the presets, and of the bundled models.
 std::vector<std::string> preset_names();
 std::vector<std::string> bundled_models();

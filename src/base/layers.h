@@ -14,7 +14,7 @@ namespace nn {}
 namespace diffusion {}
 namespace model {}
 namespace data {}
-namespace train {}
+namespace training {}
 namespace metrics {}
 namespace analysis {}
 namespace plot {}
@@ -47,12 +47,12 @@ using namespace diffusion;
 namespace data {
 using namespace io;
 }
-namespace train {
+namespace training {
 using namespace data;
 using namespace model;
 }
 namespace metrics {
-using namespace train;
+using namespace training;
 }
 namespace analysis {
 using namespace metrics;

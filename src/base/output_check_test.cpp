@@ -35,7 +35,7 @@ class OutputCheck : public testing::Test {
     return refusal(kind, [&] { check_output_file(path, "-o", bytes); });
   }
   std::string folder_refused(const fs::path& path, ErrorKind kind = ErrorKind::invalid) const {
-    return refusal(kind, [&] { check_output_folder(path, "--out"); });
+    return refusal(kind, [&] { check_output_folder(path, "`out`"); });
   }
   void expect_nothing_new() const { EXPECT_TRUE(fs::is_empty(folder_)); }
 
@@ -94,9 +94,9 @@ TEST_F(OutputCheck, LinksDevicesAndPipes) {
 }
 
 TEST_F(OutputCheck, AFolderIsThereOrCanBeMade) {
-  check_output_folder(folder_, "--out");
-  check_output_folder(folder_ / "a/b/c/", "--out");
-  check_output_folder("relative-folder-that-is-not-there", "--out");
+  check_output_folder(folder_, "`out`");
+  check_output_folder(folder_ / "a/b/c/", "`out`");
+  check_output_folder("relative-folder-that-is-not-there", "`out`");
   expect_nothing_new();
   EXPECT_NE(folder_refused(folder_ / "a" / std::string(256, 'x') / "b").find("256 bytes"), std::string::npos);
   write_file(folder_ / "file", "");

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "data/sources.h"
 #include "data/workers.h"
-#include "base/printable.h"
 #include "io/archives/zip.h"
 
 namespace diffit::data {
@@ -74,7 +74,7 @@ class Conversion {
       out.png = encode_png(prepared(index, channels), 0);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::failed) throw;
-      if (!options_.skip_broken) reject("{}; --skip-broken leaves such images out", error.what());
+      if (!options_.skip_broken) reject("{}; `skip_broken` leaves such images out", error.what());
       out.broken = error.what();
     }
   }
@@ -82,7 +82,7 @@ class Conversion {
   Image prepared(std::int64_t index, std::int64_t channels) const {
     Image image = source_.read(index);
     DIFFIT_CHECK(image.width == resolution_ && image.height == resolution_,
-                 "{}: {}: wanted {}x{} as most images, got {}x{}; try --size {} --crop center",
+                 "{}: {}: wanted {}x{} as most images, got {}x{}; try `size` {} `crop` center",
                  source_.describe(), printable(source_.name(index)), resolution_, resolution_, image.width,
                  image.height, resolution_);
     if (image.channels > channels) throw ColourFound{};
@@ -120,7 +120,7 @@ class Conversion {
 /// Refuses what the headers tell already.
 void check_scan(const ImageSource& source, const ImageScan& scan) {
   if (scan.broken_count > 0) {
-    reject("{}{}; --skip-broken leaves such images out", scan.broken.front().reason,
+    reject("{}{}; `skip_broken` leaves such images out", scan.broken.front().reason,
            scan.broken_count > 1 ? fmt::format(" (and {} more images cannot be used)", scan.broken_count - 1)
                                  : "");
   }
@@ -129,7 +129,7 @@ void check_scan(const ImageSource& source, const ImageScan& scan) {
   const auto of =
       std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == odd; });
   const ImageInfo usual = scan.usual();
-  reject("{}: {}: wanted {}x{} as most images, got {}x{}{}; try --size {} --crop center, or --skip-broken",
+  reject("{}: {}: wanted {}x{} as most images, got {}x{}{}; try `size` {} `crop` center, or `skip_broken`",
          source.describe(), printable(source.name(odd)), usual.width, usual.height, of->info.width,
          of->info.height,
          scan.odd_count() > 1
@@ -145,7 +145,7 @@ Converted convert(const ImageSource& source, const fs::path& destination, const 
   DIFFIT_CHECK(destination.extension() == ".zip", "wanted a destination that ends in .zip, got {}",
                destination.string());
   DIFFIT_CHECK(options.crop == Crop::none || options.size > 0,
-               "a crop wants the size to bring images to: --size N");
+               "a crop wants the size to bring images to: `size` N");
   const auto view = options.size > 0 ? fitted_view(source, options.size, options.crop) : nullptr;
   const ImageSource& wanted = view ? *view : source;
   DIFFIT_CHECK(wanted.size() > 0, "{}: wanted a data set with images, got an empty one", source.describe());
@@ -154,7 +154,7 @@ Converted convert(const ImageSource& source, const fs::path& destination, const 
   DIFFIT_CHECK(scan.broken_count < wanted.size(), "{}: no image can be read, the first: {}",
                source.describe(), scan.broken.front().reason);
   DIFFIT_CHECK(usual.width == usual.height,
-               "{}: {}: wanted square images, got {}x{}; try --size N --crop center", source.describe(),
+               "{}: {}: wanted square images, got {}x{}; try `size` N `crop` center", source.describe(),
                printable(source.name(scan.sizes[0].first)), usual.width, usual.height);
   if (options.skip_broken) {
     std::erase_if(scan.sizes, [&](const ImageSize& s) {

@@ -109,14 +109,14 @@ TEST(Convert, RefusesImagesThatDoNotMatchAndLeavesNothing) {
   const TemporaryFolder folder;
   auto images = squares(5, 2, 1);
   images[3] = squares(1, 4, 1)[0];
-  expect_rejected([&] { convert(Listed(images), folder / "set.zip", {}); }, {"list: 3", "4x4", "--size 2"});
+  expect_rejected([&] { convert(Listed(images), folder / "set.zip", {}); }, {"list: 3", "4x4", "`size` 2"});
   expect_rejected(
       [&] {
         convert(Listed({{2, 1, 1, {1, 2}}}), folder / "set.zip", {});
       },
-      {"list: 0", "2x1", "--crop"});
+      {"list: 0", "2x1", "`crop`"});
   expect_rejected([&] { convert(Listed(images), folder / "set.npz", {}); }, {".zip", "set.npz"});
-  expect_rejected([&] { convert(Listed(images), folder / "set.zip", {.crop = Crop::center}); }, {"--size"});
+  expect_rejected([&] { convert(Listed(images), folder / "set.zip", {.crop = Crop::center}); }, {"`size`"});
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
@@ -126,7 +126,7 @@ TEST(Convert, LeavesBrokenImagesOutWhereAsked) {
   images[3] = squares(1, 4, 3)[0];
   images[600].width = 0;  // cannot be read
   const Listed source(images);
-  expect_rejected([&] { convert(source, folder / "set.zip", {}); }, {"--skip-broken"});
+  expect_rejected([&] { convert(source, folder / "set.zip", {}); }, {"`skip_broken`"});
   expect_rejected([&] { convert(source, folder / "set.zip", {.strict = true}); }, {"600"});
   EXPECT_TRUE(fs::is_empty(folder.path()));
   const Converted result = convert(source, folder / "set.zip", {.threads = 2, .skip_broken = true});
@@ -151,7 +151,7 @@ TEST(Convert, CutsBannersBeforeTheyGrow) {
       EXPECT_EQ(result.resolution, 256);
       EXPECT_EQ(open_source(folder / "b.zip")->read(0).pixels, std::vector<std::uint8_t>(256 * 256, 9));
     }
-    expect_rejected([&] { convert(banner, folder / "c.zip", {.size = 16}); }, {"list: 0", "--crop center"});
+    expect_rejected([&] { convert(banner, folder / "c.zip", {.size = 16}); }, {"list: 0", "`crop` center"});
   }
 }
 

@@ -6,8 +6,8 @@
 #include <tuple>
 
 #include "base/error.h"
-#include "data/workers.h"
 #include "base/printable.h"
+#include "data/workers.h"
 
 namespace diffit::data {
 namespace {
@@ -307,7 +307,7 @@ std::string description_text(const DataDescription& d, const std::string& indent
 
 void refuse_warnings(const DataDescription& d) {
   if (d.warnings.empty()) return;
-  reject("{}: --strict: {}{}", d.kind, d.warnings.front(),
+  reject("{}: `strict`: {}{}", d.kind, d.warnings.front(),
          d.warnings.size() > 1
              ? fmt::format(" (and {} more warnings: see diffit data info)", d.warnings.size() - 1)
              : "");

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <system_error>
 
-#include "data/workers.h"
 #include "base/test_folder.h"
+#include "data/workers.h"
 
 namespace diffit::data {
 namespace {
@@ -55,7 +55,7 @@ TEST(Description, SaysSizesChannelsAndBrokenImages) {
               std::string::npos);
     EXPECT_NE(d.warnings[1].find("1.png with 5x4"), std::string::npos);
     EXPECT_EQ(d.notes.size(), 1u);  // grey among RGB
-    expect_rejected([&] { refuse_warnings(d); }, {"--strict", "cannot be read", "1 more"});
+    expect_rejected([&] { refuse_warnings(d); }, {"`strict`", "cannot be read", "1 more"});
     const Json json = description_json(d);
     EXPECT_EQ(json["broken"][0]["name"], "2.png");
     EXPECT_EQ(json["sizes"].size(), 3u);

@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "data/resize.h"
-#include "base/printable.h"
 
 namespace diffit::data {
 namespace {
@@ -36,8 +36,7 @@ Image adm_crop(Image image, std::int64_t size) {
   while (std::min(image.width, image.height) >= 2 * size) {
     image = resized(image, image.width / 2, image.height / 2, Filter::box);
   }
-  const double scale =
-      static_cast<double>(size) / static_cast<double>(std::min(image.width, image.height));
+  const double scale = static_cast<double>(size) / static_cast<double>(std::min(image.width, image.height));
   // To the nearest, halves to even, as Python's round().
   const auto scaled = [scale](std::int64_t side) {
     return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(side) * scale));
@@ -52,14 +51,13 @@ Image adm_crop(Image image, std::int64_t size) {
 void check_fits(std::int64_t width, std::int64_t height, std::int64_t size, Crop crop,
                 const std::string& where) {
   DIFFIT_CHECK(crop != Crop::none || width == height || std::max(width, height) <= size,
-               "{}: wanted a square image or one that fits {}x{}, got {}x{}; try --crop center", where, size,
+               "{}: wanted a square image or one that fits {}x{}, got {}x{}; try `crop` center", where, size,
                size, width, height);
 }
 
 class FittedSource : public ImageSource {
  public:
-  FittedSource(const ImageSource& source, std::unique_ptr<ImageSource> owned, std::int64_t size,
-               Crop crop)
+  FittedSource(const ImageSource& source, std::unique_ptr<ImageSource> owned, std::int64_t size, Crop crop)
       : owned_(std::move(owned)), source_(source), size_(size), crop_(crop) {}
 
   std::int64_t size() const override { return source_.size(); }

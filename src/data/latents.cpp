@@ -124,7 +124,7 @@ void check_shard(const SafetensorsFile& file, const ShardHeader& header, const L
   DIFFIT_CHECK(
       parts.empty(),
       "{}: its latents are of other images or options than the wanted ones: {} differ, though {} and the "
-      "number of images are the same; encode into a folder of its own, or anew with --restart",
+      "number of images are the same; encode into a folder of its own, or anew with `restart`",
       where, parts, info.source);
   const std::int64_t first = index * info.shard_images();
   const std::int64_t count = std::min(info.shard_images(), info.images - first);
@@ -143,8 +143,9 @@ void read_labels(const SafetensorsFile& file, const LatentInfo& info, std::vecto
   if (info.classes == 0) return;
   const TensorView& view = file.at("labels");
   DIFFIT_CHECK(view.dtype == Dtype::i64 && view.count() == moments_of(file, false).shape[0],
-               "{}: wanted `labels` I64, one for each of {} pictures, got {} {}", file.path().string(),
-               moments_of(file, false).shape[0], view.count(), safetensors_name(view.dtype));
+               "{}: wanted the array labels as I64, one for each of {} pictures, got {} {}",
+               file.path().string(), moments_of(file, false).shape[0], view.count(),
+               safetensors_name(view.dtype));
   const auto before = labels.size();
   labels.resize(before + static_cast<std::size_t>(view.count()));
   std::memcpy(labels.data() + before, view.bytes.data(), view.bytes.size());
@@ -185,7 +186,7 @@ LatentDataset::LatentDataset(const fs::path& folder) : folder_(folder) {
   std::error_code none;
   DIFFIT_CHECK(holds_latents(folder),
                "{}: wanted a folder of latents; make one by diffit data encode DATA {} "
-               "--vae FILE",
+               "`vae` FILE",
                folder.string(), folder.string());
   double sum = 0, squares = 0;
   for (std::int64_t index = 0; index == 0 || index < info_.shards(); ++index) {

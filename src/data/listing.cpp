@@ -5,8 +5,8 @@
 #include <set>
 
 #include "base/error.h"
-#include "data/data_names.h"
 #include "base/printable.h"
+#include "data/data_names.h"
 
 namespace diffit::data::detail {
 namespace {
@@ -83,7 +83,7 @@ class Arrangement {
                                         printable(root_.substr(0, root_.size() - 1))));
     }
     if (options_.labels == LabelMode::none) {
-      if (json_) facts.notes.push_back("the labels of dataset.json are not used (--labels none)");
+      if (json_) facts.notes.push_back("the labels of dataset.json are not used (`labels` none)");
       layout_.has_json = json_.has_value();
     } else if (json_ && options_.labels == LabelMode::automatic) {
       layout_.has_json = true;
@@ -94,7 +94,7 @@ class Arrangement {
       layout_.labels = labels_of(names, text, where_ + ": " + printable(listing_.files[*json_]));
       facts.labels_from = layout_.labels.classes > 0 ? kJson : "nothing (dataset.json says null)";
     } else {
-      if (json_) facts.notes.push_back("the labels of dataset.json are not used (--labels folders)");
+      if (json_) facts.notes.push_back("the labels of dataset.json are not used (`labels` folders)");
       take_folders();
     }
     return std::move(layout_);
@@ -250,7 +250,7 @@ class Arrangement {
       if (beside_ > 0 && inside > 0) {
         facts.warnings.push_back(
             fmt::format("{} images lie beside the folder {} with {} more: it is not taken as a class; "
-                        "--labels folders does",
+                        "`labels` folders does",
                         beside_, quoted(classes), inside));
       }
       return;
@@ -260,7 +260,7 @@ class Arrangement {
         facts.warnings.push_back(
             fmt::format("{} images lie beside the folders {} with {}: the folders are not taken as classes; "
                         "move the images "
-                        "into folders, or give --labels folders, which skips them",
+                        "into folders, or give `labels` folders, which skips them",
                         beside_, quoted(classes), inside));
         return;
       }
@@ -268,7 +268,7 @@ class Arrangement {
       if (splits == static_cast<std::int64_t>(classes.size())) {
         facts.warnings.push_back(fmt::format(
             "the folders {} look like splits of a data set, not classes: all images are read, without "
-            "labels; give one of the folders, or --labels folders to take them as classes",
+            "labels; give one of the folders, or `labels` folders to take them as classes",
             quoted(classes)));
         return;
       }
@@ -279,7 +279,7 @@ class Arrangement {
       }
       if (are_shards(classes)) {
         facts.notes.push_back(
-            fmt::format("the folders {} are numbered shards of images, not classes: no labels; --labels "
+            fmt::format("the folders {} are numbered shards of images, not classes: no labels; `labels` "
                         "folders takes them as "
                         "classes",
                         quoted(classes)));
@@ -305,7 +305,7 @@ class Arrangement {
         facts.warnings.push_back(
             fmt::format("class folders are named by numbers that are not 0 to {}: labels follow the order of "
                         "the numbers, '{}' "
-                        "is label 0 and '{}' is label {}; if these are shards of images, give --labels none",
+                        "is label 0 and '{}' is label {}; if these are shards of images, give `labels` none",
                         classes.size() - 1, classes.front(), classes.back(), classes.size() - 1));
       }
     }

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "data/fit.h"
 #include "base/test_folder.h"
+#include "data/fit.h"
 
 namespace diffit::data {
 namespace {
@@ -28,8 +28,7 @@ Image pattern(std::int64_t width, std::int64_t height, std::int64_t channels) {
 }
 
 std::uint32_t checksum(const Image& image) {
-  return static_cast<std::uint32_t>(
-      crc32(0, image.pixels.data(), static_cast<uInt>(image.pixels.size())));
+  return static_cast<std::uint32_t>(crc32(0, image.pixels.data(), static_cast<uInt>(image.pixels.size())));
 }
 
 // The checksums are those of Pillow 13.0 on the same pattern: Image.resize of its bytes.
@@ -50,8 +49,7 @@ TEST(Resized, IsPillowsToTheBit) {
            Case{200, 3, 3, 1, 1, Filter::box, 0xc84fd9f9},
            Case{51, 50, 3, 17, 50, Filter::lanczos, 0xa0c9b411},
        }) {
-    const Image image =
-        resized(pattern(c.width, c.height, c.channels), c.to_width, c.to_height, c.filter);
+    const Image image = resized(pattern(c.width, c.height, c.channels), c.to_width, c.to_height, c.filter);
     ASSERT_EQ(image.width, c.to_width);
     ASSERT_EQ(image.height, c.to_height);
     EXPECT_EQ(checksum(image), c.pillow) << c.width << "x" << c.height << " to " << c.to_width;
@@ -94,7 +92,7 @@ TEST(Fitted, FramesWithZerosCentred) {
 
 TEST(Fitted, ReducesSquaresAndRefusesOthersUncropped) {
   EXPECT_EQ(checksum(fitted(pattern(64, 64, 3), 32, Crop::none, "x")), 0x427cb2dcu);
-  expect_rejected([] { fitted(pattern(64, 40, 3), 32, Crop::none, "x.png"); }, {"x.png", "64x40", "--crop"});
+  expect_rejected([] { fitted(pattern(64, 40, 3), 32, Crop::none, "x.png"); }, {"x.png", "64x40", "`crop`"});
   expect_rejected([] { fitted(pattern(4, 4, 1), 0, Crop::none, "x"); }, {"size"});
   EXPECT_EQ(parse_crop("adm"), Crop::adm);
   expect_rejected([] { parse_crop("centre"); }, {"'centre'", "center"});

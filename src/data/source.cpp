@@ -4,12 +4,12 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "data/sources.h"
+#include "io/archives/tar.h"
 #include "io/datasets/cifar.h"
 #include "io/file_kind.h"
-#include "base/printable.h"
-#include "io/archives/tar.h"
 
 namespace diffit::data {
 namespace {
@@ -49,7 +49,7 @@ LabelMode parse_label_mode(const std::string& name) {
   if (name == "folders") return LabelMode::folders;
   if (name == "none") return LabelMode::none;
   const std::array<std::string, 3> known{"auto", "folders", "none"};
-  reject("--labels: wanted auto, folders or none, got '{}'{}", name, did_you_mean(name, known));
+  reject("`labels`: wanted auto, folders or none, got '{}'{}", name, did_you_mean(name, known));
 }
 
 std::unique_ptr<ImageSource> open_source(const fs::path& path, const SourceOptions& options) {

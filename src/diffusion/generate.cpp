@@ -10,7 +10,7 @@ namespace diffit::diffusion {
 EdmSampler edm_sampler_named(const std::string& name) {
   if (name == "heun") return EdmSampler::heun;
   if (name == "euler") return EdmSampler::euler;
-  reject("--sampler: image models take heun or euler, got '{}'", name);
+  reject("`sampler`: image models take heun or euler, got '{}'", name);
 }
 
 Preconditioning preconditioning_of(const ImageConfig& config) {
@@ -18,7 +18,7 @@ Preconditioning preconditioning_of(const ImageConfig& config) {
 }
 
 at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
-                            const Condition& condition, at::Tensor* raw) {
+                          const Condition& condition, at::Tensor* raw) {
   const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
     const at::Tensor f =
         model(scaled.permute({0, 2, 3, 1}).contiguous(), c_noise, condition).permute({0, 3, 1, 2});
@@ -45,15 +45,15 @@ void check(const ImageConfig& config, const ImageRequest& request) {
                 request.guide != nullptr, request.churn.noisy_steps(sigmas));
   DIFFIT_CHECK(
       !request.guidance.power_cosine,
-      "--guidance-schedule power-cosine is defined on the 1000 timesteps of latent models; image models take "
-      "constant, and --guidance-interval");
+      "`guidance_schedule` power-cosine is defined on the 1000 timesteps of latent models; image models take "
+      "constant, and `guidance_interval`");
   DIFFIT_CHECK(request.guidance.axis != Guidance::Axis::timestep,
-               "--guidance-interval t: image models have no timesteps; take LO,HI in sigma, or step:LO,HI");
+               "`guidance_interval` t: image models have no timesteps; take LO,HI in sigma, or step:LO,HI");
   if (request.guide == nullptr) return;
   const ImageConfig& guide = request.guide->config();
   DIFFIT_CHECK(guide.resolution == config.resolution && guide.in_channels == config.in_channels &&
                    guide.classes == config.classes,
-               "--autoguidance: wanted a model of {}x{}, {} channels, {} classes, got {}x{}, {}, {}",
+               "`autoguidance`: wanted a model of {}x{}, {} channels, {} classes, got {}x{}, {}, {}",
                config.resolution, config.resolution, config.in_channels, config.classes, guide.resolution,
                guide.resolution, guide.in_channels, guide.classes);
 }

@@ -31,9 +31,9 @@ std::string leading_warning(std::int64_t steps) {
   while (below > 0 && !reaches_the_top(below, 0)) --below;
   while (!reaches_the_top(above, 0)) ++above;
   return fmt::format(
-      "{} steps with --spacing leading start at timestep {} of {} and leave the highest noise out, which "
+      "{} steps with `spacing` leading start at timestep {} of {} and leave the highest noise out, which "
       "makes "
-      "samples worse: take --spacing trailing, or --steps {}{}",
+      "samples worse: take `spacing` trailing, or `steps` {}{}",
       steps, start_of(steps), kTimesteps - 1, below > 0 ? fmt::format("{} or ", below) : std::string(),
       above);
 }
@@ -41,7 +41,7 @@ std::string leading_warning(std::int64_t steps) {
 std::string sigma_warning(double start, double most) {
   if (start >= std::min(kLowestStart, most)) return {};
   return fmt::format(
-      "--sigma-max {:.4g} leaves the highest noise out, which makes samples worse: take at least {:.4g} "
+      "`sigma_max` {:.4g} leaves the highest noise out, which makes samples worse: take at least {:.4g} "
       "(default 80)",
       start, std::min(kLowestStart, most));
 }

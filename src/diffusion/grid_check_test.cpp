@@ -36,10 +36,10 @@ TEST(GridCheck, GridsThatReachTheTopAreNot) {
 TEST(GridCheck, TheStepsThatAreNamedAreGoodOnes) {
   const std::string warning = grid_warning(latent(LatentSampler::ddim, 501));
   EXPECT_NE(warning.find("timestep 500 of 999"), std::string::npos) << warning;
-  EXPECT_NE(warning.find("--steps 500 or 1000"), std::string::npos) << warning;
+  EXPECT_NE(warning.find("`steps` 500 or 1000"), std::string::npos) << warning;
   const std::string other = grid_warning(latent(LatentSampler::ddim, 300));
-  EXPECT_NE(other.find("--steps 250 or 333"), std::string::npos) << other;
-  EXPECT_NE(grid_warning(latent(LatentSampler::ddim, 4)).find("or --steps 10"), std::string::npos);
+  EXPECT_NE(other.find("`steps` 250 or 333"), std::string::npos) << other;
+  EXPECT_NE(grid_warning(latent(LatentSampler::ddim, 4)).find("or `steps` 10"), std::string::npos);
   for (const std::int64_t steps : {10, 250, 333, 500, 1000}) {
     EXPECT_GE(timestep_grid(Spacing::leading, steps).front(), 999 - 2 * (1000 / steps)) << steps;
   }
@@ -49,7 +49,7 @@ TEST(GridCheck, ALowStartInSigmaIsWarnedOf) {
   LatentRequest heun = latent(LatentSampler::heun, 18);
   EXPECT_EQ(grid_warning(heun), "");
   heun.sigma_max = 5;
-  EXPECT_NE(grid_warning(heun).find("--sigma-max 5"), std::string::npos);
+  EXPECT_NE(grid_warning(heun).find("`sigma_max` 5"), std::string::npos);
   for (const char* precondition : {"edm", "vp", "ve"}) {
     ImageConfig config;
     config.precondition = precondition;

@@ -17,7 +17,7 @@ LatentSampler latent_sampler_named(const std::string& name) {
   if (name == "unipc") return LatentSampler::unipc;
   if (name == "heun") return LatentSampler::heun;
   if (name == "euler") return LatentSampler::euler;
-  reject("--sampler: latent models take ddpm, ddim, dpmpp2m, unipc, heun or euler, got '{}'", name);
+  reject("`sampler`: latent models take ddpm, ddim, dpmpp2m, unipc, heun or euler, got '{}'", name);
 }
 
 LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {

@@ -29,7 +29,7 @@ void SampleRequest::ask_for_first(std::int64_t count, std::int64_t classes) {
 void check_request(const SampleRequest& request, std::int64_t classes, at::IntArrayRef shape, bool autoguided,
                    std::int64_t noisy_steps) {
   const auto count = static_cast<std::int64_t>(request.seeds.size());
-  DIFFIT_CHECK(request.batch >= 1, "--batch: wanted at least 1, got {}", request.batch);
+  DIFFIT_CHECK(request.batch >= 1, "`batch`: wanted at least 1, got {}", request.batch);
   DIFFIT_CHECK(classes == 0 ? request.labels.empty() : request.labels.size() == request.seeds.size(),
                "labels: the model has {} classes, got {} labels for {} pictures", classes,
                request.labels.size(), count);
@@ -38,7 +38,7 @@ void check_request(const SampleRequest& request, std::int64_t classes, at::IntAr
                  classes - 1);
   }
   DIFFIT_CHECK(!request.guidance.on() || classes > 0 || autoguided,
-               "--guidance: the model is unconditional, there is no condition to follow; leave it at 1");
+               "`guidance`: the model is unconditional, there is no condition to follow; leave it at 1");
   const auto check_noise = [&](const at::Tensor& noise, std::int64_t axes, const std::string& what,
                                const char* wanted) {
     if (!noise.defined()) return;
@@ -101,7 +101,7 @@ void make_batches(const SampleRequest& request, const std::vector<std::int64_t>&
     const SampleBatch batch(request, first, std::min(request.batch, count - first), shape, device);
     const at::Tensor samples = make(batch).to(at::kFloat).to(at::kCPU).contiguous();
     if (!at::isfinite(samples).all().item<bool>()) {
-      fail("the samples of seeds from {} on are not finite numbers: the model or --dtype does not hold",
+      fail("the samples of seeds from {} on are not finite numbers: the model or `dtype` does not hold",
            request.seeds[static_cast<std::size_t>(first)]);
     }
     sink(first, samples);

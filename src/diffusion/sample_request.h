@@ -21,7 +21,7 @@ struct SampleRequest {
   at::ScalarType dtype = at::kFloat;  // of matrix products and convolutions
   at::Tensor init_noise;              // [N, C, R, R] float32 instead of the seeds, or undefined
   at::Tensor step_noise;              // [rows, N, C, R, R] float32 instead of the seeds, or undefined
-  std::string init_noise_from = "--init-noise", step_noise_from = "--step-noise";  // as errors call them
+  std::string init_noise_from = "`init_noise`", step_noise_from = "`step_noise`";  // as errors call them
 
   /// Asks for images 0 .. count - 1 of a model: image i of seed i and, with classes, of class i %
   /// classes.

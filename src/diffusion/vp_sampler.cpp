@@ -11,12 +11,12 @@ Spacing spacing_named(const std::string& name) {
   if (name == "leading") return Spacing::leading;
   if (name == "linspace") return Spacing::linspace;
   if (name == "trailing") return Spacing::trailing;
-  reject("--spacing: wanted leading, linspace or trailing, got '{}'", name);
+  reject("`spacing`: wanted leading, linspace or trailing, got '{}'", name);
 }
 
 std::vector<std::int64_t> timestep_grid(Spacing spacing, std::int64_t steps, std::int64_t T) {
   const std::int64_t most = spacing == Spacing::linspace ? T - 1 : T;
-  DIFFIT_CHECK(steps >= 1 && steps <= most, "--steps: wanted 1 to {}, got {}", most, steps);
+  DIFFIT_CHECK(steps >= 1 && steps <= most, "`steps`: wanted 1 to {}, got {}", most, steps);
   const auto n = static_cast<double>(steps);
   std::vector<std::int64_t> grid;
   for (std::int64_t i = 0; i < steps; ++i) {

@@ -92,7 +92,7 @@ class Evaluation {
     if (distance.rank_b() < distance.width())
       warn_of_rank(f, "reference's", distance.rank_b(), distance.width(), b->count);
     if (options_.extrapolate && metric == Metric::frechet) {
-      DIFFIT_CHECK(whole, "--extrapolate: takes samples as pictures, not statistics of them");
+      DIFFIT_CHECK(whole, "`extrapolate`: takes samples as pictures, not statistics of them");
       const Extrapolation line = extrapolate_frechet(
           features, *b,
           {.seed = options_.seed, .progress = [&](double share) { say(label + " at infinity", share); }});
@@ -202,7 +202,7 @@ std::vector<Metric> read_metrics(const std::string& list) {
   for (const std::string& word : split(list, ',')) {
     const std::string name(trim(word));
     const auto found = std::find(known.begin(), known.end(), name);
-    DIFFIT_CHECK(found != known.end(), "--metrics: unknown '{}'{}; there are {}", name,
+    DIFFIT_CHECK(found != known.end(), "`metrics`: unknown '{}'{}; there are {}", name,
                  did_you_mean(name, known), fmt::join(known, ", "));
     wanted[static_cast<std::size_t>(found - known.begin())] = true;
   }
@@ -333,7 +333,7 @@ void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& networ
                    const Available& reference) {
   for (const Metric metric : metrics) {
     const std::string what = lacking(metric, network, samples, reference);
-    DIFFIT_CHECK(what.empty(), "--metrics {}: cannot be computed: {}", metric_name(metric), what);
+    DIFFIT_CHECK(what.empty(), "`metrics` {}: cannot be computed: {}", metric_name(metric), what);
   }
 }
 

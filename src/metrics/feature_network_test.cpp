@@ -1,13 +1,13 @@
 #include "metrics/feature_network.h"
 
-#include "data/fit.h"
 #include "base/test_folder.h"
-#include "runtime/pch.h"
+#include "data/fit.h"
 #include "kernels/testing.h"
 #include "metrics/feature_source.h"
+#include "model/classifier_file.h"
 #include "nn/layers/weights_fingerprint.h"
 #include "nn/layers/weights_io.h"
-#include "model/classifier_file.h"
+#include "runtime/pch.h"
 
 namespace diffit::metrics {
 namespace {
@@ -77,7 +77,7 @@ TEST_F(FashionLike, RejectsColorAndLargerImages) {
       [&] {
         net->extract(at::zeros({1, 40, 32, 1}, at::kByte));
       },
-      {"FashionNet", "32 x 32", "32 x 40", "--size 32"});
+      {"FashionNet", "32 x 32", "32 x 40", "`size` 32"});
 }
 
 TEST_F(FashionLike, RejectsConfigLargerThanFile) {

@@ -132,7 +132,7 @@ void check_network(const Statistics& s, const FeatureInfo& network, const std::s
   const std::string told = s.info.network.empty() ? "another network" : s.info.network;
   if (!s.info.identity.empty() && s.info.identity != network.identity) {
     reject(
-        "{}: statistics of {} ({}), --features is {} ({}); give the network they were made with, or make new "
+        "{}: statistics of {} ({}), `features` is {} ({}); give the network they were made with, or make new "
         "ones "
         "with diffit stats",
         where, told, s.info.identity, network.name, network.identity);

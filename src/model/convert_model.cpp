@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "io/tensors/convert_dtype.h"
 #include "config/json_text.h"
+#include "io/tensors/convert_dtype.h"
 #include "io/tensors/safetensors.h"
 #include "model/classifier_file.h"
 #include "model/model_file.h"
@@ -45,13 +45,13 @@ ModelConfig config_with_null_row(const WeightsFile& source) {
   const auto table = std::find_if(tensors.begin(), tensors.end(),
                                   [](const TensorView& view) { return view.name == kLabelTable; });
   DIFFIT_CHECK(table != tensors.end() && table->shape.size() == 2 && table->shape[1] > 0,
-               "--null-row: {}: wanted a latent model with a table {}", where, kLabelTable);
+               "`null_row`: {}: wanted a latent model with a table {}", where, kLabelTable);
   const std::int64_t rows = table->shape[0]++;
   const bool stated = source.metadata().contains(kConfigKey);
   const ModelConfig config = stated ? config_of(source) : infer_config(tensors, where);
   const auto* latent = std::get_if<LatentConfig>(&config);
   DIFFIT_CHECK(latent != nullptr && latent->classes == rows,
-               "--null-row: {}: its table of {} rows has one for the null label beside its classes already",
+               "`null_row`: {}: its table of {} rows has one for the null label beside its classes already",
                where, rows);
   return config;
 }

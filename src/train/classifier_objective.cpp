@@ -5,7 +5,7 @@
 #include "train/dataset_images.h"
 #include "train/pixel_objective.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -90,4 +90,4 @@ std::unique_ptr<Objective> make_classifier_objective(const Recipe& recipe,
   return std::make_unique<ClassifierObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

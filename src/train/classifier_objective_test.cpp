@@ -6,7 +6,7 @@
 #include "model/convert_model.h"
 #include "train/testing.h"
 
-namespace diffit::train {
+namespace diffit::training {
 namespace {
 
 using testing::Shades;
@@ -15,7 +15,7 @@ using testing::small_classifier_recipe;
 using testing::TemporaryFolder;
 
 TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = false) {
-  return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat, nullptr}, {});
+  return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat}, testing::ignored());
 }
 
 /// Writes shades() to a zip file for use as the held-out set.
@@ -139,4 +139,4 @@ TEST(ClassifierRecipe, RejectsKeysOfOtherModels) {
 }
 
 }  // namespace
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -4,7 +4,7 @@
 
 #include "runtime/pch.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 std::vector<std::int64_t> index_range(std::int64_t first, std::int64_t count) {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
@@ -38,4 +38,4 @@ at::Tensor read_images(const Dataset& images, std::span<const std::int64_t> indi
   return x.expand({x.size(0), channels, x.size(2), x.size(3)}).contiguous();
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

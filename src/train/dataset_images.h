@@ -9,7 +9,7 @@
 
 #include "data/dataset.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Returns the indices first .. first + count - 1.
 std::vector<std::int64_t> index_range(std::int64_t first, std::int64_t count);
@@ -24,4 +24,4 @@ at::Tensor image_labels(const Dataset& images, std::span<const std::int64_t> ind
 at::Tensor read_images(const Dataset& images, std::span<const std::int64_t> indices,
                          std::int64_t channels);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

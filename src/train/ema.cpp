@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 double half_life_beta(double images, double batch, double half_life, double ramp_up) {
   if (ramp_up > 0) half_life = std::min(half_life, ramp_up * images);
@@ -132,4 +132,4 @@ std::vector<Ema> make_emas(const EmaSection& section, const ParameterList& param
   return emas;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

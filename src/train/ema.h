@@ -12,7 +12,7 @@
 #include "nn/layers/parameters.h"
 #include "train/recipe.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Decay factor of the half-life EMA for one step of `batch` images that ends at `images`: 0.5^(batch /
 /// min(half_life, ramp_up * images)) (EDM, appendix F.2). half_life is in images.
@@ -66,4 +66,4 @@ class Ema {
 /// Returns the averages configured in a recipe: "ema", then one for each width.
 std::vector<Ema> make_emas(const EmaSection& section, const ParameterList& parameters);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

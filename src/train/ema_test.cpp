@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace diffit::train {
+namespace diffit::training {
 namespace {
 
 TEST(HalfLife, HalvesOverHalfLifeAndRampsUp) {
@@ -92,4 +92,4 @@ TEST(Reconstruction, ReproducesUntrackedAverage) {
 }
 
 }  // namespace
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -9,11 +9,11 @@
 #include "base/lock.h"
 #include "base/output_check.h"
 #include "base/random_access.h"
+#include "model/vae_file.h"
 #include "runtime/autocast.h"
 #include "train/dataset_images.h"
-#include "model/vae_file.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -139,7 +139,7 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
     warn(
         fmt::format("{}: holds shards of an earlier version, which do not say what they were made of: that "
                     "it is {} is taken "
-                    "on trust; --restart encodes them again",
+                    "on trust; `restart` encodes them again",
                     folder.string(), source));
   }
   const at::NoGradGuard no_grad;
@@ -163,7 +163,7 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
     }
     for (const auto* moments : {&shard.moments, &shard.flipped}) {
       if (!std::all_of(moments->begin(), moments->end(), [](float m) { return std::isfinite(m); })) {
-        fail("{}: shard {} not written, its latents are not finite numbers; try --dtype f32", folder.string(),
+        fail("{}: shard {} not written, its latents are not finite numbers; try `dtype` f32", folder.string(),
              shard.index);
       }
     }
@@ -193,4 +193,4 @@ double measured_scale(const Dataset& images, const Vae& vae, std::int64_t count,
   return deviation > 0 && std::isfinite(deviation) ? std::stod(fmt::format("{:.5g}", 1 / deviation)) : 1;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

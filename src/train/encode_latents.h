@@ -9,7 +9,7 @@
 #include "data/latents.h"
 #include "nn/vae/vae.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 struct EncodeRequest {
   std::int64_t batch = 32;            // images a pass; each also mirrored
@@ -40,4 +40,4 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
 /// scaled latents have a deviation of 1. Rounded to five digits.
 double measured_scale(const Dataset& images, const Vae& vae, std::int64_t count, at::Device device);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

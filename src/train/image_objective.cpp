@@ -6,7 +6,7 @@
 #include "model/model_file.h"
 #include "train/pixel_objective.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -121,4 +121,4 @@ std::unique_ptr<Objective> make_image_objective(const Recipe& recipe, std::share
   return std::make_unique<ImageObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

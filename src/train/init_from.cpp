@@ -6,7 +6,7 @@
 #include "model/model_file.h"
 #include "model/vae_file.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -93,4 +93,4 @@ std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& p
   return notes;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -7,7 +7,7 @@
 #include "nn/layers/parameters.h"
 #include "train/recipe.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// On model files that a latent training wrote: the identity of the autoencoder (data/latents.h), and the
 /// scale.
@@ -20,4 +20,4 @@ inline constexpr const char* kLatentScaleKey = "diffit.latent_scale";
 /// of another autoencoder or scale than the recipe's.
 std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& parameters);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -9,7 +9,7 @@
 #include "base/utf8.h"
 #include "config/json_text.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -59,7 +59,7 @@ void Journal::to_events(F write) {
   }
 }
 
-void Journal::record(const TrainingStatus& s) {
+void Journal::record(const TrainStep& s) {
   const Json row = {{"images", s.images},
                     {"loss", s.loss},
                     {"gradient_norm", s.gradient_norm},
@@ -108,4 +108,4 @@ void Journal::flush() {
   if (!failing_.contains(events_.path())) to_events([&] { events_.flush(); });
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -7,21 +7,13 @@
 #include <utility>
 
 #include "base/append_file.h"
-#include "io/events.h"
 #include "config/fields.h"
+#include "diffit/train.h"
+#include "io/events.h"
 #include "io/images/image.h"
 #include "train/run_folder.h"
 
-namespace diffit::train {
-
-/// Where a training stands. Rates are over this process alone, averages since the last line of stats.jsonl.
-struct TrainingStatus {
-  std::int64_t images = 0, all_images = 0;
-  double loss = 0, gradient_norm = 0, lr = 0;
-  double images_per_second = 0, seconds = 0, seconds_left = 0;
-  std::int64_t skipped = 0;
-  std::uint64_t memory_bytes = 0;
-};
+namespace diffit::training {
 
 /// Appends to a run folder's records. On a resumed run, lines of later images than the state's are cut first:
 /// they will be written again. Only the constructor throws: what cannot be written later (a full disk) is
@@ -31,7 +23,7 @@ class Journal {
   Journal(const RunFolder& folder, std::int64_t images);
 
   /// A line of stats.jsonl, and the same numbers as TensorBoard's scalars under "train/".
-  void record(const TrainingStatus& status);
+  void record(const TrainStep& status);
   /// Figures by key: a line {"images", "eval": {...}, "eval_seconds"}, and scalars under "eval/".
   void record_evaluation(const Json& figures, double seconds, std::int64_t images);
   void record_image(const std::string& tag, const Image& image, std::int64_t images);
@@ -53,4 +45,4 @@ class Journal {
   std::set<fs::path> failing_;
 };
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -11,7 +11,7 @@
 #include "model/vae_file.h"
 #include "train/vae_loss.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -186,4 +186,4 @@ std::unique_ptr<Objective> make_latent_objective(const Recipe& recipe,
   return std::make_unique<LatentObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace diffit::train {
+namespace diffit::training {
 
 std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingData& data, at::Device device,
                                           at::ScalarType dtype) {
@@ -82,4 +82,4 @@ std::vector<std::int64_t> shown_images(std::int64_t size, std::int64_t classes, 
   return shown;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

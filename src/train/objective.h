@@ -15,7 +15,7 @@
 #include "nn/layers/parameters.h"
 #include "train/training_data.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Scratch model that receives EMA weights for saving, sampling and evaluation.
 struct Exhibit {
@@ -103,4 +103,4 @@ std::int64_t grid_columns(std::int64_t classes);
 std::vector<std::int64_t> shown_images(std::int64_t size, std::int64_t classes, std::int64_t wanted,
                                          const std::function<std::int64_t(std::int64_t)>& label);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

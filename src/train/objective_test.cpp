@@ -7,14 +7,14 @@
 #include "base/error.h"
 #include "diffusion/edm.h"
 #include "diffusion/vp_loss.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 #include "train/encode_latents.h"
 #include "train/init_from.h"
-#include "model/model_file.h"
 #include "train/testing.h"
-#include "model/vae_file.h"
 #include "train/vae_loss.h"
 
-namespace diffit::train {
+namespace diffit::training {
 namespace {
 
 using testing::shades;
@@ -22,6 +22,7 @@ using testing::small_latent_recipe;
 using testing::small_recipe;
 using testing::small_vae_recipe;
 using testing::TemporaryFolder;
+using testing::TrainingListener;
 
 constexpr std::uint64_t kSeed = 0;
 
@@ -51,7 +52,7 @@ TrainingEnd train(const fs::path& folder, const Recipe& recipe, const TrainingDa
   listener.said = [&](const std::string& text) {
     if (said != nullptr) *said += text + "\n";
   };
-  return run_training({recipe, data, folder, resume, at::kCPU, at::kFloat, nullptr}, listener);
+  return run_training({recipe, data, folder, resume, at::kCPU, at::kFloat}, listener);
 }
 
 /// An untrained autoencoder and the latents of shades() that it computes, shared by all tests.
@@ -376,4 +377,4 @@ TEST(InitFrom, RejectsWeightsOfOtherVaeOrShape) {
 }
 
 }  // namespace
-}  // namespace diffit::train
+}  // namespace diffit::training

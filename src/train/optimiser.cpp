@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace diffit::train {
+namespace diffit::training {
 
 double learning_rate(const OptimiserSection& s, double images, double all) {
   double factor = 1;
@@ -95,4 +95,4 @@ void Optimiser::restore_steps(std::int64_t steps) {
   }
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

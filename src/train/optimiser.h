@@ -10,7 +10,7 @@
 #include "nn/layers/parameters.h"
 #include "train/recipe.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Returns the learning rate of the step that starts at `images` of `all`: linear warmup, then constant, then
 /// linear decay to zero over the last decay_images.
@@ -54,4 +54,4 @@ class Optimiser {
   std::int64_t steps_ = 0;
 };
 
-}  // namespace diffit::train
+}  // namespace diffit::training

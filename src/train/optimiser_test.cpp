@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace diffit::train {
+namespace diffit::training {
 namespace {
 
 TEST(LearningRate, WarmsUpStaysConstantAndDecays) {
@@ -78,4 +78,4 @@ TEST(Optimiser, ClipsGlobalGradientNorm) {
 }
 
 }  // namespace
-}  // namespace diffit::train
+}  // namespace diffit::training

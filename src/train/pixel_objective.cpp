@@ -1,6 +1,6 @@
 #include "train/pixel_objective.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 PixelObjective::PixelObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
                                    at::Device device, at::ScalarType dtype)
@@ -34,4 +34,4 @@ std::vector<std::int64_t> PixelObjective::shown() const {
                         [this](std::int64_t i) { return dataset_->label(i); });
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

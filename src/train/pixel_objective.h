@@ -3,7 +3,7 @@
 
 #include "train/objective.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 class PixelObjective : public Objective {
  public:
@@ -32,4 +32,4 @@ class PixelObjective : public Objective {
   Batch batch_;
 };
 
-}  // namespace diffit::train
+}  // namespace diffit::training

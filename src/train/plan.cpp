@@ -4,7 +4,7 @@
 
 #include "nn/cost/vae_cost.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -79,4 +79,4 @@ TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int el
   return plan;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

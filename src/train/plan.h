@@ -6,7 +6,7 @@
 #include "nn/cost/cost.h"
 #include "train/recipe.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Compute, memory and disk space of a training run. Sizes are in bytes.
 struct TrainingPlan {
@@ -25,4 +25,4 @@ struct TrainingPlan {
 /// autoencoder. `element_bytes`: size of an activation element, 4 or 2.
 TrainingPlan plan_training(const Recipe& recipe, std::int64_t resolution, int element_bytes);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

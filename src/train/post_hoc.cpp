@@ -7,7 +7,7 @@
 #include "train/ema.h"
 #include "model/model_file.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -85,4 +85,4 @@ PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t imag
           reconstruction_error(tracked, weights, wanted)};
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Result of a reconstruction.
 struct PostHocResult {
@@ -19,4 +19,4 @@ struct PostHocResult {
 /// none that early.
 PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t images, const fs::path& out);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -7,7 +7,7 @@
 #include "config/json_text.h"
 #include "base/printable.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -245,4 +245,4 @@ LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const st
   return latent;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -12,7 +12,7 @@
 #include "nn/diffit/config.h"
 #include "nn/vae/vae_config.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// What is trained. A section lists only the keys that this kind of model uses: another is refused as
 /// unknown.
@@ -240,4 +240,4 @@ ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std
                                     std::int64_t classes, const std::string& where);
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 
-namespace diffit::train {
+namespace diffit::training {
 namespace {
 
 std::string refusal(const std::string& toml) {
@@ -93,4 +93,4 @@ TEST(Recipe, EpochsAreResolvedIntoImagesOfTheData) {
 }
 
 }  // namespace
-}  // namespace diffit::train
+}  // namespace diffit::training

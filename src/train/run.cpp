@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "config/json_text.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -43,23 +43,23 @@ std::string cause_of(const std::exception_ptr& exception) {
 /// One training in one folder: the loop, and what it leaves there.
 class Run {
  public:
-  Run(const TrainingRequest& request, const TrainingListener& listener)
-      : request_(request), listener_(listener), recipe_(request.recipe), folder_(request.folder) {
+  Run(const TrainingRequest& request, TrainMonitor& monitor)
+      : request_(request), monitor_(monitor), recipe_(request.recipe), folder_(request.folder) {
     DIFFIT_CHECK(recipe_.train.eval_images == 0 || request.evaluate,
                  "{}: train.eval_images is set, and this program gives no evaluation: set it to 0",
                  folder_.path().string());
     const bool used = folder_.used();
     DIFFIT_CHECK(!used || request_.resume,
-                 "{}: holds a run already; go on with --resume, or give another --out",
+                 "{}: holds a run already; go on with `resume`, or give another `out`",
                  folder_.path().string());
     std::error_code error;
     fs::create_directories(folder_.path(), error);
     if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
     lock_ = std::make_unique<FileLock>(FileLock::path_in(folder_.path()));
     DIFFIT_CHECK(!lock_->busy(),
-                 "{}: another process is training in this folder; wait for it, or give another --out",
+                 "{}: another process is training in this folder; wait for it, or give another `out`",
                  folder_.path().string());
-    if (!lock_->warning().empty()) say("warning: " + lock_->warning());
+    if (!lock_->warning().empty()) warn(lock_->warning());
     remove_temporaries(folder_.path());
     Recipe started = recipe_;
     if (request_.resume && !folder_.states().empty())
@@ -99,9 +99,9 @@ class Run {
       if (recipe_.train.eval_images > 0 && (due(recipe_.train.eval_images) || done())) evaluate();
       const bool whole = due(recipe_.train.snapshot_images) || done();
       if (whole) snapshot();
-      if (request_.stop != nullptr && *request_.stop && !done()) {
+      if (!done() && monitor_.cancelled()) {
         if (!whole) save();
-        say(fmt::format("interrupted at {} images; go on with --resume", trainer_->images()));
+        say(fmt::format("interrupted at {} images; go on with `resume`", trainer_->images()));
         return TrainingEnd::interrupted;
       }
     }
@@ -115,7 +115,7 @@ class Run {
       reals = trainer_->objective().reals();
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::failed) throw;
-      say(fmt::format("warning: no grid of training images: {}", error.what()));
+      warn(fmt::format("no grid of training images: {}", error.what()));
     }
     if (!reals.pixels.empty()) write_png(folder_.reals(), reals);
   }
@@ -129,27 +129,37 @@ class Run {
     return every > 0 && images / every > (images - recipe_.train.batch) / every;
   }
 
-  void say(const std::string& text) {
+  void log(const std::string& text) {
     if (journal_) {
       journal_->say(text);
     } else {
       before_journal_.push_back(text);
     }
-    if (listener_.said) listener_.said(text);
+  }
+
+  void say(const std::string& text) {
+    log(text);
+    monitor_.note(text);
     pass_on_warning();
   }
 
-  /// What the journal could not write is said to the listener alone.
+  void warn(const std::string& text) {
+    log("warning: " + text);
+    monitor_.warning(text);
+    pass_on_warning();
+  }
+
+  /// What the journal could not write goes to the monitor alone.
   void pass_on_warning() {
     if (!journal_) return;
     const std::string warning = journal_->take_warning();
-    if (!warning.empty() && listener_.said) listener_.said("warning: " + warning);
+    if (!warning.empty()) monitor_.warning(warning);
   }
 
   void restore() {
     std::vector<std::string> warnings;
     const Json progress = load_newest_state(folder_, *trainer_, recipe_, warnings);
-    for (const std::string& warning : warnings) say("warning: passed over " + warning);
+    for (const std::string& warning : warnings) warn("passed over " + warning);
     if (progress.is_null()) {
       say("nothing to resume: starting from the first image");
       return;
@@ -165,27 +175,29 @@ class Run {
 
   void count(const StepResult& step) {
     if (step.skipped) {
-      say(fmt::format("warning: step at {} images skipped: loss {}, gradient norm {}", trainer_->images(),
-                      step.loss, step.gradient_norm));
+      warn(fmt::format("step at {} images skipped: loss {}, gradient norm {}", trainer_->images(), step.loss,
+                       step.gradient_norm));
+      monitor_.skipped({trainer_->images(), step.loss, step.gradient_norm});
     } else {
       loss_sum_ += step.loss;
       norm_sum_ += step.gradient_norm;
       ++summed_steps_;
     }
     const double steps = static_cast<double>(std::max<std::int64_t>(summed_steps_, 1));
-    TrainingStatus status;
+    TrainStep status;
     status.images = trainer_->images();
-    status.all_images = recipe_.train.images;
+    status.total_images = recipe_.train.images;
     status.loss = loss_sum_ / steps;
     status.gradient_norm = norm_sum_ / steps;
     status.lr = step.lr;
     status.seconds = seconds_before_ + step_seconds_;
     status.images_per_second = static_cast<double>(steps_here_ * recipe_.train.batch) / step_seconds_;
-    status.seconds_left = static_cast<double>(std::max<std::int64_t>(0, status.all_images - status.images)) /
-                          status.images_per_second;
+    status.seconds_left =
+        static_cast<double>(std::max<std::int64_t>(0, status.total_images - status.images)) /
+        status.images_per_second;
     status.skipped = trainer_->skipped_steps();
     status.memory_bytes = resident_bytes();
-    if (listener_.stepped) listener_.stepped(status);
+    monitor_.step(status);
     const bool whole = recipe_.train.log_images == 0 || due(recipe_.train.log_images);
     if (summed_steps_ == 0 || !(whole || done())) return;
     journal_->record(status);
@@ -203,10 +215,19 @@ class Run {
       const Json figures = request_.evaluate(averaged);
       journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
       say(fmt::format("evaluated at {} images: {}", trainer_->images(), json_text(figures)));
+      report(figures);
     } catch (...) {
-      say(fmt::format("warning: no evaluation at {} images: {}", trainer_->images(),
-                      cause_of(std::current_exception())));
+      warn(fmt::format("no evaluation at {} images: {}", trainer_->images(),
+                       cause_of(std::current_exception())));
     }
+  }
+
+  void report(const Json& metrics) {
+    EvaluationEvent event{trainer_->images(), {}};
+    for (const auto& [name, value] : metrics.items()) {
+      if (value.is_number()) event.metrics.emplace_back(name, value.get<double>());
+    }
+    monitor_.evaluated(event);
   }
 
   void save() {
@@ -231,11 +252,13 @@ class Run {
       if (std > 0) metadata["diffit.ema_std"] = fmt::format("{}", std);
       return metadata;
     };
+    SnapshotEvent event{images, {folder_.snapshot(images, "").string()}, ""};
     objective.save(folder_.snapshot(images, ""), trainer_->parameters(), extra(0));
     const Exhibit averaged = objective.exhibit();
     for (auto ema = trainer_->emas().rbegin(); ema != trainer_->emas().rend(); ++ema) {
       ema->copy_to(averaged.parameters);
       objective.save(folder_.snapshot(images, ema->name()), averaged.parameters, extra(ema->power_std()));
+      event.models.push_back(folder_.snapshot(images, ema->name()).string());
     }
     // The last one copied is the half-life average.
     if (recipe_.sample.images > 0 && averaged.grid) write_samples(averaged);
@@ -243,6 +266,9 @@ class Run {
     snapshot_owed_ = false;
     save();
     say(fmt::format("snapshot at {} images", images));
+    std::error_code none;
+    if (const fs::path grid = folder_.samples(images); fs::exists(grid, none)) event.samples = grid.string();
+    monitor_.snapshot(event);
   }
 
   void measure(const Exhibit& averaged) {
@@ -251,12 +277,13 @@ class Run {
     try {
       figures = averaged.measure();
     } catch (...) {
-      say(fmt::format("warning: nothing held out was measured at {} images: {}", trainer_->images(),
-                      cause_of(std::current_exception())));
+      warn(fmt::format("nothing held out was measured at {} images: {}", trainer_->images(),
+                       cause_of(std::current_exception())));
       return;
     }
     journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
     say(fmt::format("held out at {} images: {}", trainer_->images(), json_text(figures)));
+    report(figures);
   }
 
   void write_samples(const Exhibit& averaged) {
@@ -265,8 +292,8 @@ class Run {
       write_png(folder_.samples(trainer_->images()), all);
       journal_->record_image("samples", all, trainer_->images());
     } catch (...) {
-      say(fmt::format("warning: no sample grid at {} images: {}", trainer_->images(),
-                      cause_of(std::current_exception())));
+      warn(fmt::format("no sample grid at {} images: {}", trainer_->images(),
+                       cause_of(std::current_exception())));
     }
   }
 
@@ -292,24 +319,24 @@ class Run {
     if (images == 0) {
       why_not = "no step was finished";
     } else if (saved_images_ == images) {
-      return fmt::format("the state at {} images is saved, go on with --resume", images);
+      return fmt::format("the state at {} images is saved, go on with `resume`", images);
     } else if (trainer_->whole()) {
       try {
         save();
-        return fmt::format("the state at {} images is saved, go on with --resume", images);
+        return fmt::format("the state at {} images is saved, go on with `resume`", images);
       } catch (...) {
         why_not = cause_of(std::current_exception());
       }
     }
     const std::vector<std::int64_t> states = folder_.states();
     if (states.empty())
-      return "no state is saved: " + why_not + "; correct the cause and start again with --resume";
-    return fmt::format("the last state is that of {} images ({}), go on from it with --resume",
+      return "no state is saved: " + why_not + "; correct the cause and start again with `resume`";
+    return fmt::format("the last state is that of {} images ({}), go on from it with `resume`",
                        states.front(), why_not);
   }
 
   const TrainingRequest& request_;
-  const TrainingListener& listener_;
+  TrainMonitor& monitor_;
   Recipe recipe_;
   RunFolder folder_;
   std::unique_ptr<FileLock> lock_;
@@ -325,8 +352,8 @@ class Run {
 
 }  // namespace
 
-TrainingEnd run_training(const TrainingRequest& request, const TrainingListener& listener) {
-  return Run(request, listener)();
+TrainingEnd run_training(const TrainingRequest& request, TrainMonitor& monitor) {
+  return Run(request, monitor)();
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -1,13 +1,12 @@
 // A training from start to end, with its folder.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 
 #include "train/journal.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 struct TrainingRequest {
   Recipe recipe;  // resolved against the data
@@ -16,25 +15,19 @@ struct TrainingRequest {
   bool resume = false;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
-  const std::atomic<bool>* stop = nullptr;  // when true: save and return
   /// Figures of the half-life average by their keys, asked for every train.eval_images and at the end. Must
   /// draw no random numbers but counted ones. What it throws becomes a warning. Error(invalid) where
   /// train.eval_images is set and there is none.
   std::function<Json(const Exhibit&)> evaluate = {};
-  std::vector<std::string> preamble = {};  // first lines of log.txt in this sitting: command, machine
-};
-
-/// What the caller hears while it runs. Called between steps, from the training's own thread.
-struct TrainingListener {
-  std::function<void(const TrainingStatus&)> stepped;
-  std::function<void(const std::string&)> said;
+  std::vector<std::string> preamble = {};  // first lines of log.txt of this session: command, machine
 };
 
 enum class TrainingEnd { finished, nothing_left, interrupted };
 
-/// Trains to recipe.train.images. Error(invalid) where the folder holds a run and `resume` is not set, where
-/// another process trains in it, or where the state does not fit the recipe; Error(failed) where
-/// nonfinite_limit steps in a row were skipped: the last good state stays.
-TrainingEnd run_training(const TrainingRequest& request, const TrainingListener& listener);
+/// Trains to recipe.train.images, or until the monitor asks to stop: then a checkpoint is saved and the
+/// result is `interrupted`. Lines of log.txt are also notes and warnings. Error(invalid) where the folder
+/// holds a run and `resume` is not set, where another process trains in it, or where the state does not fit
+/// the recipe; Error(failed) where nonfinite_limit steps in a row were skipped: the last good state stays.
+TrainingEnd run_training(const TrainingRequest& request, TrainMonitor& monitor);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -9,7 +9,7 @@
 #include "config/json_text.h"
 #include "model/model_file.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -76,7 +76,7 @@ void check_same_recipe(const Json& then, const Json& now, const std::string& whe
       DIFFIT_CHECK(
           value_in(before) == value_in(after),
           "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another "
-          "by --out",
+          "by `out`",
           where, key, value_in(before), value_in(after));
     }
   }
@@ -207,4 +207,4 @@ Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& 
   return {};
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

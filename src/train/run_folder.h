@@ -16,7 +16,7 @@
 
 #include "train/trainer.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 class RunFolder {
  public:
@@ -52,4 +52,4 @@ void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& r
 Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& recipe,
                        std::vector<std::string>& warnings);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -9,17 +9,19 @@
 #include "model/model_file.h"
 #include "train/testing.h"
 
-namespace diffit::train {
+namespace diffit::training {
 namespace {
 
 using testing::shades;
 using testing::small_ddpmpp_recipe;
 using testing::small_recipe;
 using testing::TemporaryFolder;
+using testing::TrainingListener;
 
 TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = false,
-                  const std::atomic<bool>* stop = nullptr, const TrainingListener& listener = {}) {
-  return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat, stop}, listener);
+                  const std::atomic<bool>* stop = nullptr, TrainingListener listener = {}) {
+  listener.stop = stop;
+  return run_training({recipe, shades(), folder, resume, at::kCPU, at::kFloat}, listener);
 }
 
 std::map<std::string, std::string> tensors_of(const fs::path& path) {
@@ -48,7 +50,7 @@ TEST(Run, StoppedAndResumedIsTheSameBitForBit) {
 
   std::atomic<bool> stop = false;
   TrainingListener stopper;
-  stopper.stepped = [&](const TrainingStatus& status) { stop = status.images == 40; };
+  stopper.stepped = [&](const TrainStep& status) { stop = status.images == 40; };
   EXPECT_EQ(train(parts.path(), small_recipe(64), false, &stop, stopper), TrainingEnd::interrupted);
   EXPECT_EQ(RunFolder(parts.path()).states().front(), 40);
   EXPECT_EQ(train(parts.path(), small_recipe(64), true), TrainingEnd::finished);
@@ -170,12 +172,12 @@ TEST(Run, WhateverEndsATrainingItsStateIsSaved) {
     const auto broken = std::make_shared<const Dataset>(std::make_unique<Broken>(which, trouble), 0);
     const std::string message = refusal(
         [&] {
-          run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, {});
+          run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, testing::ignored());
         },
         ErrorKind::failed);
     EXPECT_NE(message.find(cause), std::string::npos) << message;
     EXPECT_NE(message.find("40 images is saved"), std::string::npos) << message;
-    EXPECT_NE(message.find("--resume"), std::string::npos) << message;
+    EXPECT_NE(message.find("`resume`"), std::string::npos) << message;
     const RunFolder run(folder.path());
     EXPECT_EQ(run.states().front(), 40);
     EXPECT_NE(read_text(run.log(), 1 << 20).find(cause), std::string::npos);
@@ -205,7 +207,7 @@ TEST(Run, ATrainingThatNeverDidAStepSavesNothingAndSaysSo) {
       std::make_unique<Broken>(which, [] { reject("x/7.jpg: truncated"); }), 0);
   const std::string message = refusal(
       [&] {
-        run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, {});
+        run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, testing::ignored());
       },
       ErrorKind::failed);
   EXPECT_NE(message.find("no state is saved"), std::string::npos) << message;
@@ -317,7 +319,7 @@ TEST(Run, ADamagedStateIsPassedOverForTheOneBefore) {
 TEST(Run, AnotherRecipeIsNotResumed) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(16));
-  EXPECT_NE(refusal([&] { train(folder.path(), small_recipe(16)); }, ErrorKind::invalid).find("--resume"),
+  EXPECT_NE(refusal([&] { train(folder.path(), small_recipe(16)); }, ErrorKind::invalid).find("`resume`"),
             std::string::npos);
   Recipe changed = small_recipe(32);
   changed.optimiser.lr = 1e-4;
@@ -345,10 +347,11 @@ TEST(Run, StatsHoldEachStepOnceAfterAKilledRun) {
 
 /// Trains with an evaluation that tells the mean of four samples of the average.
 TrainingEnd train_evaluated(const fs::path& folder, Recipe recipe, bool resume = false,
-                            const std::atomic<bool>* stop = nullptr, const TrainingListener& listener = {}) {
+                            const std::atomic<bool>* stop = nullptr, TrainingListener listener = {}) {
+  listener.stop = stop;
   recipe.train.eval_images = 24;
   recipe.eval.features = "means";
-  TrainingRequest request{recipe, shades(), folder, resume, at::kCPU, at::kFloat, stop};
+  TrainingRequest request{recipe, shades(), folder, resume, at::kCPU, at::kFloat};
   request.evaluate = [](const Exhibit& averaged) {
     Json figures = Json::object();
     averaged.sample(4, 3, [&](const at::Tensor& images) {
@@ -379,7 +382,7 @@ TEST(Run, EvaluationChangesNoBitOfTheTrainingAndResumes) {
   train_evaluated(whole.path(), small_recipe(64));
   std::atomic<bool> stop = false;
   TrainingListener stopper;
-  stopper.stepped = [&](const TrainingStatus& status) { stop = status.images == 40; };
+  stopper.stepped = [&](const TrainStep& status) { stop = status.images == 40; };
   train_evaluated(parts.path(), small_recipe(64), false, &stop, stopper);
   EXPECT_EQ(train_evaluated(parts.path(), small_recipe(64), true), TrainingEnd::finished);
   for (const char* name : {"", "ema", "ema-0.050", "ema-0.100"}) {
@@ -416,7 +419,8 @@ TEST(Run, EvaluationsThatNobodyGivesAreRefusedBeforeAnythingIsMade) {
   recipe.train.eval_images = 8;
   const TrainingRequest request{recipe, shades(), folder.path() / "run"};
   try {
-    run_training(request, {});
+    TrainMonitor monitor;
+    run_training(request, monitor);
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::invalid);
@@ -457,13 +461,13 @@ TEST(Run, AnImageThatCannotBeReadSavesTheStateAndResumingIsTheSame) {
   std::atomic<bool> bad = false;
   const auto run = [&](const fs::path& folder, bool resume) {
     const auto data = std::make_shared<const Dataset>(std::make_unique<DamagedShades>(bad));
-    return run_training({small_recipe(64), data, folder, resume, at::kCPU, at::kFloat, nullptr}, {});
+    return run_training({small_recipe(64), data, folder, resume, at::kCPU, at::kFloat}, testing::ignored());
   };
   EXPECT_EQ(run(whole.path(), false), TrainingEnd::finished);
   bad = true;
   const std::string text = refusal([&] { run(parts.path(), false); }, ErrorKind::failed);
   EXPECT_NE(text.find("shades/damaged.png: cut short"), std::string::npos) << text;
-  EXPECT_NE(text.find("--resume"), std::string::npos) << text;
+  EXPECT_NE(text.find("`resume`"), std::string::npos) << text;
   EXPECT_EQ(RunFolder(parts.path()).states().front(), 40);
   bad = false;
   EXPECT_EQ(run(parts.path(), true), TrainingEnd::finished);
@@ -471,4 +475,4 @@ TEST(Run, AnImageThatCannotBeReadSavesTheStateAndResumingIsTheSame) {
 }
 
 }  // namespace
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -3,12 +3,38 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "base/test_folder.h"
 #include "train/run.h"
 
 namespace diffit::testing {
 
-using namespace train;
+using namespace training;
+
+/// Passes events on to functions; cancelled while *stop.
+struct TrainingListener : TrainMonitor {
+  std::function<void(const TrainStep&)> stepped;
+  std::function<void(const std::string&)> said;
+  const std::atomic<bool>* stop = nullptr;
+
+  void step(const TrainStep& status) override {
+    if (stepped) stepped(status);
+  }
+  void note(const std::string& text) override {
+    if (said) said(text);
+  }
+  void warning(const std::string& text) override {
+    if (said) said("warning: " + text);
+  }
+  bool cancelled() override { return stop != nullptr && *stop; }
+};
+
+/// A monitor that ignores everything.
+inline TrainMonitor& ignored() {
+  static TrainMonitor monitor;
+  return monitor;
+}
 
 /// 64 grey 8 x 8 images of four classes, each brighter than the class before it.
 class Shades : public ImageSource {

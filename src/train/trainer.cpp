@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "train/init_from.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 Trainer::Trainer(const Recipe& recipe, const TrainingData& data, at::Device device, at::ScalarType dtype)
     : recipe_(recipe), objective_(make_objective(recipe, data, device, dtype)), notes_(objective_->notes()) {
@@ -77,4 +77,4 @@ void Trainer::restore_counters(const Json& counters, const std::string& where) {
   whole_ = true;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -12,7 +12,7 @@
 #include "train/optimiser.h"
 #include "train/recipe.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Result of one training step.
 struct StepResult {
@@ -66,4 +66,4 @@ class Trainer {
   bool whole_ = true;
 };
 
-}  // namespace diffit::train
+}  // namespace diffit::training

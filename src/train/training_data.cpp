@@ -2,11 +2,11 @@
 
 #include "base/error.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 TrainingData open_training_data(const Recipe& recipe, const std::string& where) {
   const std::string hint = recipe.data.hint.empty() ? "" : "; " + recipe.data.hint;
-  DIFFIT_CHECK(!recipe.data.path.empty(), "{}: data.path is open: give --data PATH{}", where, hint);
+  DIFFIT_CHECK(!recipe.data.path.empty(), "{}: data.path is open: give `data` PATH{}", where, hint);
   std::error_code none;
   DIFFIT_CHECK(fs::exists(recipe.data.path, none), "{}: no such data{}", recipe.data.path, hint);
   if (recipe.kind() == ModelKind::latent) {
@@ -50,4 +50,4 @@ DataSummary summary(const TrainingData& data) {
           images.source().describe()};
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

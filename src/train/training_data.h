@@ -9,7 +9,7 @@
 #include "data/latents.h"
 #include "train/recipe.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 using TrainingData = std::variant<std::shared_ptr<const Dataset>, std::shared_ptr<const LatentDataset>>;
 
@@ -34,4 +34,4 @@ std::shared_ptr<const Dataset> open_test_set(const Recipe& recipe, const Dataset
 
 DataSummary summary(const TrainingData& data);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

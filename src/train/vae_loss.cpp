@@ -1,6 +1,6 @@
 #include "train/vae_loss.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 VaeLoss vae_loss(const at::Tensor& x, const at::Tensor& reconstruction, const at::Tensor& moments,
                  double l2_weight, double kl_weight) {
@@ -20,4 +20,4 @@ at::Tensor posterior_sample(const at::Tensor& moments, const at::Tensor& e) {
   return halves[0] + (halves[1] / 2).exp() * e;
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -5,7 +5,7 @@
 
 #include "base/layers.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 /// Loss terms, each a scalar averaged over the elements of an image and the batch.
 struct VaeLoss {
@@ -23,4 +23,4 @@ VaeLoss vae_loss(const at::Tensor& x, const at::Tensor& reconstruction, const at
 /// Returns mean + standard deviation * e for moments [B, 2L, h, w] and e [B, L, h, w].
 at::Tensor posterior_sample(const at::Tensor& moments, const at::Tensor& e);
 
-}  // namespace diffit::train
+}  // namespace diffit::training

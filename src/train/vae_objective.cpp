@@ -9,7 +9,7 @@
 #include "model/vae_file.h"
 #include "train/vae_loss.h"
 
-namespace diffit::train {
+namespace diffit::training {
 
 namespace {
 
@@ -94,4 +94,4 @@ std::unique_ptr<Objective> make_vae_objective(const Recipe& recipe, std::shared_
   return std::make_unique<VaeObjective>(recipe, std::move(dataset), device, dtype);
 }
 
-}  // namespace diffit::train
+}  // namespace diffit::training

@@ -24,7 +24,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-void bench_features(const FeaturesBenchOptions& options, const Machine& machine,
+void bench_features(const FeaturesBenchOptions& options, const Runtime& machine,
                     const CommonOptions& common) {
   const auto network = load_feature_network(options.network, machine.device, machine.dtype);
   const at::Tensor images = random_images(options, network->info().inception ? 3 : 1);

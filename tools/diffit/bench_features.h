@@ -3,7 +3,8 @@
 
 #include <string>
 
-#include "tools/diffit/machine.h"
+#include "base/bundled.h"
+#include "tools/diffit/command.h"
 
 namespace diffit::cli {
 
@@ -16,6 +17,6 @@ struct FeaturesBenchOptions {
 };
 
 /// Measures and prints images a second. The images are random bytes.
-void bench_features(const FeaturesBenchOptions& options, const Machine& machine, const CommonOptions& common);
+void bench_features(const FeaturesBenchOptions& options, const Runtime& machine, const CommonOptions& common);
 
 }  // namespace diffit::cli

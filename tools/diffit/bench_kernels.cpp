@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "runtime/device.h"
 #include "kernels/ops.h"
+#include "runtime/device.h"
 
 namespace diffit::cli {
 
@@ -70,7 +70,7 @@ double distance(const Tensor& got, const Tensor& want) {
   return ((got.to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
 }
 
-std::vector<KernelCase> cases_of(const KernelsBenchOptions& options, const Machine& machine) {
+std::vector<KernelCase> cases_of(const KernelsBenchOptions& options, const Runtime& machine) {
   const auto type = at::TensorOptions(machine.device).dtype(machine.dtype);
   std::vector<KernelCase> cases;
   const auto attention = [&](std::int64_t maps, std::int64_t side, std::int64_t window, std::int64_t heads,
@@ -112,7 +112,7 @@ std::vector<KernelCase> cases_of(const KernelsBenchOptions& options, const Machi
 
 }  // namespace
 
-void bench_kernels(const KernelsBenchOptions& options, const Machine& machine, const CommonOptions& common) {
+void bench_kernels(const KernelsBenchOptions& options, const Runtime& machine, const CommonOptions& common) {
   Json results = Json::array();
   std::string text;
   for (const KernelCase& c : cases_of(options, machine)) {

@@ -1,7 +1,8 @@
 // `diffit bench kernels`: each operation's fast path against its definition.
 #pragma once
 
-#include "tools/diffit/machine.h"
+#include "base/bundled.h"
+#include "tools/diffit/command.h"
 
 namespace diffit::cli {
 
@@ -13,6 +14,6 @@ struct KernelsBenchOptions {
 
 /// Milliseconds of a forward pass, and of one with its backward pass, by the fast path and by the definition
 /// (which on a GPU is eager LibTorch), with the relative distance of the results.
-void bench_kernels(const KernelsBenchOptions& options, const Machine& machine, const CommonOptions& common);
+void bench_kernels(const KernelsBenchOptions& options, const Runtime& machine, const CommonOptions& common);
 
 }  // namespace diffit::cli

@@ -7,10 +7,10 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "runtime/device.h"
 #include "kernels/ops.h"
 #include "nn/inference/latent_evaluator.h"
 #include "nn/layers/weights_io.h"
+#include "runtime/device.h"
 
 namespace diffit::cli {
 
@@ -81,7 +81,7 @@ double attention_flop(const LatentConfig& c, std::int64_t batch) {
 /// operators for each.
 class MatrixProducts {
  public:
-  MatrixProducts(const LatentConfig& config, std::int64_t batch, const Machine& machine)
+  MatrixProducts(const LatentConfig& config, std::int64_t batch, const Runtime& machine)
       : config_(config), batch_(batch), device_(machine.device) {
     const auto type = at::TensorOptions(machine.device).dtype(machine.dtype);
     for (const Product& p : products_of(config)) {
@@ -162,7 +162,7 @@ double relative(const at::Tensor& got, const at::Tensor& want) {
 
 /// The first two blocks against the definition in float32: roundings of ten products and operands a block,
 /// and of the sums in either, add up as a random walk; four of its deviations.
-double checked_error(LatentConfig config, const RandomWeights& weights, const Machine& machine) {
+double checked_error(LatentConfig config, const RandomWeights& weights, const Runtime& machine) {
   config.depth = std::min<std::int64_t>(config.depth, 2);
   const Input in(config, 1, machine.device);
   LatentEvaluator evaluator(config, weights.views(config.depth), "bench", machine.dtype, machine.device);
@@ -182,7 +182,7 @@ double checked_error(LatentConfig config, const RandomWeights& weights, const Ma
   return error;
 }
 
-Json common_json(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine) {
+Json common_json(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine) {
   return {{"config", write_model_config(c)},
           {"what", options.what},
           {"batch", options.batch},
@@ -190,7 +190,7 @@ Json common_json(const LatentConfig& c, const LatentBenchOptions& options, const
 }
 
 /// Times `once`, which does `flop`, and the machine's own rate between its rounds.
-Json timed(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
+Json timed(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
            const MatrixProducts& products, const std::function<void()>& once, double flop) {
   std::vector<double> milliseconds, rates, machine_rates, shares;
   for (int round = 0; round < options.rounds; ++round) {
@@ -208,7 +208,7 @@ Json timed(const LatentConfig& c, const LatentBenchOptions& options, const Machi
   return result;
 }
 
-void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
+void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
                    const CommonOptions& common) {
   const RandomWeights weights(c);
   const std::int64_t before = peak_memory();
@@ -250,7 +250,7 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
           static_cast<double>(weight_bytes) / 0x1p20, error));
 }
 
-void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
+void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
                      const CommonOptions& common) {
   const std::int64_t grid = c.grid(), span = 2 * grid - 1;
   const auto type = at::TensorOptions(machine.device).dtype(machine.dtype);
@@ -281,7 +281,7 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
           100 * median(result["share"]), error));
 }
 
-void bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, const Machine& machine,
+void bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
                   const CommonOptions& common) {
   const MatrixProducts products(c, options.batch, machine);
   products.rate(0);
@@ -298,7 +298,7 @@ void bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, cons
 
 }  // namespace
 
-void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Machine& machine,
+void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Runtime& machine,
                   const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   if (options.what == "forward") return bench_forward(config, options, machine, common);

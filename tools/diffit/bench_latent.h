@@ -1,8 +1,9 @@
 // `diffit bench` of latent models.
 #pragma once
 
+#include "base/bundled.h"
 #include "nn/diffit/config.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/command.h"
 
 namespace diffit::cli {
 
@@ -14,7 +15,7 @@ struct LatentBenchOptions {
 };
 
 /// Measures a latent model of that configuration with random weights and prints what it reached.
-void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Machine& machine,
+void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Runtime& machine,
                   const CommonOptions& common);
 
 }  // namespace diffit::cli

@@ -9,7 +9,7 @@ namespace diffit::cli {
 
 struct ScoresBenchOptions {
   std::string what = "precision-recall";  // or frechet
-  std::int64_t images = 10000;          // of each set
+  std::int64_t images = 10000;            // of each set
   std::int64_t width = 2048;              // features an image
   int rounds = 5;
 };

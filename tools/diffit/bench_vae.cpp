@@ -8,7 +8,7 @@
 
 namespace diffit::cli {
 
-void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Machine& machine,
+void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& machine,
                const CommonOptions& common) {
   const VaeConfig& config = vae.config();
   DIFFIT_CHECK(options.side % config.factor() == 0,

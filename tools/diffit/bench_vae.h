@@ -1,8 +1,9 @@
 // diffit bench of an autoencoder: images a second, encoded and decoded.
 #pragma once
 
+#include "base/bundled.h"
 #include "nn/vae/vae.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/command.h"
 
 namespace diffit::cli {
 
@@ -16,7 +17,7 @@ struct VaeBenchOptions {
 };
 
 /// Prints figures of `vae` as it is, on images of random numbers. Error(invalid) where the side does not fit.
-void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Machine& machine,
+void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& machine,
                const CommonOptions& common);
 
 }  // namespace diffit::cli

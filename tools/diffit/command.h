@@ -5,7 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "base/bundled.h"
 #include "config/fields.h"
+#include "runtime/runtime.h"
 
 namespace diffit::data {
 struct LatentInfo;
@@ -13,11 +15,8 @@ struct LatentInfo;
 
 namespace diffit::cli {
 
-
 /// Options that every command has.
-struct CommonOptions {
-  std::string device = "auto", dtype = "auto";
-  int threads = 0;
+struct CommonOptions : RuntimeOptions {
   bool json = false, quiet = false;
   std::string typed;  // the whole command line, as a shell would take it again
 };
@@ -27,6 +26,9 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
 
 /// Prints the result: `object` as one JSON line with --json, else `text`.
 void print_result(const CommonOptions& common, const Json& object, const std::string& text);
+/// Opens what --device, --dtype and --threads name (runtime/runtime.h).
+Runtime open_machine(const CommonOptions& common, bool prefer_bf16);
+
 /// A line on stderr, unless --quiet.
 void print_note(const CommonOptions& common, const std::string& text);
 

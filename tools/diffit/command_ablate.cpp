@@ -3,12 +3,12 @@
 #include "base/output_check.h"
 #include "config/json_text.h"
 #include "config/set_option.h"
+#include "jobs/train_evaluation.h"
 #include "report/ablation_page.h"
 #include "report/render.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
-#include "tools/diffit/train_evaluation.h"
 
 namespace diffit::cli {
 
@@ -31,7 +31,7 @@ Experiment experiment_of(const AblateOptions& options, const std::string& where)
   return experiment;
 }
 
-void print_plan(const CommonOptions& common, const Plan& plan, const Machine& machine) {
+void print_plan(const CommonOptions& common, const Plan& plan, const Runtime& machine) {
   Json object = {{"experiment", write_experiment(plan.experiment)}, {"variants", Json::array()}};
   std::string text = fmt::format("{:<24} {:>12} {:>9} {:>12} {:>10} {:>10} {:>10}\n", "variant", "parameters",
                                  "GMAC", "images", "PFLOP", "ms/image", "time");
@@ -87,6 +87,29 @@ void write_results(const AblationResults& results, const CommonOptions& common, 
   write_page(ablation_page(results, common.typed), folder / "page.html");
 }
 
+/// Shows an experiment on stderr; `finished` is called after each trial.
+class ExperimentMonitor : public AblationMonitor {
+ public:
+  ExperimentMonitor(const CommonOptions& common, std::function<void()> finished)
+      : line_(common), finished_(std::move(finished)) {}
+  void trained(const std::string& trial, const TrainStep& s) override {
+    line_.show(fmt::format("{}  {:.1f}/{:.1f} kimg  {:.1f} img/s  loss {:.4f}  ETA {}", trial,
+                           static_cast<double>(s.images) / 1000, static_cast<double>(s.total_images) / 1000,
+                           s.images_per_second, s.loss, human_seconds(s.seconds_left)));
+  }
+  void scored(const std::string& trial, const Progress& p) override {
+    line_.show(fmt::format("{}  scoring {}/{}", trial, p.done, p.total));
+  }
+  void note(const std::string& text) override { line_.say(text); }
+  void warning(const std::string& text) override { line_.say("warning: " + text); }
+  void finished() override { finished_(); }
+  bool cancelled() override { return stop_requested(); }
+
+ private:
+  ProgressLine line_;
+  std::function<void()> finished_;
+};
+
 void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(!options.train_only || (options.from.empty() && options.record.empty()),
                "--train-only: --from and --record are of scored trainings; leave them out");
@@ -96,7 +119,7 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   if (!options.dry_run && !options.record.empty()) check_output_folder(options.record, "--record");
   const std::string where = experiment_path(options.experiment).string();
   const Experiment experiment = experiment_of(options, where);
-  const Machine machine = open_machine(common, /*prefer_bf16=*/true);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/true);
   const Plan plan =
       plan_experiment(experiment, options.data, machine.dtype == at::kFloat ? "f32" : "bf16", where);
   std::unique_ptr<FeatureNetwork> features;
@@ -108,8 +131,9 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     return;
   }
 
-  AblationRequest request{plan, {}, machine.device, machine.dtype, features.get(), {}, &watch_for_stop()};
+  AblationRequest request{plan, {}, machine.device, machine.dtype, features.get(), {}};
   request.folder = folder;
+  watch_for_stop();
   for (const std::string& given : options.from) request.from.emplace_back(given);
   if (!options.record.empty()) {
     std::error_code error;
@@ -118,23 +142,12 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     fs::create_directories(options.record, error);
     if (error) fail("--record {}: cannot be made: {}", options.record, error.message());
   }
+  TerminalMonitor evaluation_monitor(common);
   request.evaluation = [&](const Recipe& recipe, const TrainingData& data) {
-    auto evaluation =
-        std::make_shared<TrainEvaluation>(recipe, data, where, machine, common, &watch_for_stop());
+    auto evaluation = std::make_shared<TrainEvaluation>(recipe, data, where, machine, evaluation_monitor);
     return [evaluation](const Exhibit& averaged) { return (*evaluation)(averaged); };
   };
   const FeatureInfo* info = features ? &features->info() : nullptr;
-  ProgressLine line(common);
-  AblationListener listener;
-  listener.trained = [&](const std::string& trial, const TrainingStatus& s) {
-    line.show(fmt::format("{}  {:.1f}/{:.1f} kimg  {:.1f} img/s  loss {:.4f}  ETA {}", trial,
-                          static_cast<double>(s.images) / 1000, static_cast<double>(s.all_images) / 1000,
-                          s.images_per_second, s.loss, human_seconds(s.seconds_left)));
-  };
-  listener.sampled = [&](const std::string& trial, std::int64_t done, std::int64_t all) {
-    line.show(fmt::format("{}  scoring {}/{}", trial, done, all));
-  };
-  listener.said = [&](const std::string& text) { line.say(text); };
   const auto write = [&] {
     AblationResults results = collect(plan, request.folder, info);
     write_results(results, common, request.folder);
@@ -145,14 +158,14 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
     }
     return results;
   };
-  listener.finished = [&] { write(); };
-  const AblationEnd end = run_ablation(request, listener);
+  ExperimentMonitor monitor(common, write);
+  const AblationEnd end = run_ablation(request, monitor);
   const AblationResults results = write();
   if (end.interrupted) {
     fail("interrupted with {} of {} trainings finished; the same command goes on", results.finished, end.all);
   }
   if (end.elsewhere > 0) {
-    line.say(
+    monitor.note(
         fmt::format("{} trainings are in the hands of other processes; the same command collects them later",
                     end.elsewhere));
   }

@@ -1,22 +1,23 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/bundled.h"
 #include "base/error.h"
-#include "io/file_kind.h"
 #include "config/set_option.h"
+#include "io/file_kind.h"
+#include "metrics/feature_network.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
+#include "nn/diffit/image_model.h"
 #include "runtime/autocast.h"
 #include "runtime/device.h"
-#include "metrics/feature_network.h"
-#include "nn/diffit/image_model.h"
 #include "tools/diffit/bench_features.h"
 #include "tools/diffit/bench_kernels.h"
 #include "tools/diffit/bench_latent.h"
 #include "tools/diffit/bench_scores.h"
 #include "tools/diffit/bench_vae.h"
-#include "tools/diffit/machine.h"
-#include "model/model_file.h"
+#include "tools/diffit/command.h"
 #include "train/trainer.h"
-#include "model/vae_file.h"
 
 namespace diffit::cli {
 
@@ -63,8 +64,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 /// Images a second, one figure a round: each round runs `once` (which does `images`) for `seconds`, and
 /// ends when the device has done all of it.
 template <class Once>
-std::vector<double> measure(const BenchOptions& options, at::Device device, double images,
-                            const Once& once) {
+std::vector<double> measure(const BenchOptions& options, at::Device device, double images, const Once& once) {
   once();
   synchronize(device);
   std::vector<double> rates;
@@ -82,7 +82,7 @@ std::vector<double> measure(const BenchOptions& options, at::Device device, doub
   return rates;
 }
 
-void run_latent(Json model, const std::string& where, const BenchOptions& options, const Machine& machine,
+void run_latent(Json model, const std::string& where, const BenchOptions& options, const Runtime& machine,
                 const CommonOptions& common) {
   if (options.depth >= 0 && model.is_object()) model["depth"] = options.depth;
   LatentBenchOptions latent{.rounds = options.rounds, .seconds = options.seconds};
@@ -93,7 +93,7 @@ void run_latent(Json model, const std::string& where, const BenchOptions& option
   bench_latent(std::get<LatentConfig>(config), latent, machine, common);
 }
 
-void run_autoencoder(const Vae& vae, const BenchOptions& options, const Machine& machine,
+void run_autoencoder(const Vae& vae, const BenchOptions& options, const Runtime& machine,
                      const CommonOptions& common) {
   VaeBenchOptions wanted{.config = options.config, .rounds = options.rounds, .seconds = options.seconds};
   if (options.what != "train") wanted.what = options.what;
@@ -103,7 +103,7 @@ void run_autoencoder(const Vae& vae, const BenchOptions& options, const Machine&
 }
 
 /// A model's file or folder: an autoencoder is measured as it is. Of a diffusion model the configuration.
-std::optional<Json> open_model_file(const BenchOptions& options, const Machine& machine,
+std::optional<Json> open_model_file(const BenchOptions& options, const Runtime& machine,
                                     const CommonOptions& common) {
   std::error_code none;
   const std::string& name = options.config;
@@ -165,7 +165,7 @@ std::shared_ptr<const Dataset> random_data(Recipe& recipe, const BenchOptions& o
 
 /// One evaluation of an image-space model with random weights.
 std::vector<double> measure_forward(const Recipe& recipe, const BenchOptions& options,
-                                    const Machine& machine) {
+                                    const Runtime& machine) {
   const auto config = std::get<ImageConfig>(read_model_config(recipe.model, options.config + ": model"));
   const std::int64_t batch = recipe.train.microbatch;
   const at::NoGradGuard no_grad;
@@ -184,7 +184,7 @@ std::vector<double> measure_forward(const Recipe& recipe, const BenchOptions& op
 }
 
 void run_bench(const BenchOptions& options, const CommonOptions& common) {
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   if (options.config == "scores") {
     ScoresBenchOptions scores{.rounds = options.rounds};
     if (options.what != "train") scores.what = options.what;

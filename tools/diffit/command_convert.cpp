@@ -1,12 +1,13 @@
+#include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
 #include "io/file_kind.h"
 #include "io/tensors/npz.h"
-#include "tools/diffit/machine.h"
 #include "model/convert_model.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
+#include "tools/diffit/command.h"
 
 namespace diffit::cli {
 

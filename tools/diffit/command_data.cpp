@@ -12,10 +12,10 @@
 #include "data/latents.h"
 #include "data/source.h"
 #include "io/images/image.h"
+#include "jobs/unfinished.h"
 #include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
-#include "tools/diffit/unfinished.h"
 
 namespace diffit::cli {
 namespace {
@@ -168,12 +168,12 @@ void run_preview(const CommonOptions& common, const PreviewOptions& options) {
       continue;
     }
     Image image = source->read(index);
-    if (!images.empty() && (image.width != images[0].width || image.height != images[0].height ||
-                              image.width != image.height)) {
+    if (!images.empty() &&
+        (image.width != images[0].width || image.height != images[0].height || image.width != image.height)) {
       image = fitted(std::move(image), images[0].width, Crop::center, source->name(index));
     } else if (image.width != image.height) {
-      image = fitted(std::move(image), std::min(image.width, image.height), Crop::center,
-                       source->name(index));
+      image =
+          fitted(std::move(image), std::min(image.width, image.height), Crop::center, source->name(index));
     }
     images.push_back(std::move(image));
   }

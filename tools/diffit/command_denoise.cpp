@@ -1,11 +1,12 @@
+#include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
 #include "diffusion/generate.h"
-#include "runtime/autocast.h"
-#include "tools/diffit/guidance_options.h"
-#include "tools/diffit/latent_source.h"
-#include "tools/diffit/machine.h"
+#include "jobs/latent_source.h"
 #include "model/model_file.h"
+#include "runtime/autocast.h"
+#include "tools/diffit/command.h"
+#include "tools/diffit/guidance_options.h"
 
 namespace diffit::cli {
 
@@ -13,7 +14,7 @@ namespace {
 
 struct DenoiseOptions {
   std::string model, in, out;
-  GuidanceOptions guidance;
+  GuidanceSpec guidance;
 };
 
 /// The tensors of the input, checked against the model.
@@ -54,7 +55,7 @@ class Input {
 using Output = std::vector<std::pair<std::string, at::Tensor>>;
 
 Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& guidance,
-                const Machine& machine) {
+                const Runtime& machine) {
   const ImageConfig& c = model.config();
   const at::Tensor x = input.floats("x", {-1, c.in_channels, c.resolution, c.resolution}).to(machine.device);
   const std::int64_t batch = x.size(0);
@@ -112,7 +113,7 @@ Output evaluate(LatentEvaluator& model, const Input& input, const Guidance& guid
 void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   check_output_file(options.out, "-o");
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
   const bool latent = std::holds_alternative<LatentConfig>(config_of(file));
   const Guidance guidance = parse_guidance(options.guidance, {.channels = latent ? 3 : 0, .tolerance = 0});

@@ -8,13 +8,13 @@
 #include "analysis/noise_error.h"
 #include "analysis/robustness.h"
 #include "base/error.h"
+#include "jobs/measured_model.h"
+#include "jobs/unfinished.h"
 #include "metrics/feature_network.h"
 #include "metrics/feature_source.h"
 #include "report/analysis_page.h"
 #include "report/render.h"
-#include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
-#include "tools/diffit/unfinished.h"
 
 namespace diffit::cli {
 namespace {
@@ -25,7 +25,7 @@ struct DiagnoseOptions {
 };
 
 std::vector<LevelError> level_errors(const MeasuredModel& model, const DiagnoseOptions& options,
-                                     const Machine& machine, const CommonOptions& common) {
+                                     const Runtime& machine, const CommonOptions& common) {
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const MeasuredImages set = read_measured(options.data, model, options.images, seed);
   const std::vector<double> sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels));
@@ -94,7 +94,7 @@ struct Compared {
   ComparedSet samples, held_out, training;
 };
 
-Compared open_compared(const DiagnoseOptions& options, const Machine& machine) {
+Compared open_compared(const DiagnoseOptions& options, const Runtime& machine) {
   Compared compared{load_feature_network(options.features, machine.device, machine.dtype),
                     open_compared(options.samples, "--samples", options.limit),
                     open_compared(options.data, "--data", options.limit),
@@ -125,7 +125,7 @@ std::vector<Signature> collapse_signatures(const DiagnoseOptions& options, const
 }
 
 /// Of an image-space model; latent models are evaluated with attention that is never written down.
-std::vector<Signature> step_signatures(const MeasuredModel& measured, const Machine& machine) {
+std::vector<Signature> step_signatures(const MeasuredModel& measured, const Runtime& machine) {
   ImageDiffiT* model = measured.image.get();
   if (model == nullptr) return {};
   constexpr std::int64_t count = 8, steps = 18;
@@ -143,7 +143,7 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
       "them by");
   DIFFIT_CHECK(options.training.empty() || !options.samples.empty(), "--train-data: belongs to --samples");
   check_page_path(options.out);
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   std::optional<Compared> compared;

@@ -2,14 +2,15 @@
 #include <memory>
 #include <optional>
 
+#include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
-#include "tools/diffit/machine.h"
+#include "jobs/unfinished.h"
+#include "model/vae_file.h"
+#include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
-#include "tools/diffit/unfinished.h"
 #include "train/encode_latents.h"
-#include "model/vae_file.h"
 
 namespace diffit::cli {
 namespace {
@@ -23,11 +24,10 @@ struct EncodeOptions {
 void run_encode(const CommonOptions& common, const EncodeOptions& options) {
   check_output_folder(options.destination, "DEST");
   refuse_unfinished(options.data, "DATA");
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const auto images = open_dataset(options.data, options.size);
   const Vae vae = load_vae(model_path(options.vae), machine.device);
-  for (const std::string& warning : images->description().warnings)
-    print_note(common, "warning: " + warning);
+  for (const std::string& warning : images->description().warnings) print_note(common, "warning: " + warning);
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
   const LatentInfo info = encode_latents(

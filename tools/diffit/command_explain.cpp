@@ -9,12 +9,12 @@
 #include "data/dataset.h"
 #include "diffusion/generate.h"
 #include "diffusion/latent_generate.h"
+#include "jobs/latent_source.h"
+#include "model/model_file.h"
 #include "report/time_page.h"
-#include "tools/diffit/latent_source.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "train/dataset_images.h"
-#include "model/model_file.h"
 #include "train/objective.h"
 
 namespace diffit::cli {
@@ -64,7 +64,7 @@ Shown own_samples(Request wanted, const ExplainOptions& options, std::int64_t cl
 }
 
 Shown shown_to(const ImageDiffiT& model, const WeightsFile& file, const ExplainOptions& options,
-               const Machine&, ProgressLine& line) {
+               const Runtime&, ProgressLine& line) {
   const ImageConfig& config = model.config();
   DIFFIT_CHECK(options.vae.empty(), "--vae: {} is an image-space model, which takes none",
                file.path().string());
@@ -77,7 +77,7 @@ Shown shown_to(const ImageDiffiT& model, const WeightsFile& file, const ExplainO
 }
 
 Shown shown_to(const LatentDiffiT& model, const WeightsFile& file, const ExplainOptions& options,
-               const Machine& machine, ProgressLine& line) {
+               const Runtime& machine, ProgressLine& line) {
   const LatentConfig& config = model.config();
   if (!options.data.empty()) {
     const fs::path path = vae_path(options.vae, file);
@@ -106,7 +106,7 @@ std::string time_path_of(const ModelConfig& config) {
 }
 
 template <class Network>
-void explain(Network& model, const WeightsFile& file, const ExplainOptions& options, const Machine& machine,
+void explain(Network& model, const WeightsFile& file, const ExplainOptions& options, const Runtime& machine,
              const CommonOptions& common) {
   TimeExplanation explanation{.model = options.model, .images = {}, .trained = {}, .untrained = {}};
   {
@@ -143,7 +143,7 @@ void run_explain(const ExplainOptions& options, const CommonOptions& common) {
                options.largest, options.smallest);
   check_time_image(options.out);
   if (!options.out.empty()) check_output_file(options.out, "-o");
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
   Model loaded = load_model(file, machine.device);
   std::visit([&](auto& model) { explain(model, file, options, machine, common); }, loaded);

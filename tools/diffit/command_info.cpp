@@ -2,27 +2,28 @@
 
 #include <chrono>
 
+#include "base/bundled.h"
 #include "base/cpu_count.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
+#include "config/json_text.h"
 #include "data/class_names.h"
 #include "io/file_kind.h"
-#include "config/json_text.h"
 #include "io/images/image.h"
-#include "base/printable.h"
 #include "io/tensors/safetensors.h"
 #include "kernels/cuda_backend.h"
-#include "runtime/device.h"
-#include "runtime/gpu_probe.h"
 #include "kernels/ops.h"
 #include "metrics/feature_network.h"
 #include "metrics/reference.h"
-#include "nn/cost/cost.h"
-#include "tools/diffit/info_files.h"
-#include "tools/diffit/info_network.h"
-#include "tools/diffit/machine.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
+#include "nn/cost/cost.h"
+#include "runtime/device.h"
+#include "runtime/gpu_probe.h"
+#include "tools/diffit/command.h"
+#include "tools/diffit/info_files.h"
+#include "tools/diffit/info_network.h"
 
 namespace diffit::cli {
 
@@ -63,7 +64,7 @@ std::string gpu_text() {
 }
 
 void describe_program(const CommonOptions& common) {
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const CpuLimits limits = cpu_limits();
   Json object = {{"version", DIFFIT_VERSION},
                  {"kernels", cpu_kernel_target()},

@@ -1,13 +1,15 @@
 #include <algorithm>
 
+#include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
 #include "io/tensors/weights_file.h"
+#include "jobs/describe_runtime.h"
 #include "metrics/feature_network.h"
 #include "report/render.h"
 #include "report/run_page.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
 
@@ -58,8 +60,8 @@ ImageSpace space_of(const FeatureNetwork* network) {
           [network](const at::Tensor& images) { return network->extract(images).pooled; }};
 }
 
-RunImages images_of(const RunRecord& run, const ReportOptions& options, const Machine& machine,
-                        const FeatureNetwork* network, const std::atomic<bool>& stop, ProgressLine& line) {
+RunImages images_of(const RunRecord& run, const ReportOptions& options, const Runtime& machine,
+                    const FeatureNetwork* network, const std::atomic<bool>& stop, ProgressLine& line) {
   RunImagesOptions wanted;
   wanted.device = machine.device;
   wanted.dtype = machine.dtype;
@@ -89,7 +91,7 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
     for (fs::path& run : find_runs(given)) folders.push_back(std::move(run));
   }
   const std::vector<RunRecord> records = read_runs(folders);
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const auto network = options.features.empty() || options.no_samples
                            ? nullptr
                            : load_feature_network(options.features, machine.device, machine.dtype);
@@ -113,7 +115,7 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
     }
   }
   Page page = run_page(runs, {.title = options.title, .command = common.typed});
-  page.footer = fmt::format("Made by diffit {} on {}.", DIFFIT_VERSION, describe(machine));
+  page.footer = fmt::format("Made by diffit {} on {}.", DIFFIT_VERSION, describe_runtime(machine));
   const std::string html = render_page(page);
   std::vector<std::string> plots;
   if (!options.plots.empty()) {

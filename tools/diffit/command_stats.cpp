@@ -1,13 +1,16 @@
 // diffit stats: the statistics of a set of images, as ADM's evaluator and `diffit eval` read them.
 #include <memory>
 
+#include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/random.h"
+#include "jobs/feature_side.h"
+#include "jobs/unfinished.h"
 #include "metrics/feature_source.h"
-#include "tools/diffit/feature_side.h"
-#include "tools/diffit/machine.h"
-#include "tools/diffit/unfinished.h"
+#include "tools/diffit/command.h"
+#include "tools/diffit/measure_options.h"
+#include "tools/diffit/progress.h"
 
 namespace diffit::cli {
 namespace {
@@ -45,7 +48,7 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
                options.output);
   check_output_file(options.output, "-o");
   refuse_unfinished(options.data, "DATA");
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const auto network = load_feature_network(options.features, machine.device, machine.dtype);
   const FeatureInfo& info = network->info();
   const auto source = open_feature_source(options.data);
@@ -53,9 +56,10 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
       options.measure.limit > 0 ? std::min(options.measure.limit, source->size()) : source->size();
   DIFFIT_CHECK(count >= 2, "{}: a covariance takes two pictures or more, there is {}", options.data, count);
 
+  TerminalMonitor monitor(common);
   FeatureSum sum(info, {.pooled = true, .spatial = true}, count);
   Keeper keeper(options.keep, count);
-  for_each_measured(*source, {options.measure.batch, options.measure.limit, &common}, options.data,
+  for_each_measured(*source, {options.measure.batch, options.measure.limit, &monitor}, options.data,
                     [&](std::int64_t first, const at::Tensor& images) {
                       const Features features = network->extract(images);
                       sum.add(features);
@@ -63,7 +67,7 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
                     });
   const FeatureSet set = sum.finish();
   Statistics statistics;
-  statistics.info = {set.images,    info.name,          info.identity,     source->height(),
+  statistics.info = {set.images,      info.name,          info.identity,     source->height(),
                      source->width(), source->channels(), source->describe()};
   statistics.pooled = set.pooled;
   statistics.spatial = set.spatial;
@@ -72,15 +76,15 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
 
   const std::int64_t kept = statistics.features.defined() ? statistics.features.size(0) : 0;
   Json object = {
-      {"output", options.output},       {"pictures", set.images},   {"network", info.name},
+      {"output", options.output},       {"pictures", set.images},     {"network", info.name},
       {"identity", info.identity},      {"features", info.width},     {"spatial_features", info.spatial},
       {"kept_features", kept},          {"height", source->height()}, {"width", source->width()},
       {"channels", source->channels()}, {"warnings", Json::array()}};
   std::string text = fmt::format(
       "{}: mu and sigma{} of {} pictures, {} x {} x {}, by {} ({}); features of {} for precision, recall and "
       "KID\n",
-      options.output, set.spatial ? ", mu_s and sigma_s" : "", set.images, source->width(),
-      source->height(), source->channels(), info.name, info.identity, kept);
+      options.output, set.spatial ? ", mu_s and sigma_s" : "", set.images, source->width(), source->height(),
+      source->channels(), info.name, info.identity, kept);
   if (set.images <= info.width) {
     const std::string warning = fmt::format(
         "{} pictures of {} features: the covariance has no full rank, and distances to it say little",
@@ -111,7 +115,7 @@ void add_stats_command(CLI::App& app, CommonOptions& common) {
           "pictures, drawn at random, whose features are stored for precision, recall and KID; 0: none")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{10000000}))
       ->capture_default_str();
-  add_measure_options(*command, "pictures", o->features, o->measure)->required();
+  add_measure_options(*command, "pictures", o->features, o->measure.limit, o->measure.batch)->required();
   command->footer(
       "\nExamples:\n"
       "  diffit stats train.zip -o ref.npz --features pt_inception-2015-12-05-6726825d.pth\n"

@@ -1,51 +1,17 @@
-#include <optional>
-
-#include "base/error.h"
-#include "base/output_check.h"
+// diffit train: a training, or what it would cost.
+#include "base/bundled.h"
 #include "base/text.h"
-#include "config/set_option.h"
-#include "tools/diffit/machine.h"
+#include "jobs/train_evaluation.h"
+#include "jobs/train_job.h"
 #include "tools/diffit/progress.h"
-#include "tools/diffit/stop.h"
-#include "tools/diffit/train_evaluation.h"
-#include "tools/diffit/unfinished.h"
 #include "train/plan.h"
-#include "train/run.h"
 
 namespace diffit::cli {
 
 namespace {
 
-struct TrainOptions {
-  std::string config, data, out;
-  std::vector<std::string> set;
-  bool resume = false, dry_run = false, strict = false;
-};
-
-Recipe read_recipe_of(const TrainOptions& options) {
-  const fs::path path = preset_path(options.config);
-  Json toml = parse_toml(read_text(path, 1 << 20), path.string());
-  bool images = false, epochs = false;
-  for (const std::string& assignment : options.set) {
-    set_by_path(toml, assignment);
-    const std::string key(trim(std::string_view(assignment).substr(0, assignment.find('='))));
-    images = images || key == "train.images";
-    epochs = epochs || key == "train.epochs";
-  }
-  // A length on the command line takes the place of the file's, whichever way that states it.
-  if (images != epochs && toml["train"].is_object()) toml["train"].erase(images ? "epochs" : "images");
-  if (!options.data.empty()) set_in_table(toml, "data", "path", options.data, path.string());
-  return read_recipe(toml, path.string());
-}
-
-/// The description of the images that are trained on; null where these are latents.
-const DataDescription* description_of(const TrainingData& data) {
-  const auto* images = std::get_if<std::shared_ptr<const Dataset>>(&data);
-  return images != nullptr ? &(*images)->description() : nullptr;
-}
-
 /// GFLOP/s of matrix products here and now, for the cost of a dry run.
-double measure_rate(const Machine& machine) {
+double measure_rate(const Runtime& machine) {
   const at::Tensor a = at::ones({1024, 1024}, at::TensorOptions(machine.dtype).device(machine.device));
   a.mm(a);
   const auto start = std::chrono::steady_clock::now();
@@ -62,7 +28,7 @@ double measure_rate(const Machine& machine) {
 constexpr double kExpectedShare = 0.4;
 
 void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSummary& data,
-                const DataDescription* description, const Machine& machine) {
+                const DataDescription* description, const Runtime& machine) {
   const TrainingPlan plan = plan_training(recipe, data.resolution, machine.dtype == at::kFloat ? 4 : 2);
   const double rate = measure_rate(machine), seconds = plan.flops / (rate * kExpectedShare);
   const double memory = plan.weights_bytes + plan.activations_bytes;
@@ -107,82 +73,49 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSum
   print_result(common, object, text);
 }
 
-std::string status_line(const TrainingStatus& s) {
+std::string status_line(const TrainStep& s) {
   return fmt::format("{:.1f}/{:.1f} kimg  {:.1f} img/s  loss {:.4f}  lr {:.2e}  ETA {}  mem {}{}",
-                     static_cast<double>(s.images) / 1000, static_cast<double>(s.all_images) / 1000,
+                     static_cast<double>(s.images) / 1000, static_cast<double>(s.total_images) / 1000,
                      s.images_per_second, s.loss, s.lr, human_seconds(s.seconds_left),
                      human_bytes(static_cast<double>(s.memory_bytes)),
                      s.skipped > 0 ? fmt::format("  skipped {}", s.skipped) : "");
 }
 
-void run_train(const TrainOptions& options, const CommonOptions& common) {
-  const fs::path folder =
-      options.out.empty() ? fs::path("runs") / fs::path(options.config).stem() : fs::path(options.out);
-  if (!options.dry_run) check_output_folder(folder, "--out");
-  Recipe recipe = read_recipe_of(options);
-  const std::string where = preset_path(options.config).string();
-  DIFFIT_CHECK(recipe.train.images > 0 || recipe.train.epochs > 0,
-               "{}: train.images: wanted the length of the training there or in train.epochs, got 0", where);
-  if (common.dtype != "auto") recipe.train.dtype = common.dtype;
-  CommonOptions chosen = common;
-  chosen.dtype = recipe.train.dtype;
-  const Machine machine = open_machine(chosen, /*prefer_bf16=*/true);
-  recipe.train.dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
-  refuse_unfinished(recipe.data.path, "data.path");
-  const TrainingData data = open_training_data(recipe, where);
-  const DataDescription* description = description_of(data);
-  if (description != nullptr && options.strict) refuse_warnings(*description);
-  resolve(recipe, data, where);
-  std::optional<TrainEvaluation> evaluation;
-  const std::atomic<bool>& stop = watch_for_stop();
-  if (recipe.train.eval_images > 0) evaluation.emplace(recipe, data, where, machine, common, &stop);
-  if (options.dry_run) {
-    print_plan(common, recipe, summary(data), description, machine);
+/// Shows the steps of a training.
+class TrainingDisplay : public TerminalMonitor {
+ public:
+  using TerminalMonitor::TerminalMonitor;
+  void step(const TrainStep& step) override { line_.show(status_line(step)); }
+};
+
+void run_train(TrainSpec spec, bool dry_run, const CommonOptions& common) {
+  TrainingDisplay display(common);
+  spec.preamble = {"command: " + common.typed};
+  const PreparedTraining prepared = prepare_training(spec, common, !dry_run, display);
+  if (dry_run) {
+    if (prepared.recipe.train.eval_images > 0)
+      TrainEvaluation(prepared.recipe, prepared.data, prepared.where, prepared.runtime, display);
+    print_plan(common, prepared.recipe, summary(prepared.data), prepared.description(), prepared.runtime);
     return;
   }
-
-  TrainingRequest request{recipe, data, folder, options.resume, machine.device, machine.dtype, &stop};
-  if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
-  request.preamble = {"command: " + common.typed, "machine: " + describe(machine)};
-  ProgressLine line(common);
-  if (description != nullptr) {
-    request.preamble.push_back("data: " + description->kind);
-    for (const std::string& text : split(description_text(*description), '\n')) {
-      if (!text.empty()) request.preamble.push_back("data: " + text);
-    }
-    for (const std::string& warning : description->warnings) line.say("warning: " + warning);
-  }
-  line.say(fmt::format(
-      "{} parameters, {} pictures, {} images to {}",
-      human_count(static_cast<double>(plan_training(recipe, summary(data).resolution, 4).network.parameters)),
-      summary(data).images, recipe.train.images, request.folder.string()));
-  TrainingStatus last;
-  TrainingListener listener;
-  listener.stepped = [&](const TrainingStatus& status) {
-    last = status;
-    line.show(status_line(status));
-  };
-  listener.said = [&](const std::string& text) { line.say(text); };
-  const TrainingEnd end = run_training(request, listener);
-  if (end == TrainingEnd::interrupted) {
-    fail("interrupted at {} images; the state is saved, go on with --resume", last.images);
-  }
-  const bool nothing = end == TrainingEnd::nothing_left;
+  watch_for_stop();
+  const TrainResult result = run_prepared(spec, prepared, display);
   print_result(common,
-               {{"folder", request.folder.string()},
-                {"images", nothing ? recipe.train.images : last.images},
-                {"loss", nothing ? Json() : Json(last.loss)},
-                {"images_per_second", nothing ? Json() : Json(last.images_per_second)},
-                {"skipped", last.skipped}},
-               nothing ? fmt::format("{}: nothing left to do, {} images are trained", request.folder.string(),
-                                     recipe.train.images)
-                       : request.folder.string());
+               {{"folder", result.folder},
+                {"images", result.images},
+                {"loss", result.nothing_left ? Json() : Json(result.loss)},
+                {"images_per_second", result.nothing_left ? Json() : Json(result.images_per_second)},
+                {"skipped", result.skipped}},
+               result.nothing_left ? fmt::format("{}: nothing left to do, {} images are trained",
+                                                 result.folder, result.images)
+                                   : result.folder);
 }
 
 }  // namespace
 
 void add_train_command(CLI::App& app, CommonOptions& common) {
-  auto options = std::make_shared<TrainOptions>();
+  auto options = std::make_shared<TrainSpec>();
+  auto dry_run = std::make_shared<bool>(false);
   CLI::App* command =
       add_command(app, common, "train", "Train a model or an autoencoder by a preset or a TOML file");
   command
@@ -197,8 +130,7 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
   command->add_flag("--resume", options->resume, "go on from the newest whole state of the run folder");
   command->add_flag("--strict", options->strict,
                     "refuse (exit code 2) data that would be warned of: see diffit data info");
-  command->add_flag("--dry-run", options->dry_run,
-                    "check the data, print resolved config and costs, write nothing");
+  command->add_flag("--dry-run", *dry_run, "check the data, print resolved config and costs, write nothing");
   command->footer(
       "\nExamples:\n"
       "  diffit train smoke --out /tmp/run\n"
@@ -207,7 +139,7 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
       "The run folder gets config.toml, log.txt, stats.jsonl, TensorBoard events, sample grids, snapshots "
       "(weights and\n"
       "averages) and states. Ctrl-C saves a state and exits with 1.");
-  command->callback([options, &common] { run_train(*options, common); });
+  command->callback([options, dry_run, &common] { run_train(*options, *dry_run, common); });
 }
 
 }  // namespace diffit::cli

@@ -2,15 +2,16 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/bundled.h"
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
-#include "runtime/autocast.h"
-#include "nn/layers/weights_io.h"
-#include "tools/diffit/machine.h"
-#include "tools/diffit/progress.h"
-#include "tools/diffit/vae_images.h"
+#include "jobs/vae_images.h"
 #include "model/vae_file.h"
+#include "nn/layers/weights_io.h"
+#include "runtime/autocast.h"
+#include "tools/diffit/command.h"
+#include "tools/diffit/progress.h"
 
 namespace diffit::cli {
 
@@ -26,7 +27,7 @@ struct VaeOptions {
 };
 
 struct Opened {
-  Machine machine;
+  Runtime machine;
   Vae vae;
   double scale;
   std::string scale_from;    // as OpenedVae's; "option" for --scale
@@ -34,7 +35,7 @@ struct Opened {
 };
 
 Opened open_vae(const VaeOptions& options, const CommonOptions& common) {
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   OpenedVae opened = open_autoencoder(model_path(options.vae), machine.device);
   const double scale = options.scale > 0 ? options.scale : opened.vae.config().scale;
   if (options.scale <= 0 && opened.scale_from == "assumed") {
@@ -53,7 +54,7 @@ std::int64_t batch_of(const VaeOptions& options, std::int64_t height, std::int64
   return options.batch > 0 ? options.batch : std::clamp<std::int64_t>(pixels / (height * width), 1, most);
 }
 
-void check_finite(const at::Tensor& results, std::int64_t first, const char* what, const Machine& machine) {
+void check_finite(const at::Tensor& results, std::int64_t first, const char* what, const Runtime& machine) {
   for (std::int64_t i = 0; i < results.size(0); ++i) {
     if (at::isfinite(results[i]).all().item<bool>()) continue;
     fail("{} {} is not finite, nothing is written: {}", what, first + i,
@@ -117,8 +118,7 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
         "size by itself, or make them equal (diffit data convert --size)",
         name, image.size(2), image.size(1), first.size(2), first.size(1));
     batch.push_back(image);
-    if (static_cast<std::int64_t>(batch.size()) >= batch_of(options, image.size(1), image.size(2)))
-      flush();
+    if (static_cast<std::int64_t>(batch.size()) >= batch_of(options, image.size(1), image.size(2))) flush();
   });
   flush();
   const at::Tensor all = at::cat(latents).contiguous();

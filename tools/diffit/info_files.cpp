@@ -1,14 +1,14 @@
 #include "tools/diffit/info_files.h"
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "io/tensors/npz.h"
-#include "base/printable.h"
 #include "io/tensors/safetensors.h"
 #include "metrics/reference.h"
-#include "nn/cost/vae_cost.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
+#include "nn/cost/vae_cost.h"
 
 namespace diffit::cli {
 

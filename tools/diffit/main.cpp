@@ -7,18 +7,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <new>
 #include <sstream>
 
+#include "base/bundled.h"
 #include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "config/json_text.h"
-#include "runtime/memory.h"
+#include "jobs/guard.h"
 #include "kernels/ops.h"
+#include "runtime/memory.h"
 #include "tools/diffit/command.h"
-#include "tools/diffit/machine.h"
+#include "tools/diffit/option_names.h"
+#include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"
 #include "tools/diffit/terminal.h"
 
@@ -58,14 +60,19 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
 void print_result(const CommonOptions& common, const Json& object, const std::string& text) {
   MappedFile::check_all();
   if (common.json) {
-    print_out(json_text(object) + "\n");
+    print_out(with_options(json_text(object)) + "\n");
   } else if (!text.empty()) {
-    print_out(text + (text.back() == '\n' ? "" : "\n"));
+    print_out(with_options(text) + (text.back() == '\n' ? "" : "\n"));
   }
 }
 
 void print_note(const CommonOptions& common, const std::string& text) {
-  if (!common.quiet) print_err(text + "\n");
+  if (!common.quiet) print_err(with_options(text) + "\n");
+}
+
+Runtime open_machine(const CommonOptions& common, bool prefer_bf16) {
+  TerminalMonitor monitor(common);
+  return open_runtime(common, prefer_bf16, monitor);
 }
 
 namespace {
@@ -141,7 +148,7 @@ std::string typed(int argc, char** argv) {
 }
 
 int report(ErrorKind kind, const std::string& message) {
-  std::string line = message;
+  std::string line = with_options(message);
   std::replace(line.begin(), line.end(), '\n', ' ');
   print_err("error: " + escaped(line) + "\n");
   return kind == ErrorKind::invalid ? 2 : 1;
@@ -173,6 +180,7 @@ int run(int argc, char** argv) {
   add_bench_command(app, common);
   add_report_command(app, common);
   common.typed = typed(argc, argv);
+  set_program(app);
   if (argc == 1) {
     print_out(app.help());
     return 0;
@@ -217,24 +225,16 @@ int main(int argc, char** argv) {
   int code = 0;
   try {
     code = run(argc, argv);
-  } catch (const diffit::Error& error) {
-    code = report(error.kind(), error.what());
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    const bool memory = text.find("not enough memory") != std::string::npos ||
-                        text.find("can't allocate memory") != std::string::npos ||
-                        text.find("CUDA out of memory") != std::string::npos;
-    code = report(
-        ErrorKind::failed,
-        (memory ? "out of memory: try a smaller --batch or train.microbatch: " : "LibTorch: ") + text);
-  } catch (const std::bad_alloc&) {
-    code = report(ErrorKind::failed, "out of memory: try a smaller --batch or train.microbatch");
-  } catch (const std::exception& error) {
-    code = report(ErrorKind::failed, error.what());
+  } catch (...) {
+    try {
+      rethrow_as_error(std::current_exception());
+    } catch (const diffit::Error& error) {
+      code = report(error.kind(), error.what());
+    }
   }
   if (const int reason = output_failure(); code == 0 && reason != 0) {
     code = report(ErrorKind::failed,
-                          fmt::format("stdout: the result cannot be written: {}", std::strerror(reason)));
+                  fmt::format("stdout: the result cannot be written: {}", std::strerror(reason)));
   }
   // Nothing is left to do: LibTorch's tables need not be taken down one by one.
   _exit(code);

@@ -1,5 +1,6 @@
 #include "tools/diffit/progress.h"
 
+#include "tools/diffit/option_names.h"
 #include "tools/diffit/terminal.h"
 
 namespace diffit::cli {
@@ -40,7 +41,7 @@ void ProgressLine::show_count(double done, double all, const std::string& unit) 
 
 void ProgressLine::say(const std::string& text) {
   if (quiet_) return;
-  print_err(text + "\n");
+  print_err(with_options(text) + "\n");
 }
 
 }  // namespace diffit::cli

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <string>
 
+#include "diffit/train.h"
 #include "tools/diffit/command.h"
+#include "tools/diffit/stop.h"
 
 namespace diffit::cli {
 
@@ -29,6 +31,22 @@ class ProgressLine {
   using Clock = std::chrono::steady_clock;
   bool quiet_;
   Clock::time_point start_ = Clock::now(), last_{};
+};
+
+/// Shows progress, notes and warnings on stderr; cancelled by the signals of stop.h.
+class TerminalMonitor : public TrainMonitor {
+ public:
+  explicit TerminalMonitor(const CommonOptions& common) : line_(common) {}
+  void progress(const Progress& p) override {
+    line_.show_count(static_cast<double>(p.done), static_cast<double>(p.total), p.unit);
+  }
+  void warning(const std::string& text) override { line_.say("warning: " + text); }
+  void note(const std::string& text) override { line_.say(text); }
+  bool cancelled() override { return stop_requested(); }
+  ProgressLine& line() { return line_; }
+
+ protected:
+  ProgressLine line_;
 };
 
 }  // namespace diffit::cli

@@ -5,9 +5,9 @@
 #include "analysis/noise_error.h"
 #include "analysis/robustness.h"
 #include "base/error.h"
+#include "jobs/measured_model.h"
 #include "report/analysis_page.h"
 #include "report/render.h"
-#include "tools/diffit/measured_model.h"
 #include "tools/diffit/progress.h"
 
 namespace diffit::cli {
@@ -62,7 +62,7 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
   DIFFIT_CHECK(options.corruptions == "all" || options.corruptions == "none",
                "--corruptions: wanted all or none, got '{}'", options.corruptions);
   check_page_path(options.out);
-  const Machine machine = open_machine(common, /*prefer_bf16=*/false);
+  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const RobustnessRequest request{

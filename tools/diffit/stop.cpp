@@ -94,6 +94,10 @@ const std::atomic<bool>& watch_for_stop() {
   return stop_wanted;
 }
 
+bool stop_requested() {
+  return stop_wanted;
+}
+
 const char* stop_signal_name() {
   return name_of(stop_signal);
 }

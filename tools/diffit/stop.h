@@ -15,6 +15,9 @@ void install_signal_handlers();
 /// by themselves, do not. Call it once everything is ready to be saved.
 const std::atomic<bool>& watch_for_stop();
 
+/// Whether such a signal has come since watch_for_stop().
+bool stop_requested();
+
 /// "SIGTERM", ...: the signal that set the flag.
 const char* stop_signal_name();
 

@@ -9,17 +9,9 @@
 #include <vector>
 
 #include "base/file.h"
+#include "diffit/image.h"
 
 namespace diffit::io {
-
-/// 8-bit pixels [height, width, channels], row-major; channels is 1 (grey) or 3 (RGB).
-struct Image {
-  std::int64_t width = 0, height = 0, channels = 0;
-  std::vector<std::uint8_t> pixels;
-
-  std::uint8_t* row(std::int64_t y) { return pixels.data() + y * width * channels; }
-  const std::uint8_t* row(std::int64_t y) const { return pixels.data() + y * width * channels; }
-};
 
 /// The largest side that is decoded.
 inline constexpr std::int64_t kLargestSide = 32768;
@@ -49,7 +41,7 @@ PngText read_png_text(const fs::path& path);
 /// Images of equal size side by side, row by row, `columns` a row (0: as square as can be), `gap` pixels
 /// apart on `background`; grey and RGB may be mixed (then RGB).
 Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap = 2,
-             std::uint8_t background = 255);
+           std::uint8_t background = 255);
 /// Each pixel repeated `factor` times in both directions.
 Image enlarged(const Image& image, std::int64_t factor);
 

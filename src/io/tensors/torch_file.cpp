@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "base/error.h"
-#include "io/file_kind.h"
-#include "io/tensors/pickle.h"
 #include "base/printable.h"
 #include "io/archives/zip_places.h"
+#include "io/file_kind.h"
+#include "io/tensors/pickle.h"
 
 namespace diffit::io {
 
@@ -121,11 +121,11 @@ const Value& choose_state_dict(const Pickle& pickle, Average average, const std:
       objects_of(pickle, root));
   DIFFIT_CHECK(
       average != Average::wanted || ema != nullptr,
-      "{}: wanted an average of the weights (one of the keys {}), its keys are {}; try without --ema", where,
+      "{}: wanted an average of the weights (one of the keys {}), its keys are {}; try without `ema`", where,
       fmt::join(kAverages, ", "), keys_of(pickle, root));
   DIFFIT_CHECK(
       average != Average::refused || trained != nullptr,
-      "{}: wanted the weights that were trained (one of the keys {}), its keys are {}; try without --no-ema",
+      "{}: wanted the weights that were trained (one of the keys {}), its keys are {}; try without `no_ema`",
       where, fmt::join(kTrained, ", "), keys_of(pickle, root));
   if (average == Average::refused) return *trained;
   return ema != nullptr ? *ema : *trained;

@@ -1,8 +1,8 @@
 // Files that torch 2.11 itself saved (tests/golden/make_torch_files.py) give what it says they hold.
 #include "io/tensors/torch_file.h"
 
-#include "io/tensors/safetensors.h"
 #include "base/test_folder.h"
+#include "io/tensors/safetensors.h"
 #include "io/tensors/weights_file.h"
 
 namespace diffit::io {
@@ -61,7 +61,7 @@ TEST(TorchFile, TheAverageIsChosenOrRefused) {
   expect_same(WeightsFile(saved("nested.pt"), Average::wanted).at("0.bias"), expected.at("nested/0.bias"));
   expect_same(WeightsFile(saved("nested.pt"), Average::refused).at("0.bias"), expected.at("module/0.bias"));
   expect_rejected([] { WeightsFile(saved("module.pt"), Average::wanted); },
-                  {"module.pt", "average", "0.weight", "--ema"});
+                  {"module.pt", "average", "0.weight", "`ema`"});
   expect_rejected([] { WeightsFile(saved("optimizer.pt"), Average::wanted); }, {"state_dict, opt"});
 }
 

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "base/error.h"
-#include "io/file_kind.h"
 #include "base/printable.h"
+#include "io/file_kind.h"
 #include "io/tensors/sharded.h"
 #include "io/tensors/torch_file.h"
 #include "io/tensors/wrapped_names.h"
@@ -112,11 +112,11 @@ WeightsFile::WeightsFile(const fs::path& path, Average average)
   const TakenOff taken = state ? TakenOff() : take_off_wrappers(tensors, average);
   wrapper_ = taken.wrapper;
   DIFFIT_CHECK(average != Average::refused || !taken.average,
-               "{}: holds an average of the weights alone (names begin with '{}'); try without --no-ema",
+               "{}: holds an average of the weights alone (names begin with '{}'); try without `no_ema`",
                where, wrapper_);
   if (average != Average::preferred && kind_ != "torch" && !taken.average) {
     DIFFIT_CHECK(state || average != Average::wanted,
-                 "{}: holds one set of weights, no average beside; try without --ema", where);
+                 "{}: holds one set of weights, no average beside; try without `ema`", where);
     if (state) tensors = choose_of_state(tensors, average, where);
   }
   table_ = TensorTable(std::move(tensors), where);

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "io/tensors/safetensors.h"
 #include "base/test_folder.h"
+#include "io/tensors/safetensors.h"
 
 namespace diffit::io {
 namespace {
@@ -93,8 +93,8 @@ TEST(WeightsFile, TakesOffWhatTrainingCodePutBeforeEveryName) {
   std::memcpy(&x, WeightsFile(folder / "b.safetensors", Average::refused).at("x").bytes.data(), 4);
   EXPECT_EQ(x, 0);
   write(folder / "c.safetensors", {"ema.x"});
-  expect_rejected([&] { WeightsFile(folder / "c.safetensors", Average::refused); }, {"'ema.'", "--no-ema"});
-  expect_rejected([&] { WeightsFile(folder / "a.safetensors", Average::wanted); }, {"without --ema"});
+  expect_rejected([&] { WeightsFile(folder / "c.safetensors", Average::refused); }, {"'ema.'", "`no_ema`"});
+  expect_rejected([&] { WeightsFile(folder / "a.safetensors", Average::wanted); }, {"without `ema`"});
 }
 
 }  // namespace

@@ -1,0 +1,72 @@
+// Sampling: images (or latents) from a model file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "diffit/image.h"
+#include "diffit/monitor.h"
+#include "diffit/runtime.h"
+
+namespace diffit {
+
+/// Classifier-free guidance, or autoguidance if SampleSpec::autoguidance names a weaker model. A field that
+/// is not set has the usual value for the model.
+struct GuidanceSpec {
+  std::optional<double> scale;          // 1: no guidance
+  std::optional<std::string> schedule;  // "constant", "power-cosine[:POWER]" (latent models)
+  std::optional<std::string> channels;  // "all" or a count
+  std::optional<std::string> interval;  // "LO,HI" in sigma, "t:LO,HI" in timesteps, "step:LO,HI" in shares
+  std::optional<double> tolerance;      // scales this near to 1 count as 1
+};
+
+/// What to sample. Image i is a function of the model, these options, its seed and its class alone. A field
+/// that is not set is taken from the preset, else it has the usual value for the model and the sampler.
+struct SampleSpec {
+  std::string model;  // a model file, or the name of a bundled model
+  /// x.png (one image, or a grid), x.npz, x.safetensors, or a folder; empty: the result holds the images.
+  std::string out;
+  std::int64_t count = 0;            // number of images, with seeds 0 .. count - 1; 0: 1, or as many as seeds
+  std::optional<std::string> seeds;  // "A-B", "a,b,c"
+  std::string classes = "all";       // "all" (in turn), "random" (by the seed), or labels or names "a,b,c"
+  std::string preset;                // options of a published set of samples (presets/sampling)
+  std::string vae;                   // autoencoder of a latent model; empty: the one that the model names
+  std::string autoguidance;          // a weaker model for autoguidance
+  std::string init_noise;            // .safetensors with `noise` [N, C, H, W] instead of that of the seeds
+  std::string step_noise;            // .safetensors with `noise` [steps, N, C, H, W]
+  std::optional<std::string> sampler;  // image-space models: heun, euler; latent models also ddpm, ddim, ...
+  std::optional<std::int64_t> steps;
+  std::optional<double> eta;                           // ddim: 0 (deterministic) to 1
+  std::optional<std::string> spacing;                  // of timesteps: leading, linspace, trailing
+  std::optional<double> sigma_min, sigma_max, rho;     // heun, euler: the grid of noise levels
+  std::optional<double> churn, s_min, s_max, s_noise;  // heun, euler: EDM's stochastic sampler
+  std::optional<std::string> rounding;                 // to bytes: nearest, truncate
+  GuidanceSpec guidance;
+  std::int64_t batch = 0;    // images at a time; does not change the result; 0: the usual number
+  std::int64_t columns = 0;  // of a grid; 0: nearly square, or one per class
+  bool restart = false;      // discard what an interrupted run left of `out`
+};
+
+struct SampleResult {
+  std::vector<Image> images;           // if SampleSpec::out is empty
+  std::int64_t count = 0;              // images of the whole request
+  std::int64_t resumed_after = 0;      // images that an earlier, interrupted run had made
+  std::int64_t evaluations = 0;        // of the network, per image
+  std::int64_t evaluations_saved = 0;  // per image: not needed, because guidance changes nothing there
+  double seconds = 0;
+  std::string made_by;  // all options in effect, as JSON
+  std::vector<std::string> warnings;
+};
+
+/// Samples. An interrupted request for x.npz, x.safetensors or a folder is continued when it is made again.
+/// Progress is reported in evaluations.
+///
+/// Throws Error: invalid for a wrong field or file, failed if the output cannot be written or samples are
+/// not finite, cancelled if the monitor asks for it.
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime = {});
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, Monitor& monitor);
+
+}  // namespace diffit

@@ -1,0 +1,238 @@
+// The job behind diffit/sample.h: opens models, runs the sampler, writes the output.
+#include "diffit/sample.h"
+
+#include <chrono>
+
+#include "base/bundled.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "config/json_text.h"
+#include "diffusion/grid_check.h"
+#include "jobs/guard.h"
+#include "jobs/latent_source.h"
+#include "jobs/no_monitor.h"
+#include "jobs/part_file.h"
+#include "jobs/sample_output.h"
+#include "jobs/sample_spec.h"
+#include "model/model_file.h"
+#include "model/vae_folder.h"
+
+namespace diffit::jobs {
+
+namespace {
+
+using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&)>;
+using Stamp = std::string (*)(const fs::path&);
+
+std::optional<ClassNames> names_of(const WeightsFile& file, std::int64_t classes) {
+  if (classes == 0) return {};
+  return class_names_of(file.path(), file.metadata(), classes, home() / "presets/classes");
+}
+
+/// Columns of a grid: one per class, if there are more images than classes.
+std::int64_t columns_of(const SampleSpec& spec, const SampleRequest& request, std::int64_t classes) {
+  const bool rows_of_classes = spec.columns == 0 && spec.classes == "all" && classes > 1 && classes <= 32 &&
+                               static_cast<std::int64_t>(request.seeds.size()) > classes;
+  return rows_of_classes ? classes : spec.columns;
+}
+
+/// Stamps of the files that the samples depend on. Empty if the output is never continued.
+Json stamps(const SampleSpec& spec, const fs::path& model, const fs::path& vae, Stamp stamp) {
+  Json object = Json::object();
+  std::error_code none;
+  if (spec.out.empty() || (fs::path(spec.out).extension() == ".png" && !fs::is_directory(spec.out, none)))
+    return object;
+  const auto add = [&](const char* name, const fs::path& path) {
+    if (!path.empty()) object[name] = stamp(path);
+  };
+  add("model", model);
+  add("vae", vae);
+  add("autoguidance", spec.autoguidance.empty() ? fs::path() : model_path(spec.autoguidance));
+  add("init_noise", spec.init_noise);
+  add("step_noise", spec.step_noise);
+  return object;
+}
+
+/// Keeps the images in memory.
+class ImagesInMemory : public SampleOutput {
+ public:
+  ImagesInMemory(std::vector<Image>& images, Rounding rounding) : images_(images), rounding_(rounding) {}
+  void add(std::int64_t, const at::Tensor& samples) override {
+    for (Image& image : to_images(samples, rounding_)) images_.push_back(std::move(image));
+  }
+  void finish() override {}
+
+ private:
+  std::vector<Image>& images_;
+  Rounding rounding_;
+};
+
+/// Runs `generate` into the output, from where an interrupted run stopped.
+///   request: what `generate` works on; its `first` is set here
+///   grid: a warning about the time grid, or ""
+SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOptions& output_options,
+                 SampleRequest& request, const std::string& grid, const Generate& generate) {
+  SampleResult result;
+  result.count = static_cast<std::int64_t>(request.seeds.size());
+  std::unique_ptr<SampleOutput> output;
+  if (spec.out.empty()) {
+    output = std::make_unique<ImagesInMemory>(result.images, output_options.rounding);
+  } else {
+    output = open_sample_output(request, output_options);
+  }
+  // At a boundary of batches, so that every number is the one that an uninterrupted run would have computed.
+  request.first =
+      output->done() == result.count ? result.count : output->done() / request.batch * request.batch;
+  output->go_on_from(request.first);
+  result.resumed_after = request.first;
+  for (const std::string& warning : {grid, output->warning()}) {
+    if (warning.empty()) continue;
+    result.warnings.push_back(warning);
+    monitor.warning(warning);
+  }
+  if (request.first == result.count) {
+    monitor.note(fmt::format("{}: all {} images of this request are there already", spec.out, result.count));
+  } else if (request.first > 0) {
+    monitor.note(fmt::format("{}: going on after {} of {} images", spec.out, request.first, result.count));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  std::int64_t made = request.first;
+  const Evaluations evaluations = generate(
+      [&](std::int64_t first, const at::Tensor& samples) {
+        output->add(first, samples);
+        made = first + samples.size(0);
+      },
+      [&](std::int64_t done, std::int64_t all) {
+        if (monitor.cancelled()) {
+          throw Error(ErrorKind::cancelled,
+                      fmt::format("interrupted after {} of {} pictures; {}", made, result.count,
+                                  output->done() > 0 ? "the same command goes on with the next ones"
+                                                     : "nothing was kept"));
+        }
+        monitor.progress({done, all, "evaluations"});
+      });
+  output->finish();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.evaluations = evaluations.made;
+  result.evaluations_saved = evaluations.saved;
+  result.made_by = json_text(output_options.made_by);
+  return result;
+}
+
+SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monitor& monitor,
+                           const WeightsFile& file, const ImageConfig& config) {
+  ImageRequest request = image_request(spec, config, names_of(file, config.classes));
+  request.dtype = runtime.dtype;
+  if (request.batch == 0) request.batch = 64;
+  const Model model = load_model(file, runtime.device);
+  std::optional<Model> guide;
+  if (!spec.autoguidance.empty()) {
+    guide = load_model(WeightsFile(model_path(spec.autoguidance)), runtime.device);
+    request.guide = std::get_if<ImageDiffiT>(&*guide);
+    DIFFIT_CHECK(request.guide != nullptr, "`autoguidance` {}: a latent model; wanted an image-space one",
+                 spec.autoguidance);
+  }
+  check(config, request);
+  return run(spec, monitor,
+             {.path = spec.out,
+              .shape = {config.in_channels, config.resolution, config.resolution},
+              .columns = columns_of(spec, request, config.classes),
+              .rounding = rounding_of(spec),
+              .restart = spec.restart,
+              .made_by = describe(spec, request),
+              .files = stamps(spec, file.path(), {}, file_stamp),
+              .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
+             request, grid_warning(config, request),
+             [&](const SampleSink& sink, const SampleProgress& progress) {
+               return generate(std::get<ImageDiffiT>(model), request, sink, progress);
+             });
+}
+
+/// The weaker latent model of autoguidance.
+LatentNetwork open_guide(const std::string& name, const LatentConfig& config, const Runtime& runtime) {
+  const auto guide = open_latent_model(WeightsFile(model_path(name)), runtime);
+  const LatentConfig& weak = guide->config();
+  DIFFIT_CHECK(weak.input_size == config.input_size && weak.in_channels == config.in_channels &&
+                   weak.classes == config.classes,
+               "`autoguidance` {}: wanted a model of the same latents and classes ({}x{}, {} channels, {} "
+               "classes), got {}x{}, {}, {}",
+               name, config.input_size, config.input_size, config.in_channels, config.classes,
+               weak.input_size, weak.input_size, weak.in_channels, weak.classes);
+  return network_of(guide);
+}
+
+SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& monitor,
+                            const WeightsFile& file, const LatentConfig& config) {
+  LatentRequest request = latent_request(spec, config, names_of(file, config.classes));
+  if (spec.autoguidance.empty()) check_null_row(file, request.guidance);
+  request.dtype = runtime.dtype;
+  if (request.batch == 0) request.batch = 8;
+  const bool raw = !spec.out.empty() && holds_raw_samples(spec.out);
+  const fs::path vae_file = vae_path(spec.vae, file);
+  DIFFIT_CHECK(
+      raw || !vae_file.empty(),
+      "-o {}: the samples of {} are latents: give `vae` FILE (a Stable Diffusion autoencoder) to make "
+      "pictures of them, or -o x.safetensors to keep them as they are",
+      spec.out, spec.model);
+  std::optional<Vae> vae;
+  if (!vae_file.empty() && (!raw || !spec.vae.empty())) {
+    vae = open_vae(vae_file, file, config, runtime.device);
+    spec.vae = vae_file.string();
+  }
+  const LatentNetwork network = network_of(open_latent_model(file, runtime));
+  if (!spec.autoguidance.empty()) request.guide = open_guide(spec.autoguidance, config, runtime);
+  check(config, request);
+  const VaePlace place = vae ? find_vae(vae_file) : VaePlace();
+  const auto files = [&](Stamp stamp) {
+    Json object = stamps(spec, file.path(), place.weights, stamp);
+    if (!place.config.empty() && !spec.out.empty()) object["vae_config"] = stamp(place.config);
+    return object;
+  };
+  std::vector<std::int64_t> shape{config.in_channels, config.input_size, config.input_size};
+  if (!raw) {
+    const std::int64_t side = config.input_size * vae->factor();
+    shape = {vae->config().in_channels, side, side};
+  }
+  return run(spec, monitor,
+             {.path = spec.out,
+              .shape = shape,
+              .columns = columns_of(spec, request, config.classes),
+              .rounding = rounding_of(spec),
+              .restart = spec.restart,
+              .made_by = describe(spec, request),
+              .files = files(file_stamp),
+              .earlier_files = files(earlier_file_stamp)},
+             request, grid_warning(request), [&](const SampleSink& sink, const SampleProgress& progress) {
+               const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
+                 sink(first, decode_latents(*vae, latents));
+               };
+               return generate(network, config, runtime.device, request, raw ? sink : decoded, progress);
+             });
+}
+
+SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor) {
+  if (!spec.out.empty()) check_output_path(spec.out);
+  const Runtime runtime = open_runtime(options, /*prefer_bf16=*/false, monitor);
+  const WeightsFile file(model_path(spec.model));
+  const ModelConfig config = config_of(file);
+  apply_preset(spec, config, spec.model);
+  if (const auto* image = std::get_if<ImageConfig>(&config))
+    return sample_images(spec, runtime, monitor, file, *image);
+  return sample_latents(spec, runtime, monitor, file, std::get<LatentConfig>(config));
+}
+
+}  // namespace
+
+}  // namespace diffit::jobs
+
+namespace diffit {
+
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, Monitor& monitor) {
+  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor); });
+}
+
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime) {
+  return sample(spec, runtime, jobs::no_monitor());
+}
+
+}  // namespace diffit

@@ -1,0 +1,35 @@
+// SampleSpec under its preset, and as a request for a model.
+#pragma once
+
+#include "data/class_names.h"
+#include "diffit/sample.h"
+#include "diffusion/generate.h"
+#include "diffusion/images.h"
+#include "diffusion/latent_generate.h"
+#include "io/tensors/weights_file.h"
+#include "nn/layers/weights_io.h"
+
+namespace diffit::jobs {
+
+/// The largest number of images of one request.
+constexpr std::int64_t kLargestImageCount = 100'000'000;
+
+/// Sets fields that are not set from the preset. Throws Error(invalid) if the preset is not for `model`,
+/// which errors call `where`.
+void apply_preset(SampleSpec& spec, const ModelConfig& model, const std::string& where);
+
+/// Seeds, labels, noise, guidance and sampler for the model. Throws Error(invalid) for values out of range
+/// and for fields that would have no effect with this sampler.
+///   names: of the model's classes, if it has any
+ImageRequest image_request(const SampleSpec& spec, const ImageConfig& config,
+                           const std::optional<ClassNames>& names);
+LatentRequest latent_request(const SampleSpec& spec, const LatentConfig& config,
+                             const std::optional<ClassNames>& names);
+
+Rounding rounding_of(const SampleSpec& spec);
+
+/// How samples are made, as JSON with keys named like the options of the command line; stored with samples.
+Json describe(const SampleSpec& spec, const ImageRequest& request);
+Json describe(const SampleSpec& spec, const LatentRequest& request);
+
+}  // namespace diffit::jobs

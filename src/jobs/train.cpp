@@ -1,0 +1,143 @@
+#include <optional>
+
+#include "base/bundled.h"
+#include "base/error.h"
+#include "base/output_check.h"
+#include "base/text.h"
+#include "config/set_option.h"
+#include "jobs/describe_runtime.h"
+#include "jobs/guard.h"
+#include "jobs/no_monitor.h"
+#include "jobs/train_evaluation.h"
+#include "jobs/train_job.h"
+#include "jobs/unfinished.h"
+#include "train/plan.h"
+#include "train/run.h"
+
+namespace diffit::jobs {
+
+namespace {
+
+Recipe read_recipe_of(const TrainSpec& spec, const fs::path& path) {
+  Json toml = parse_toml(read_text(path, 1 << 20), path.string());
+  bool images = false, epochs = false;
+  for (const std::string& assignment : spec.set) {
+    set_by_path(toml, assignment);
+    const std::string key(trim(std::string_view(assignment).substr(0, assignment.find('='))));
+    images = images || key == "train.images";
+    epochs = epochs || key == "train.epochs";
+  }
+  // A length among the overrides replaces that of the file, whichever way the file states it.
+  if (images != epochs && toml["train"].is_object()) toml["train"].erase(images ? "epochs" : "images");
+  if (!spec.data.empty()) set_in_table(toml, "data", "path", spec.data, path.string());
+  return read_recipe(toml, path.string());
+}
+
+/// Passes everything on and keeps the last step.
+class LastStep : public TrainMonitor {
+ public:
+  explicit LastStep(TrainMonitor& monitor) : monitor_(monitor) {}
+  void progress(const Progress& p) override { monitor_.progress(p); }
+  void warning(const std::string& text) override { monitor_.warning(text); }
+  void note(const std::string& text) override { monitor_.note(text); }
+  bool cancelled() override { return monitor_.cancelled(); }
+  void step(const TrainStep& step) override {
+    last = step;
+    monitor_.step(step);
+  }
+  void snapshot(const SnapshotEvent& event) override { monitor_.snapshot(event); }
+  void evaluated(const EvaluationEvent& event) override { monitor_.evaluated(event); }
+  void skipped(const SkippedStepEvent& event) override { monitor_.skipped(event); }
+
+  TrainStep last;
+
+ private:
+  TrainMonitor& monitor_;
+};
+
+}  // namespace
+
+const DataDescription* PreparedTraining::description() const {
+  const auto* images = std::get_if<std::shared_ptr<const Dataset>>(&data);
+  return images != nullptr ? &(*images)->description() : nullptr;
+}
+
+PreparedTraining prepare_training(const TrainSpec& spec, const RuntimeOptions& options, bool will_write,
+                                  Monitor& monitor) {
+  PreparedTraining p;
+  p.folder = spec.out.empty() ? fs::path("runs") / fs::path(spec.config).stem() : fs::path(spec.out);
+  if (will_write) check_output_folder(p.folder, "`out`");
+  const fs::path path = preset_path(spec.config);
+  p.where = path.string();
+  p.recipe = read_recipe_of(spec, path);
+  DIFFIT_CHECK(p.recipe.train.images > 0 || p.recipe.train.epochs > 0,
+               "{}: train.images: wanted the length of the training there or in train.epochs, got 0",
+               p.where);
+  RuntimeOptions chosen = options;
+  if (chosen.dtype == "auto") chosen.dtype = p.recipe.train.dtype;
+  p.runtime = open_runtime(chosen, /*prefer_bf16=*/true, monitor);
+  p.recipe.train.dtype = p.runtime.dtype == at::kFloat ? "f32" : "bf16";
+  refuse_unfinished(p.recipe.data.path, "data.path");
+  p.data = open_training_data(p.recipe, p.where);
+  if (spec.strict && p.description() != nullptr) refuse_warnings(*p.description());
+  resolve(p.recipe, p.data, p.where);
+  return p;
+}
+
+TrainResult run_prepared(const TrainSpec& spec, const PreparedTraining& p, TrainMonitor& monitor) {
+  std::optional<TrainEvaluation> evaluation;
+  if (p.recipe.train.eval_images > 0) evaluation.emplace(p.recipe, p.data, p.where, p.runtime, monitor);
+  TrainingRequest request{p.recipe, p.data, p.folder, spec.resume, p.runtime.device, p.runtime.dtype};
+  if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
+  request.preamble = spec.preamble;
+  request.preamble.push_back("machine: " + describe_runtime(p.runtime));
+  if (const DataDescription* description = p.description(); description != nullptr) {
+    request.preamble.push_back("data: " + description->kind);
+    for (const std::string& text : split(description_text(*description), '\n')) {
+      if (!text.empty()) request.preamble.push_back("data: " + text);
+    }
+    for (const std::string& warning : description->warnings) monitor.warning(warning);
+  }
+  const DataSummary data = summary(p.data);
+  monitor.note(fmt::format(
+      "{} parameters, {} pictures, {} images to {}",
+      human_count(static_cast<double>(plan_training(p.recipe, data.resolution, 4).network.parameters)),
+      data.images, p.recipe.train.images, p.folder.string()));
+  LastStep steps(monitor);
+  const TrainingEnd end = run_training(request, steps);
+  if (end == TrainingEnd::interrupted) {
+    throw Error(
+        ErrorKind::cancelled,
+        fmt::format("interrupted at {} images; the state is saved, go on with `resume`", steps.last.images));
+  }
+  TrainResult result;
+  result.folder = p.folder.string();
+  result.images = steps.last.images;
+  result.nothing_left = end == TrainingEnd::nothing_left;
+  if (result.nothing_left) result.images = p.recipe.train.images;
+  result.loss = steps.last.loss;
+  result.images_per_second = steps.last.images_per_second;
+  result.skipped = steps.last.skipped;
+  const fs::path model = RunFolder(p.folder).snapshot(result.images, "ema");
+  std::error_code none;
+  if (fs::exists(model, none)) result.model = model.string();
+  return result;
+}
+
+}  // namespace diffit::jobs
+
+namespace diffit {
+
+TrainResult train(const TrainSpec& spec, const RuntimeOptions& runtime, TrainMonitor& monitor) {
+  return jobs::guarded([&] {
+    const jobs::PreparedTraining prepared =
+        jobs::prepare_training(spec, runtime, /*will_write=*/true, monitor);
+    return jobs::run_prepared(spec, prepared, monitor);
+  });
+}
+
+TrainResult train(const TrainSpec& spec, const RuntimeOptions& runtime) {
+  return train(spec, runtime, jobs::no_monitor());
+}
+
+}  // namespace diffit
