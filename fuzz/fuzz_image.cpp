@@ -4,6 +4,7 @@
 #include "io/images/image.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace diffit;
   using namespace diffit::io;
   return refuse_or_read([&] {
     const Image image = decode_image(std::as_bytes(std::span(data, size)), "input");
