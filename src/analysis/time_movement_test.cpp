@@ -11,7 +11,7 @@
 namespace diffit::analysis {
 namespace {
 
-ImageConfig tiny(const std::string& time) {
+ImageConfig tiny(TimePath time) {
   ImageConfig c;
   c.resolution = 8;
   c.channels = {8, 8};
@@ -46,9 +46,10 @@ LatentConfig tiny_latent() {
 }
 
 TEST(TimeMovement, DetectsTimeOnlyWhereItEnters) {
-  for (const std::string& time : variant_names<TimePath>()) {
-    const TimePath path = variant_named<TimePath>(time, "test");
-    const TimeMovement movement = movement_of(tiny(time));
+  for (std::size_t i = 0; i < enum_names(TimePath()).size(); ++i) {
+    const auto path = static_cast<TimePath>(i);
+    const std::string_view time = name_of(path);
+    const TimeMovement movement = movement_of(tiny(path));
     ASSERT_EQ(movement.layers.size(), 3U);
     for (const LayerMovement& layer : movement.layers) {
       ASSERT_EQ(layer.at.size(), 3U);
@@ -65,17 +66,18 @@ TEST(TimeMovement, DetectsTimeOnlyWhereItEnters) {
 }
 
 TEST(TimeMovement, DdpmppDependsOnTimeWithTmsaOnly) {
-  for (const char* time : {"add", "tmsa"}) {
+  for (const TimePath time : {TimePath::add, TimePath::tmsa}) {
     ImageConfig config = tiny(time);
-    config.encoder = config.decoder = "ddpmpp";
+    config.encoder = Encoder::ddpmpp;
+    config.decoder = Decoder::ddpmpp;
     config.attention_sides = {8};
     const TimeMovement movement = movement_of(config);
     ASSERT_EQ(movement.layers.size(), 3U);
     EXPECT_EQ(movement.layers[1].layer, "middle.0");
     for (const LayerMovement& layer : movement.layers) {
-      for (const Movement& m : layer.at) EXPECT_EQ(m.q > 1e-4, config.time == "tmsa") << layer.layer;
+      for (const Movement& m : layer.at) EXPECT_EQ(m.q > 1e-4, config.time == TimePath::tmsa) << layer.layer;
     }
-    EXPECT_EQ(movement.mean_attention() > 1e-5, config.time == "tmsa");
+    EXPECT_EQ(movement.mean_attention() > 1e-5, config.time == TimePath::tmsa);
   }
 }
 
@@ -96,7 +98,8 @@ TEST(TimeMovement, LatentModelUsesLevelsOfItsProcess) {
 
 // TMSA adds the projection of the time token to q, k and v: doubling the projection doubles the change.
 TEST(TimeMovement, GrowsWithProjectionOfTimeToken) {
-  const TimeMovement once = movement_of(tiny("tmsa"), 1e-4), twice = movement_of(tiny("tmsa"), 2e-4);
+  const TimeMovement once = movement_of(tiny(TimePath::tmsa), 1e-4),
+                     twice = movement_of(tiny(TimePath::tmsa), 2e-4);
   // The relation is exact for the numerator of the first layer; its denominator changes by a fraction of
   // 1e-3.
   EXPECT_NEAR(twice.layers[0].at[1].q / once.layers[0].at[1].q, 2, 0.02);
@@ -104,7 +107,7 @@ TEST(TimeMovement, GrowsWithProjectionOfTimeToken) {
 }
 
 TEST(TimeMovement, ReachIsDistanceWithinWindow) {
-  for (const LayerMovement& layer : movement_of(tiny("tmsa")).layers) {
+  for (const LayerMovement& layer : movement_of(tiny(TimePath::tmsa)).layers) {
     for (const Movement& m : layer.at) {
       EXPECT_GT(m.reach, 0);
       EXPECT_LT(m.reach, 1.5 * static_cast<double>(layer.window - 1));

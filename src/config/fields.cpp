@@ -16,8 +16,8 @@
 #include <cmath>
 #include <set>
 
-#include "config/json_text.h"
 #include "base/printable.h"
+#include "config/json_text.h"
 
 namespace diffit::config {
 
@@ -163,6 +163,17 @@ void read_field(const Json& value, std::vector<std::int64_t>& out, const std::st
 void read_field(const Json& value, std::vector<double>& out, const std::string& where, double low,
                 double high) {
   read_list(value, out, where, low, high);
+}
+
+std::size_t read_name(const Json& value, std::span<const std::string_view> names, const std::string& where) {
+  const std::vector<std::string> known(names.begin(), names.end());
+  DIFFIT_CHECK(value.is_string(), "{}: wanted one of {}, got {}", where, fmt::join(known, ", "),
+               printable(json_text(value)));
+  const auto& name = value.get_ref<const std::string&>();
+  const auto found = std::find(known.begin(), known.end(), name);
+  DIFFIT_CHECK(found != known.end(), "{}: wanted one of {}, got '{}'{}", where, fmt::join(known, ", "),
+               printable(name), did_you_mean(name, known));
+  return static_cast<std::size_t>(found - known.begin());
 }
 
 }  // namespace detail

@@ -3,12 +3,15 @@
 //
 // A struct S provides a function `template <class V> void visit_fields(V& v, S& s)` that calls v(name,
 // member, help) or v(name, member, help, smallest, largest) for each field. Members are bool, std::int64_t,
-// double, std::string, or vectors of these numbers.
+// double, std::string, vectors of these numbers, or enums with names.
 #pragma once
 
+#include <concepts>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -17,6 +20,19 @@
 namespace diffit::config {
 
 using Json = nlohmann::ordered_json;
+
+/// An enum whose values have names in a configuration: a function `enum_names(E)` in the namespace of E gives
+/// them in the order of the enum, which starts at 0 and has no gaps. The value of the argument is ignored.
+template <class E>
+concept NamedEnum = std::is_enum_v<E> && requires(E value) {
+  { enum_names(value) } -> std::convertible_to<std::span<const std::string_view>>;
+};
+
+/// Returns the name of a value.
+template <NamedEnum E>
+std::string_view name_of(E value) {
+  return std::span<const std::string_view>(enum_names(value))[static_cast<std::size_t>(value)];
+}
 
 namespace detail {
 // Each function checks type and range. `where` has the form "file: table.key". Throws Error(invalid).
@@ -28,6 +44,8 @@ void read_field(const Json& value, std::vector<std::int64_t>& out, const std::st
                 double high);
 void read_field(const Json& value, std::vector<double>& out, const std::string& where, double low,
                 double high);
+/// Returns the position of the text `value` in `names`, and suggests the nearest name in the error.
+std::size_t read_name(const Json& value, std::span<const std::string_view> names, const std::string& where);
 }  // namespace detail
 
 /// Reads the fields of a struct from a JSON object. Fields that the object does not contain keep their
@@ -44,7 +62,12 @@ class FieldReader {
                   double high = std::numeric_limits<double>::infinity()) {
     known_.emplace_back(name);
     if (const auto found = object_.find(name); found != object_.end()) {
-      detail::read_field(*found, member, where_ + "." + name, low, high);
+      const std::string field = where_ + "." + name;
+      if constexpr (std::is_enum_v<T>) {
+        member = static_cast<T>(detail::read_name(*found, enum_names(member), field));
+      } else {
+        detail::read_field(*found, member, field, low, high);
+      }
     }
   }
 
@@ -62,9 +85,32 @@ class FieldWriter {
  public:
   template <class T>
   void operator()(const char* name, T& member, const char* /*help*/, double = 0, double = 0) {
-    object[name] = member;
+    if constexpr (std::is_enum_v<T>) {
+      object[name] = std::string(name_of(member));
+    } else {
+      object[name] = member;
+    }
   }
   Json object = Json::object();
+};
+
+/// What documentation says of a field.
+struct FieldHelp {
+  std::string name, help;
+  std::vector<std::string> allowed;  // names that an enum takes; empty: any value of the type and range
+};
+
+/// Collects the help of every field, in order.
+class FieldHelpCollector {
+ public:
+  template <class T>
+  void operator()(const char* name, T& member, const char* help, double = 0, double = 0) {
+    FieldHelp& field = fields.emplace_back(FieldHelp{name, help, {}});
+    if constexpr (std::is_enum_v<T>) {
+      for (const std::string_view allowed : enum_names(member)) field.allowed.emplace_back(allowed);
+    }
+  }
+  std::vector<FieldHelp> fields;
 };
 
 /// Reads the fields of `s` and rejects unknown keys except `also_known`. Throws Error(invalid); `where`
@@ -83,6 +129,14 @@ Json write_fields(S s) {
   FieldWriter writer;
   visit_fields(writer, s);
   return writer.object;
+}
+
+/// Returns the help of every field of `s`.
+template <class S>
+std::vector<FieldHelp> field_help(S s) {
+  FieldHelpCollector collector;
+  visit_fields(collector, s);
+  return collector.fields;
 }
 
 /// Parses JSON with bounded depth. Throws Error(invalid) with `where`, line and column.

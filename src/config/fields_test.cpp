@@ -1,12 +1,18 @@
 #include "config/fields.h"
 
-#include "config/set_option.h"
 #include "base/test_folder.h"
+#include "config/set_option.h"
 
 #include <gtest/gtest.h>
 
 namespace diffit::config {
 namespace {
+
+enum class Shape { square, circle, triangle };
+std::span<const std::string_view> enum_names(Shape) {
+  static constexpr std::string_view kNames[] = {"square", "circle", "triangle"};
+  return kNames;
+}
 
 struct Toy {
   std::int64_t count = 3;
@@ -14,6 +20,7 @@ struct Toy {
   bool on = false;
   std::string kind = "adam";
   std::vector<std::int64_t> widths{1, 2};
+  Shape shape = Shape::circle;
 };
 
 template <class V>
@@ -23,6 +30,7 @@ void visit_fields(V& v, Toy& t) {
   v("on", t.on, "");
   v("kind", t.kind, "");
   v("widths", t.widths, "", 1, 100);
+  v("shape", t.shape, "of the lid");
 }
 
 std::string error_of(const std::string& toml) {
@@ -46,13 +54,33 @@ TEST(Fields, ReadWhatIsGivenAndKeepTheRest) {
 }
 
 TEST(Fields, WrittenFieldsReadBackThroughToml) {
-  Toy toy{.count = 9, .rate = 1e-7, .on = true, .kind = "a\"b\\c", .widths = {}};
+  Toy toy{.count = 9, .rate = 1e-7, .on = true, .kind = "a\"b\\c", .widths = {}, .shape = Shape::triangle};
   Json object = Json::object();
   object["toy"] = write_fields(toy);
   const Json back = parse_toml(format_toml(object), "t")["toy"];
   Toy again;
   read_fields(again, back, "t");
   EXPECT_EQ(write_fields(again), write_fields(toy));
+}
+
+TEST(Fields, AnEnumIsReadAndWrittenByItsNames) {
+  Toy toy;
+  read_fields(toy, parse_toml("shape = \"square\"", "t"), "t");
+  EXPECT_EQ(toy.shape, Shape::square);
+  EXPECT_EQ(write_fields(toy)["shape"], "square");
+  EXPECT_EQ(name_of(Shape::triangle), "triangle");
+  EXPECT_EQ(error_of("shape = \"cirlce\""),
+            "toy.toml.shape: wanted one of square, circle, triangle, got 'cirlce'; did you mean 'circle'?");
+  EXPECT_EQ(error_of("shape = 1"), "toy.toml.shape: wanted one of square, circle, triangle, got 1");
+}
+
+TEST(Fields, HelpListsTheNamesThatAFieldTakes) {
+  const std::vector<FieldHelp> help = field_help(Toy());
+  ASSERT_EQ(help.size(), 6U);
+  EXPECT_EQ(help[0].name, "count");
+  EXPECT_TRUE(help[0].allowed.empty());
+  EXPECT_EQ(help[5].help, "of the lid");
+  EXPECT_EQ(help[5].allowed, (std::vector<std::string>{"square", "circle", "triangle"}));
 }
 
 TEST(Fields, LettersOutsideOfQuotesAreRefused) {

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "base/random.h"
-#include "nn/diffit/variant.h"
+#include "nn/diffit/precondition.h"
 
 namespace diffit::diffusion {
 

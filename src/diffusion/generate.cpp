@@ -14,7 +14,7 @@ EdmSampler edm_sampler_named(const std::string& name) {
 }
 
 Preconditioning preconditioning_of(const ImageConfig& config) {
-  return {config.sigma_data, variant_named<Precondition>(config.precondition, "model")};
+  return {config.sigma_data, config.precondition};
 }
 
 at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,

@@ -50,13 +50,13 @@ TEST(GridCheck, ALowStartInSigmaIsWarnedOf) {
   EXPECT_EQ(grid_warning(heun), "");
   heun.sigma_max = 5;
   EXPECT_NE(grid_warning(heun).find("`sigma_max` 5"), std::string::npos);
-  for (const char* precondition : {"edm", "vp", "ve"}) {
+  for (const Precondition precondition : {Precondition::edm, Precondition::vp, Precondition::ve}) {
     ImageConfig config;
     config.precondition = precondition;
     ImageRequest request;
-    EXPECT_EQ(grid_warning(config, request), "") << precondition;
+    EXPECT_EQ(grid_warning(config, request), "") << name_of(precondition);
     request.sigma_max = 3;
-    EXPECT_NE(grid_warning(config, request), "") << precondition;
+    EXPECT_NE(grid_warning(config, request), "") << name_of(precondition);
   }
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "nn/layers/parameters.h"
+#include "nn/layers/init.h"
 
 namespace diffit::diffusion {
 

@@ -6,7 +6,7 @@
 
 #include "diffusion/edm.h"
 #include "diffusion/sampler.h"
-#include "nn/layers/parameters.h"
+#include "nn/layers/layers.h"
 
 namespace diffit::diffusion {
 namespace {
@@ -56,7 +56,7 @@ struct ToyNetwork {
   ToyNetwork() {
     in.add_to(parameters, "in");
     middle.add_to(parameters, "middle");
-    out.add_to(parameters, "out", Start::zero);
+    out.add_to(parameters, "out", Initializer::zero);
     initialise(parameters, 11);
   }
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& c_noise) const {

@@ -1,9 +1,9 @@
 #include "model/classifier_file.h"
 
 #include "base/error.h"
-#include "runtime/pch.h"
-#include "nn/layers/weights_io.h"
 #include "model/model_file.h"
+#include "nn/layers/weights_io.h"
+#include "runtime/pch.h"
 
 namespace diffit::model {
 
@@ -31,9 +31,7 @@ Classifier load_classifier(const WeightsFile& file, at::Device device) {
                claimed, held);
   Classifier network(config);
   load_parameters(network.parameters(), file.tensors(), "", where);
-  for (const Parameter& p : network.parameters()) {
-    if (device.type() != at::kCPU) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(device));
-  }
+  network.parameters().to(device);
   return network;
 }
 

@@ -78,9 +78,7 @@ Model load_model(const WeightsFile& file, at::Device device) {
   return with_network(config, [&](auto network) -> Model {
     load_parameters(network.parameters(), file.tensors(), "", file.path().string(),
                     [&](const TensorView& view) { file.done_with(view); });
-    for (const Parameter& p : network.parameters()) {
-      if (device.type() != at::kCPU) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(device));
-    }
+    network.parameters().to(device);
     return network;
   });
 }

@@ -3,13 +3,13 @@
 #include <zlib.h>
 
 #include "base/error.h"
-#include "io/tensors/convert_dtype.h"
 #include "base/printable.h"
-#include "runtime/pch.h"
-#include "nn/vae/diffusers_config.h"
-#include "nn/layers/weights_io.h"
-#include "nn/vae/vae_names.h"
+#include "io/tensors/convert_dtype.h"
 #include "model/model_file.h"
+#include "nn/layers/weights_io.h"
+#include "nn/vae/diffusers_config.h"
+#include "nn/vae/vae_names.h"
+#include "runtime/pch.h"
 
 namespace diffit::model {
 
@@ -65,7 +65,7 @@ ParameterList as_in_file(const Vae& vae, const VaeLayout& layout) {
     const std::string name = layout.name_of(p.name, vae.config().stages());
     const bool convolution = layout.kind == VaeLayout::Kind::original && p.tensor.dim() == 2;
     list.add(name, convolution ? p.tensor.view({p.tensor.size(0), p.tensor.size(1), 1, 1}) : p.tensor,
-             p.start);
+             p.initializer);
   }
   return list;
 }
@@ -93,10 +93,7 @@ Vae load_vae(std::span<const TensorView> tensors, const Metadata& metadata, cons
     if (!is_left_over(std::string_view(view.name).substr(layout.prefix.size()))) kept.push_back(view);
   }
   load_parameters(as_in_file(vae, layout), kept, layout.prefix, where);
-  if (device.type() != at::kCPU) {
-    for (const Parameter& p : vae.parameters())
-      const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(device));
-  }
+  vae.parameters().to(device);
   return vae;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/layers/parameters.h"
+#include "nn/layers/parameter_list.h"
 #include "train/recipe.h"
 
 namespace diffit::training {

@@ -18,10 +18,8 @@ std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingDa
 }
 
 void prepare(const ParameterList& parameters, at::Device device) {
-  for (const Parameter& p : parameters) {
-    if (device.type() != at::kCPU) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(device));
-    p.tensor.set_requires_grad(p.trained());
-  }
+  parameters.to(device);
+  for (const Parameter& p : parameters) p.tensor.set_requires_grad(p.trained());
 }
 
 void for_each_image(Purpose purpose, std::uint64_t seed, std::int64_t first, std::int64_t count,
@@ -60,7 +58,7 @@ std::int64_t grid_columns(std::int64_t classes) {
 }
 
 std::vector<std::int64_t> shown_images(std::int64_t size, std::int64_t classes, std::int64_t wanted,
-                                         const std::function<std::int64_t(std::int64_t)>& label) {
+                                       const std::function<std::int64_t(std::int64_t)>& label) {
   std::vector<std::int64_t> shown;
   std::int64_t next = 0;
   // Moves `next` to the next image of a class. Without `again`, images already shown are skipped, because in

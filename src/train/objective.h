@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "io/images/image.h"
 #include "io/tensors/safetensors.h"
-#include "nn/layers/parameters.h"
+#include "nn/layers/parameter_list.h"
 #include "train/training_data.h"
 
 namespace diffit::training {
@@ -101,6 +101,6 @@ std::int64_t grid_columns(std::int64_t classes);
 /// Returns the indices of images for a grid. With classes and at least one image for each, position i has
 /// class i % classes.
 std::vector<std::int64_t> shown_images(std::int64_t size, std::int64_t classes, std::int64_t wanted,
-                                         const std::function<std::int64_t(std::int64_t)>& label);
+                                       const std::function<std::int64_t(std::int64_t)>& label);
 
 }  // namespace diffit::training

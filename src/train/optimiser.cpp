@@ -23,7 +23,7 @@ Optimiser::Optimiser(const OptimiserSection& section, std::vector<Parameter> par
   for (const Parameter& p : parameters_) {
     first_.push_back(at::zeros_like(p.tensor).detach());
     second_.push_back(at::zeros_like(p.tensor).detach());
-    const bool is_weight = p.tensor.dim() >= 2 && p.start == Start::xavier_uniform;
+    const bool is_weight = p.tensor.dim() >= 2 && p.initializer == Initializer::xavier_uniform;
     Group& group = is_weight ? decayed : plain;
     group.weights.push_back(p.tensor);
     group.first.push_back(first_.back());

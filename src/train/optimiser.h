@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "nn/layers/parameters.h"
+#include "nn/layers/parameter_list.h"
 #include "train/recipe.h"
 
 namespace diffit::training {

@@ -42,8 +42,8 @@ TEST(Optimiser, MatchesAdamWithDecayOnWeightsOnly) {
     s.name = name;
     s.weight_decay = name == "adamw" ? 0.1 : 0;
     const std::vector<Parameter> parameters{
-        {"weight", at::full({1, 1}, 0.5).requires_grad_(), Start::xavier_uniform},
-        {"bias", at::full({1}, -0.25).requires_grad_(), Start::zero}};
+        {"weight", at::full({1, 1}, 0.5).requires_grad_(), Initializer::xavier_uniform},
+        {"bias", at::full({1}, -0.25).requires_grad_(), Initializer::zero}};
     Optimiser optimiser(s, parameters);
     ScalarAdam weight{.w = 0.5}, bias{.w = -0.25};
     for (int i = 0; i < 20; ++i) {
@@ -63,8 +63,9 @@ TEST(Optimiser, MatchesAdamWithDecayOnWeightsOnly) {
 TEST(Optimiser, ClipsGlobalGradientNorm) {
   OptimiserSection s;
   s.clip = 1;
-  const std::vector<Parameter> parameters{{"a", at::zeros({2, 2}).requires_grad_(), Start::xavier_uniform},
-                                          {"b", at::zeros({1}).requires_grad_(), Start::zero}};
+  const std::vector<Parameter> parameters{
+      {"a", at::zeros({2, 2}).requires_grad_(), Initializer::xavier_uniform},
+      {"b", at::zeros({1}).requires_grad_(), Initializer::zero}};
   Optimiser optimiser(s, parameters);
   (parameters[0].tensor.sum() * 1.5 + parameters[1].tensor.sum() * 4).backward();
   const double norm = optimiser.gradient_norm();

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 
-#include "config/json_text.h"
 #include "base/printable.h"
+#include "config/json_text.h"
 
 namespace diffit::training {
 
@@ -180,11 +180,11 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
                recipe.data.augment, recipe.data.augment > 0 ? 9 : 0);
   const LossSection usual;
   DIFFIT_CHECK(
-      image.precondition == "edm" || (recipe.loss.noise_mean == usual.noise_mean &&
-                                      recipe.loss.noise_deviation == usual.noise_deviation),
+      image.precondition == Precondition::edm || (recipe.loss.noise_mean == usual.noise_mean &&
+                                                  recipe.loss.noise_deviation == usual.noise_deviation),
       "{}: loss.noise_mean and loss.noise_deviation are of precondition 'edm'; '{}' has noise levels "
       "of its own: leave them out",
-      where, image.precondition);
+      where, name_of(image.precondition));
   recipe.model = write_model_config(config);
   return image;
 }

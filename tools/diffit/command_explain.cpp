@@ -102,7 +102,7 @@ Shown shown_to(const LatentDiffiT& model, const WeightsFile& file, const Explain
 
 std::string time_path_of(const ModelConfig& config) {
   const auto* image = std::get_if<ImageConfig>(&config);
-  return image != nullptr ? image->time : "tmsa";
+  return std::string(name_of(image != nullptr ? image->time : TimePath::tmsa));
 }
 
 template <class Network>

@@ -109,10 +109,7 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
     const auto side = static_cast<double>(c.resolution_of(stage));
     return side * side;
   };
-  const auto path = variant_named<TimePath>(c.time, "model");
-  const auto encoder = variant_named<Encoder>(c.encoder, "model");
-  const auto decoder = variant_named<Decoder>(c.decoder, "model");
-  const auto sampling = variant_named<Sampling>(c.sampling, "model");
+  const auto [path, encoder, decoder, sampling] = std::tuple(c.time, c.encoder, c.decoder, c.sampling);
   const auto blocks = [&](Counter& n, std::int64_t i, std::int64_t count, bool diffit) {
     const std::int64_t width = c.channels[static_cast<std::size_t>(i)];
     for (std::int64_t k = 0; k < count; ++k) {
@@ -126,7 +123,7 @@ std::vector<PartCost> image_cost(const ImageConfig& c) {
   };
   const auto time_and_label = [&](Counter& n) {
     n.time_embedding(c.time_width(), c.classes > 0 ? c.classes + 1 : 0);
-    if (c.time_embedding == "fourier") n.cost.parameters += 128;
+    if (c.time_embedding == TimeFeatures::fourier) n.cost.parameters += 128;
     if (c.augment_labels > 0) n.linear(c.augment_labels, c.time_width(), 1, false);
   };
   const auto head = [&](Counter& n) {

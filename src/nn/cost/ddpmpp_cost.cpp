@@ -1,7 +1,7 @@
 #include "nn/cost/ddpmpp_cost.h"
 
-#include "nn/unet/ddpmpp.h"
 #include "nn/layers/layer_counter.h"
+#include "nn/unet/ddpmpp.h"
 
 namespace diffit::nn {
 
@@ -13,7 +13,7 @@ void count_attention(LayerCounter& n, const UnetPart& part, const ImageConfig& c
   n.linear(part.out, part.out, pixels);
   n.attention(part.out, pixels, pixels);
   n.elementwise(2 * part.out, pixels);
-  if (c.time != "tmsa") return;
+  if (c.time != TimePath::tmsa) return;
   const std::int64_t offsets = 2 * c.resolution_of(part.stage) - 1;
   n.linear(c.time_width(), 3 * part.out, 1);
   n.cost.parameters += offsets * offsets * c.heads_of(part.stage);

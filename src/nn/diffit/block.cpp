@@ -21,7 +21,7 @@ namespace {
 at::Tensor shared_index(const ParameterList& list, std::int64_t w) {
   const auto& items = list.items();
   const auto same = std::find_if(items.rbegin(), items.rend(), [w](const Parameter& p) {
-    return p.start == Start::buffer && p.tensor.size(0) == w * w;
+    return p.initializer == Initializer::buffer && p.tensor.size(0) == w * w;
   });
   return same != items.rend() ? same->tensor : relative_position_index(w);
 }
@@ -67,14 +67,15 @@ AttentionParts Tmsa::parts(const at::Tensor& x, const at::Tensor& time) const {
   return parts;
 }
 
-void Tmsa::add_to(ParameterList& list, const std::string& prefix, Start proj_start) const {
-  list.add(prefix + ".relative_position_bias_table", table, Start::truncated_002);
-  list.add(prefix + ".relative_position_index", shared_index(list, window), Start::buffer);
+void Tmsa::add_to(ParameterList& list, const std::string& prefix, Initializer proj_initializer) const {
+  list.add(prefix + ".relative_position_bias_table", table, Initializer::truncated_002);
+  list.add(prefix + ".relative_position_index", shared_index(list, window), Initializer::buffer);
   if (path == TimePath::tmsa) qkv_temb.add_to(list, prefix + ".qkv_temb");
-  if (path == TimePath::position_bias) bias_temb.add_to(list, prefix + ".bias_temb", Start::truncated_002);
+  if (path == TimePath::position_bias)
+    bias_temb.add_to(list, prefix + ".bias_temb", Initializer::truncated_002);
   if (path == TimePath::tokens) kv_temb.add_to(list, prefix + ".kv_temb");
   qkv.add_to(list, prefix + ".qkv");
-  proj.add_to(list, prefix + ".proj", proj_start);
+  proj.add_to(list, prefix + ".proj", proj_initializer);
 }
 
 Mlp::Mlp(std::int64_t width, double ratio)
@@ -162,9 +163,9 @@ at::Tensor TimeEmbedder::operator()(const at::Tensor& t) const {
 }
 
 void TimeEmbedder::add_to(ParameterList& list, const std::string& prefix) const {
-  if (frequencies.defined()) list.add(prefix + ".frequencies", frequencies, Start::fixed);
-  first.add_to(list, prefix + ".mlp.0", Start::normal_002);
-  second.add_to(list, prefix + ".mlp.2", Start::normal_002);
+  if (frequencies.defined()) list.add(prefix + ".frequencies", frequencies, Initializer::fixed);
+  first.add_to(list, prefix + ".mlp.0", Initializer::normal_002);
+  second.add_to(list, prefix + ".mlp.2", Initializer::normal_002);
 }
 
 LabelEmbedder::LabelEmbedder(std::int64_t classes, std::int64_t width)
@@ -175,7 +176,7 @@ at::Tensor LabelEmbedder::operator()(const at::Tensor& y) const {
 }
 
 void LabelEmbedder::add_to(ParameterList& list, const std::string& prefix) const {
-  list.add(prefix + ".embedding_table.weight", table, Start::normal_002);
+  list.add(prefix + ".embedding_table.weight", table, Initializer::normal_002);
 }
 
 }  // namespace diffit::nn

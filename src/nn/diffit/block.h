@@ -33,7 +33,8 @@ struct Tmsa {
   AttentionParts parts(const at::Tensor& x, const at::Tensor& time) const;
   /// Also lists relative_position_index [N, N] int64, which is only written to files; the kernels compute the
   /// index themselves. Layers with the same window share one index tensor in a list.
-  void add_to(ParameterList& list, const std::string& prefix, Start proj_start = Start::xavier_uniform) const;
+  void add_to(ParameterList& list, const std::string& prefix,
+              Initializer proj_initializer = Initializer::xavier_uniform) const;
 };
 
 /// fc2(gelu(fc1(x))) with the tanh approximation of GELU; for TimePath::mlp, fc2(gelu(fc1(x) + temb(time))).

@@ -66,17 +66,17 @@ namespace {
 
 /// Checks the fields that apply to DDPM++, which has none of DiffiT's stages.
 void check_ddpmpp(const ImageConfig& c, const std::string& where) {
-  DIFFIT_CHECK(c.encoder == c.decoder,
+  DIFFIT_CHECK(c.encoder == Encoder::ddpmpp && c.decoder == Decoder::ddpmpp,
                "{}: encoder '{}' with decoder '{}': 'ddpmpp' is both or neither, its skips go block by block",
-               where, c.encoder, c.decoder);
-  DIFFIT_CHECK(c.time == "add" || c.time == "tmsa",
+               where, name_of(c.encoder), name_of(c.decoder));
+  DIFFIT_CHECK(c.time == TimePath::add || c.time == TimePath::tmsa,
                "{}: time '{}': 'ddpmpp' takes add (its own attention) or tmsa (the same, and TMSA)", where,
-               c.time);
+               name_of(c.time));
   DIFFIT_CHECK(
-      c.sampling == "convolution",
+      c.sampling == Sampling::convolution,
       "{}: sampling '{}' is for DiffiT's stages; 'ddpmpp' halves and doubles in its blocks: leave it "
       "out",
-      where, c.sampling);
+      where, name_of(c.sampling));
   for (const UnetPart& part : ddpmpp_parts(c)) {
     DIFFIT_CHECK(
         part.in % groups_of(part.in) == 0,
@@ -87,43 +87,37 @@ void check_ddpmpp(const ImageConfig& c, const std::string& where) {
 }
 
 void check_variant(const ImageConfig& c, const std::string& where) {
-  const auto time = variant_named<TimePath>(c.time, where);
-  variant_named<TimeFeatures>(c.time_embedding, where);
-  const auto encoder = variant_named<Encoder>(c.encoder, where);
-  const auto decoder = variant_named<Decoder>(c.decoder, where);
-  const auto sampling = variant_named<Sampling>(c.sampling, where);
-  variant_named<Precondition>(c.precondition, where);
-  if (encoder == Encoder::ddpmpp || decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
+  if (c.encoder == Encoder::ddpmpp || c.decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
   DIFFIT_CHECK(c.attention_sides == ImageConfig{}.attention_sides,
                "{}: attention_sides is for encoder 'ddpmpp'; DiffiT attends everywhere: leave it out", where);
-  const bool diffit = encoder == Encoder::diffit && decoder == Decoder::diffit;
+  const bool diffit = c.encoder == Encoder::diffit && c.decoder == Decoder::diffit;
   DIFFIT_CHECK(
       c.dropout == 0 || diffit,
       "{}: dropout {} is for encoder and decoder 'diffit' or 'ddpmpp'; '{}' with '{}' has plain blocks, "
       "which have none: leave it out",
-      where, c.dropout, c.encoder, c.decoder);
+      where, c.dropout, name_of(c.encoder), name_of(c.decoder));
   DIFFIT_CHECK(
-      diffit || time == TimePath::tmsa,
+      diffit || c.time == TimePath::tmsa,
       "{}: time '{}' is for encoder and decoder 'diffit'; '{}' with '{}' has plain blocks, which take "
       "time as a token: leave time out",
-      where, c.time, c.encoder, c.decoder);
-  if (time == TimePath::none) {
+      where, name_of(c.time), name_of(c.encoder), name_of(c.decoder));
+  if (c.time == TimePath::none) {
     DIFFIT_CHECK(c.classes == 0, "{}: time 'none' leaves no way in for {} classes; set classes to 0", where,
                  c.classes);
     DIFFIT_CHECK(c.augment_labels == 0,
                  "{}: time 'none' leaves no way in for augmentation labels; set data.augment to 0", where);
-    DIFFIT_CHECK(c.time_embedding == "positional", "{}: time 'none' has no time_embedding, got '{}'", where,
-                 c.time_embedding);
+    DIFFIT_CHECK(c.time_embedding == TimeFeatures::positional,
+                 "{}: time 'none' has no time_embedding, got '{}'", where, name_of(c.time_embedding));
   }
-  if (encoder != Encoder::vit) return;
-  DIFFIT_CHECK(decoder == Decoder::setr_mla,
+  if (c.encoder != Encoder::vit) return;
+  DIFFIT_CHECK(c.decoder == Decoder::setr_mla,
                "{}: decoder '{}' needs an encoder of several resolutions; 'vit' has one, take decoder "
                "'setr_mla' or encoder 'multi_resolution'",
-               where, c.decoder);
-  DIFFIT_CHECK(sampling == Sampling::convolution,
+               where, name_of(c.decoder));
+  DIFFIT_CHECK(c.sampling == Sampling::convolution,
                "{}: sampling '{}' says nothing of encoder 'vit' with decoder 'setr_mla', which halve and "
                "double nothing; leave it out",
-               where, c.sampling);
+               where, name_of(c.sampling));
   DIFFIT_CHECK(c.vit_depth() >= c.stages(),
                "{}: decoder 'setr_mla' takes {} levels of encoder 'vit', depth has {} blocks in all", where,
                c.stages(), c.vit_depth());

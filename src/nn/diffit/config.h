@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/fields.h"
+#include "nn/diffit/precondition.h"
 #include "nn/diffit/variant.h"
 
 namespace diffit::nn {
@@ -28,8 +29,12 @@ struct ImageConfig {
   std::vector<std::int64_t> attention_sides{16};
   double dropout = 0;  // dropout probability in each block during training
   // Variants compared in the paper (nn/variant.h). A file names them only if they differ from these defaults.
-  std::string time = "tmsa", time_embedding = "positional";
-  std::string encoder = "diffit", decoder = "diffit", sampling = "convolution", precondition = "edm";
+  TimePath time = TimePath::tmsa;
+  TimeFeatures time_embedding = TimeFeatures::positional;
+  Encoder encoder = Encoder::diffit;
+  Decoder decoder = Decoder::diffit;
+  Sampling sampling = Sampling::convolution;
+  Precondition precondition = Precondition::edm;
 
   std::int64_t stages() const { return static_cast<std::int64_t>(channels.size()); }
   std::int64_t resolution_of(std::int64_t stage) const { return resolution >> stage; }
@@ -38,7 +43,7 @@ struct ImageConfig {
   std::int64_t heads_of(std::int64_t stage) const {
     return channels[static_cast<std::size_t>(stage)] / head_dim;
   }
-  bool is_ddpmpp() const { return encoder == "ddpmpp"; }
+  bool is_ddpmpp() const { return encoder == Encoder::ddpmpp; }
   /// Whether DDPM++ has attention in this stage.
   bool attends(std::int64_t stage) const;
   /// Number of blocks of a ViT encoder: the sum over all stages.
@@ -77,14 +82,13 @@ void visit_fields(V& v, ImageConfig& c) {
   v("in_channels", c.in_channels, "1 for grey, 3 for RGB", 1, 64);
   v("augment_labels", c.augment_labels, "width of the augmentation label: 0, or 9 for EDM's", 0, 64);
   v("sigma_data", c.sigma_data, "standard deviation of the data, for EDM's preconditioning", 1e-3, 1e3);
-  v("time", c.time,
-    "where time enters: tmsa, position_bias, mlp, tokens, adaln, adaln_zero, scale_shift, concat, add, "
-    "cross_attention, none");
-  v("time_embedding", c.time_embedding, "features of the time token: positional, fourier");
-  v("encoder", c.encoder, "vit, multi_resolution, diffit, ddpmpp");
-  v("decoder", c.decoder, "setr_mla, multi_resolution, diffit, ddpmpp");
-  v("sampling", c.sampling, "halving and doubling by convolution or by patch merging and expanding: patch");
-  v("precondition", c.precondition, "of the denoiser, and noise levels of its training: edm, vp, ve");
+  v("time", c.time, "where time enters a block");
+  v("time_embedding", c.time_embedding, "features of the time token");
+  v("encoder", c.encoder, "kind of the encoder");
+  v("decoder", c.decoder, "kind of the decoder");
+  v("sampling", c.sampling,
+    "how maps are halved and doubled: by convolution, or by patch merging and expanding");
+  v("precondition", c.precondition, "preconditioning of the denoiser, and the noise levels of its training");
   v("attention_sides", c.attention_sides, "ddpmpp: sides of the maps with attention, beside the bottom's", 1,
     4096);
   v("dropout", c.dropout, "probability of a zero within each block, while training; of diffit and ddpmpp", 0,

@@ -18,12 +18,6 @@ at::Tensor input(const SafetensorsFile& file, const std::string& name) {
   return to_tensor(file.at(name));
 }
 
-void make_double(const ParameterList& parameters) {
-  for (const Parameter& p : parameters) {
-    if (p.start != Start::buffer) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
-  }
-}
-
 void require_gradients(const ParameterList& parameters) {
   for (const Parameter& p : parameters.trained()) p.tensor.requires_grad_();
 }
@@ -58,7 +52,7 @@ template <class Model, class Evaluate>
 void compare(const SafetensorsFile& file, const Model& model, const Model& exact, const Evaluate& evaluate) {
   for (const auto* m : {&model, &exact})
     load_parameters(m->parameters(), file.tensors(), "weights.", "golden");
-  make_double(exact.parameters());
+  exact.parameters().to(at::kDouble);
   for (const auto* m : {&model, &exact}) require_gradients(m->parameters());
   const at::Tensor got = evaluate(model, at::kFloat), truth = evaluate(exact, at::kDouble);
   expect_as_exact(got, input(file, "out.forward"), truth, "forward");

@@ -8,13 +8,13 @@ namespace diffit::nn {
 
 ImageDiffiT::ImageDiffiT(const ImageConfig& config) : config_(config) {
   check_config(config_, "model");
-  path_ = variant_named<TimePath>(config_.time, "model");
-  encoder_kind_ = variant_named<Encoder>(config_.encoder, "model");
-  decoder_kind_ = variant_named<Decoder>(config_.decoder, "model");
+  path_ = config_.time;
+  encoder_kind_ = config_.encoder;
+  decoder_kind_ = config_.decoder;
   const std::int64_t time_width = config_.time_width();
 
   if (path_ != TimePath::none) {
-    t_embedder_ = TimeEmbedder(time_width, variant_named<TimeFeatures>(config_.time_embedding, "model"));
+    t_embedder_ = TimeEmbedder(time_width, config_.time_embedding);
   }
   if (config_.classes > 0) y_embedder_ = LabelEmbedder(config_.classes, time_width);
   if (config_.augment_labels > 0) augment_embedder_ = Linear(config_.augment_labels, time_width, false);
@@ -57,13 +57,12 @@ void ImageDiffiT::make_encoder() {
     encoder_.push_back(make_stage(last, config_.vit_depth(), "encoder.0", /*diffit=*/false));
     return;
   }
-  const auto sampling = variant_named<Sampling>(config_.sampling, "model");
   tokenizer_ = Conv2d(config_.in_channels, width[0], 3);
   for (std::int64_t i = 0; i <= last; ++i) {
     const auto s = static_cast<std::size_t>(i);
     encoder_.push_back(
         make_stage(i, config_.depth[s], fmt::format("encoder.{}", i), encoder_kind_ == Encoder::diffit));
-    if (i < last) encoder_.back().down = Down(width[s], width[s + 1], sampling);
+    if (i < last) encoder_.back().down = Down(width[s], width[s + 1], config_.sampling);
   }
 }
 
@@ -75,12 +74,11 @@ void ImageDiffiT::make_decoder() {
                       vit ? std::int64_t{1} << (config_.stages() - 1) : 1);
     return;
   }
-  const auto sampling = variant_named<Sampling>(config_.sampling, "model");
   for (std::int64_t i = 0; i + 1 < config_.stages(); ++i) {
     const auto s = static_cast<std::size_t>(i);
     decoder_.push_back(
         make_stage(i, config_.depth[s], fmt::format("decoder.{}", i), decoder_kind_ == Decoder::diffit));
-    decoder_.back().up = Up(width[s + 1], width[s], sampling);
+    decoder_.back().up = Up(width[s + 1], width[s], config_.sampling);
     decoder_.back().fuse = Conv2d(2 * width[s], width[s], 1);
   }
 }
@@ -90,13 +88,14 @@ void ImageDiffiT::list_parameters() {
   if (patches_.position.defined()) patches_.add_to(parameters_, "patches");
   if (path_ != TimePath::none) t_embedder_.add_to(parameters_, "t_embedder");
   if (config_.classes > 0) y_embedder_.add_to(parameters_, "y_embedder");
-  if (config_.augment_labels > 0) augment_embedder_.add_to(parameters_, "augment_embedder", Start::zero);
+  if (config_.augment_labels > 0)
+    augment_embedder_.add_to(parameters_, "augment_embedder", Initializer::zero);
   if (ddpmpp_) return ddpmpp_->add_to(parameters_);
   for (const Stage& stage : encoder_) stage.add_to(parameters_);
   for (const Stage& stage : decoder_) stage.add_to(parameters_);
   if (decoder_kind_ == Decoder::setr_mla) mla_.add_to(parameters_, "decoder");
   head_norm_.add_to(parameters_, "head.norm");
-  head_conv_.add_to(parameters_, "head.conv", Start::zero);
+  head_conv_.add_to(parameters_, "head.conv", Initializer::zero);
 }
 
 at::Tensor ImageDiffiT::run(const Stage& stage, std::size_t k, const at::Tensor& x, const at::Tensor& time,

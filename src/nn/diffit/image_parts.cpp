@@ -116,7 +116,7 @@ at::Tensor PatchEmbedding::operator()(const at::Tensor& x) const {
 }
 
 void PatchEmbedding::add_to(ParameterList& list, const std::string& prefix) const {
-  list.add(prefix + ".position", position, Start::normal_002);
+  list.add(prefix + ".position", position, Initializer::normal_002);
   proj.add_to(list, prefix + ".proj");
 }
 

@@ -33,14 +33,14 @@ LatentDiffiT::LatentDiffiT(const LatentConfig& config) : config_(config) {
   }
   final_ = Linear(c, p * p * config_.out_channels());
 
-  parameters_.add("pos_embed", position_, Start::fixed);
-  parameters_.add("x_embedder.proj.weight", patch_weight_, Start::xavier_uniform);
-  parameters_.add("x_embedder.proj.bias", patch_bias_, Start::zero);
+  parameters_.add("pos_embed", position_, Initializer::fixed);
+  parameters_.add("x_embedder.proj.weight", patch_weight_, Initializer::xavier_uniform);
+  parameters_.add("x_embedder.proj.bias", patch_bias_, Initializer::zero);
   t_embedder_.add_to(parameters_, "t_embedder");
   y_embedder_.add_to(parameters_, "y_embedder");
   for (std::size_t i = 0; i < blocks_.size(); ++i)
     blocks_[i].add_to(parameters_, fmt::format("blocks.{}", i));
-  final_.add_to(parameters_, "final_layer.linear", Start::zero);
+  final_.add_to(parameters_, "final_layer.linear", Initializer::zero);
 }
 
 at::Tensor LatentDiffiT::run(std::size_t i, const at::Tensor& map, const at::Tensor& time) const {

@@ -36,7 +36,7 @@ std::pair<Modulation, Modulation> AdaptiveLayerNorm::operator()(const at::Tensor
 }
 
 void AdaptiveLayerNorm::add_to(ParameterList& list, const std::string& prefix) const {
-  modulation.add_to(list, prefix + ".modulation", zero ? Start::zero : Start::xavier_uniform);
+  modulation.add_to(list, prefix + ".modulation", zero ? Initializer::zero : Initializer::xavier_uniform);
 }
 
 CrossAttention::CrossAttention(std::int64_t width, std::int64_t time_width, std::int64_t heads_)

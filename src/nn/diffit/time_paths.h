@@ -1,8 +1,8 @@
 // Time paths of a block other than TMSA (nn/variant.h lists them).
 #pragma once
 
-#include "nn/layers/parameters.h"
 #include "nn/diffit/variant.h"
+#include "nn/layers/layers.h"
 
 namespace diffit::nn {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "base/layers.h"
 
@@ -66,16 +66,11 @@ enum class Sampling {
   patch,  // as in Swin: patch merging, Linear(LN(2 x 2 pixels)); patch expanding, Linear to 2 x 2 pixels
 };
 
-/// Field `precondition`: how D(x; sigma) is computed from F, and the noise levels of training
-/// (diffusion/edm.h).
-enum class Precondition { edm, vp, ve };
-
-/// Returns the value with that name. Throws Error(invalid) with the message "where: field: wanted one of
-/// ...", which suggests the nearest name.
-template <class E>
-E variant_named(const std::string& name, const std::string& where);
-/// Returns the names in the order of the enum.
-template <class E>
-std::span<const std::string> variant_names();
+// Names of the values in configurations.
+std::span<const std::string_view> enum_names(TimePath);
+std::span<const std::string_view> enum_names(TimeFeatures);
+std::span<const std::string_view> enum_names(Encoder);
+std::span<const std::string_view> enum_names(Decoder);
+std::span<const std::string_view> enum_names(Sampling);
 
 }  // namespace diffit::nn

@@ -6,11 +6,11 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "runtime/autocast.h"
 #include "kernels/ops.h"
 #include "kernels/testing.h"
 #include "nn/cost/cost.h"
 #include "nn/diffit/image_model.h"
+#include "runtime/autocast.h"
 
 namespace diffit::nn {
 namespace {
@@ -39,26 +39,28 @@ void PrintTo(const Variant& variant, std::ostream* out) {
 
 std::vector<Variant> variants() {
   std::vector<Variant> all;
-  for (const std::string& time : variant_names<TimePath>()) {
+  for (std::size_t i = 0; i < enum_names(TimePath()).size(); ++i) {
     ImageConfig c = tiny();
-    c.time = time;
-    if (time == "none") c.classes = 0;
-    all.push_back({"time_" + time, c});
+    c.time = static_cast<TimePath>(i);
+    if (c.time == TimePath::none) c.classes = 0;
+    all.push_back({fmt::format("time_{}", name_of(c.time)), c});
   }
   ImageConfig fourier = tiny();
-  fourier.time_embedding = "fourier";
+  fourier.time_embedding = TimeFeatures::fourier;
   all.push_back({"fourier", fourier});
   for (const auto& [name, encoder, decoder] :
-       {std::tuple{"A", "vit", "setr_mla"}, std::tuple{"B", "multi_resolution", "setr_mla"},
-        std::tuple{"C", "multi_resolution", "multi_resolution"},
-        std::tuple{"D", "diffit", "multi_resolution"}, std::tuple{"diffit_with_mla", "diffit", "setr_mla"}}) {
+       {std::tuple{"A", Encoder::vit, Decoder::setr_mla},
+        std::tuple{"B", Encoder::multi_resolution, Decoder::setr_mla},
+        std::tuple{"C", Encoder::multi_resolution, Decoder::multi_resolution},
+        std::tuple{"D", Encoder::diffit, Decoder::multi_resolution},
+        std::tuple{"diffit_with_mla", Encoder::diffit, Decoder::setr_mla}}) {
     ImageConfig c = tiny();
     c.encoder = encoder;
     c.decoder = decoder;
     all.push_back({name, c});
   }
   ImageConfig patch = tiny();
-  patch.sampling = "patch";
+  patch.sampling = Sampling::patch;
   all.push_back({"patch_sampling", patch});
   ImageConfig dropout = tiny();
   dropout.dropout = 0.25;
@@ -68,13 +70,14 @@ std::vector<Variant> variants() {
     c.window = window;
     all.push_back({fmt::format("window_{}", window), c});
   }
-  for (const char* time : {"add", "tmsa"}) {
+  for (const TimePath time : {TimePath::add, TimePath::tmsa}) {
     ImageConfig c = tiny();
-    c.encoder = c.decoder = "ddpmpp";
+    c.encoder = Encoder::ddpmpp;
+    c.decoder = Decoder::ddpmpp;
     c.time = time;
     c.attention_sides = {8};
-    c.dropout = c.time == "tmsa" ? 0.25 : 0;
-    all.push_back({fmt::format("ddpmpp_{}", time), c});
+    c.dropout = time == TimePath::tmsa ? 0.25 : 0;
+    all.push_back({fmt::format("ddpmpp_{}", name_of(time)), c});
   }
   return all;
 }
@@ -84,13 +87,8 @@ void randomise(const ParameterList& parameters) {
   std::uint64_t position = 0;
   for (const Parameter& p : parameters.trained()) {
     Random random(3, stream_of(Purpose::test, position++));
-    p.tensor.copy_(normal_tensor(p.tensor.sizes(), random) * 0.2 + (p.start == Start::one ? 1 : 0));
-  }
-}
-
-void make_double(const ParameterList& parameters) {
-  for (const Parameter& p : parameters) {
-    if (p.start != Start::buffer) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
+    p.tensor.copy_(normal_tensor(p.tensor.sizes(), random) * 0.2 +
+                   (p.initializer == Initializer::one ? 1 : 0));
   }
 }
 
@@ -139,7 +137,7 @@ TEST_P(Variants, OutputStartsAtZeroAndEveryParameterHasGradient) {
 // h^2 |f'''| and the rounding error u |f| / h: with h = 1e-5 both stay below 1e-8 for a derivative of order
 // one.
 TEST_P(Variants, GradientsMatchFiniteDifferences) {
-  make_double(model.parameters());
+  model.parameters().to(at::kDouble);
   const at::Tensor input = x.to(at::kDouble), weight = numbers(x.sizes(), 2).to(at::kDouble);
   const auto value = [&] { return (*this)(input, c_noise).mul(weight).sum(); };
   for (const Parameter& p : model.parameters().trained()) p.tensor.requires_grad_();
@@ -289,14 +287,15 @@ TEST_P(Variants, TimeEntersAttentionAsDeclared) {
             .item<double>()};
   });
   (*this)(x, c_noise);
-  EXPECT_EQ(moved.size(), model.config().encoder == "vit"        ? 3U
-                          : model.config().is_ddpmpp()           ? 3U
-                          : model.config().decoder == "setr_mla" ? 3U
-                                                                 : 4U);
+  EXPECT_EQ(moved.size(), model.config().encoder == Encoder::vit        ? 3U
+                          : model.config().is_ddpmpp()                  ? 3U
+                          : model.config().decoder == Decoder::setr_mla ? 3U
+                                                                        : 4U);
   for (const auto& [name, m] : moved) {
-    const std::string& kind = name.starts_with("encoder") ? model.config().encoder : model.config().decoder;
+    const std::string_view kind =
+        name.starts_with("encoder") ? name_of(model.config().encoder) : name_of(model.config().decoder);
     const bool diffit = kind == "diffit" || kind == "ddpmpp";
-    const TimePath path = diffit ? variant_named<TimePath>(model.config().time, "test") : TimePath::tokens;
+    const TimePath path = diffit ? model.config().time : TimePath::tokens;
     const bool in_qkv = path == TimePath::tmsa || path == TimePath::adaln || path == TimePath::adaln_zero;
     for (const double moves : {m.q, m.k, m.v}) {
       if (in_qkv) {
@@ -316,7 +315,7 @@ TEST_P(Variants, TimeEntersAttentionAsDeclared) {
 TEST_P(Variants, TimeChangesResultUnlessNone) {
   const at::NoGradGuard no_grad;
   const at::Tensor then = (*this)(x, c_noise), now = (*this)(x, c_noise + 0.5);
-  EXPECT_EQ(at::equal(then, now), model.config().time == "none");
+  EXPECT_EQ(at::equal(then, now), model.config().time == TimePath::none);
 }
 
 TEST_P(Variants, ConfigRoundTripsAndOmitsDefaults) {
@@ -341,7 +340,7 @@ TEST(Windows, ExplicitStepsMatchFusedAttention) {
   ParameterList list;
   attention.add_to(list, "attn");
   randomise(list);
-  make_double(list);
+  list.to(at::kDouble);
   const at::Tensor map = numbers({2, 8, 12, 16}, 1).to(at::kDouble),
                    time = numbers({2, 24}, 2).to(at::kDouble);
   const at::Tensor open = attention.proj(attend(attention.parts(map, time), 8, 12));
@@ -368,8 +367,9 @@ TEST(Ddpmpp, HasSizeOfCifar10Network) {
   c.channels = {128, 256, 256, 256};
   c.depth = {4, 4, 4, 4};
   c.head_dim = 256;
-  c.encoder = c.decoder = "ddpmpp";
-  c.time = "add";
+  c.encoder = Encoder::ddpmpp;
+  c.decoder = Decoder::ddpmpp;
+  c.time = TimePath::add;
   EXPECT_NEAR(static_cast<double>(total(cost_of(c)).parameters), 61.8e6, 0.3e6);
 }
 
@@ -395,26 +395,55 @@ TEST(Config, RejectsContradictoryVariantsByName) {
     const std::string got = message(change);
     EXPECT_NE(got.find(wanted), std::string::npos) << got;
   };
-  expect([](ImageConfig& c) { c.time = "adalm"; }, "did you mean 'adaln'?");
-  expect([](ImageConfig& c) { c.encoder = "multiresolution"; }, "did you mean 'multi_resolution'?");
-  expect([](ImageConfig& c) { c.sampling = "conv"; }, "sampling: wanted one of convolution, patch");
-  expect([](ImageConfig& c) { c.time = "none"; }, "no way in for 3 classes");
-  expect([](ImageConfig& c) { c.time = "mlp", c.decoder = "setr_mla"; }, "leave time out");
-  expect([](ImageConfig& c) { c.encoder = "ddpmpp"; }, "'ddpmpp' is both or neither");
-  expect([](ImageConfig& c) { c.encoder = c.decoder = "ddpmpp", c.time = "mlp"; }, "takes add");
+  expect([](ImageConfig& c) { c.time = TimePath::none; }, "no way in for 3 classes");
+  expect([](ImageConfig& c) { c.time = TimePath::mlp, c.decoder = Decoder::setr_mla; }, "leave time out");
+  expect([](ImageConfig& c) { c.encoder = Encoder::ddpmpp; }, "'ddpmpp' is both or neither");
   expect(
       [](ImageConfig& c) {
-        c.encoder = c.decoder = "ddpmpp", c.time = "add";
+        c.encoder = Encoder::ddpmpp, c.decoder = Decoder::ddpmpp, c.time = TimePath::mlp;
+      },
+      "takes add");
+  expect(
+      [](ImageConfig& c) {
+        c.encoder = Encoder::ddpmpp, c.decoder = Decoder::ddpmpp, c.time = TimePath::add;
         c.channels = {68, 68}, c.depth = {1, 1}, c.head_dim = 68;
       },
       "'decoder.1.blocks.0' of 'ddpmpp' takes 136 with its skip, which cannot be split into 32 groups");
   expect([](ImageConfig& c) { c.attention_sides = {8}; }, "attention_sides is for encoder 'ddpmpp'");
-  expect([](ImageConfig& c) { c.dropout = 0.1, c.decoder = "setr_mla"; },
+  expect([](ImageConfig& c) { c.dropout = 0.1, c.decoder = Decoder::setr_mla; },
          "dropout 0.1 is for encoder and decoder 'diffit' or 'ddpmpp'");
-  expect([](ImageConfig& c) { c.precondition = "vpp"; }, "wanted one of edm, vp, ve");
-  expect([](ImageConfig& c) { c.encoder = "vit"; }, "take decoder 'setr_mla'");
-  expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.sampling = "patch"; }, "sampling");
-  expect([](ImageConfig& c) { c.encoder = "vit", c.decoder = "setr_mla", c.depth = {0, 1}; }, "2 levels");
+  expect([](ImageConfig& c) { c.encoder = Encoder::vit; }, "take decoder 'setr_mla'");
+  expect(
+      [](ImageConfig& c) {
+        c.encoder = Encoder::vit, c.decoder = Decoder::setr_mla, c.sampling = Sampling::patch;
+      },
+      "sampling");
+  expect(
+      [](ImageConfig& c) {
+        c.encoder = Encoder::vit, c.decoder = Decoder::setr_mla, c.depth = {0, 1};
+      },
+      "2 levels");
+}
+
+TEST(Config, NamesTheVariantsThatAFieldTakes) {
+  const auto expect = [](const char* field, const char* value, const std::string& wanted) {
+    Json object = write_model_config(tiny());
+    object[field] = value;
+    try {
+      read_model_config(object, "model");
+      ADD_FAILURE() << field << " = " << value << " was accepted";
+    } catch (const Error& error) {
+      const std::string got = error.what();
+      EXPECT_TRUE(got.starts_with(fmt::format("model.{}: wanted one of ", field))) << got;
+      EXPECT_NE(got.find(wanted), std::string::npos) << got;
+    }
+  };
+  expect("time", "adalm",
+         "scale_shift, concat, add, cross_attention, none, got 'adalm'; did you mean 'adaln'?");
+  expect("encoder", "multiresolution", "did you mean 'multi_resolution'?");
+  expect("sampling", "conv", "wanted one of convolution, patch");
+  expect("precondition", "vpp", "wanted one of edm, vp, ve");
+  expect("time_embedding", "", "wanted one of positional, fourier, got ''");
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <numeric>
 
 #include "base/test_folder.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
+#include "runtime/pch.h"
 
 namespace diffit::nn {
 namespace {
@@ -53,10 +53,8 @@ TEST(Classifier, CostMatchesParametersAndMacs) {
 TEST(Classifier, GradientsMatchFiniteDifferences) {
   const Classifier network = started(small());
   const at::Tensor x = at::randn({4, 8, 8, 1}).to(at::kDouble);
-  for (const Parameter& p : network.parameters()) {
-    const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
-    p.tensor.set_requires_grad(true);
-  }
+  network.parameters().to(at::kDouble);
+  for (const Parameter& p : network.parameters()) p.tensor.set_requires_grad(true);
   const at::Tensor labels = at::tensor({0, 1, 2, 1}, at::kLong);
   const auto loss = [&] { return at::cross_entropy_loss(network(x).logits, labels); };
   loss().backward();

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "runtime/pch.h"
-#include "nn/layers/weights_fingerprint.h"
 #include "nn/features/inception_input.h"
+#include "nn/layers/weights_fingerprint.h"
 #include "nn/layers/weights_io.h"
+#include "runtime/pch.h"
 
 namespace diffit::nn {
 namespace {
@@ -160,11 +160,11 @@ struct Weights {
         variance(at::empty({c.out}, at::kFloat)) {}
 
   void add_to(ParameterList& list, const std::string& name) const {
-    list.add(name + ".conv.weight", weight, Start::fixed);
-    list.add(name + ".bn.weight", norm_weight, Start::fixed);
-    list.add(name + ".bn.bias", norm_bias, Start::fixed);
-    list.add(name + ".bn.running_mean", mean, Start::fixed);
-    list.add(name + ".bn.running_var", variance, Start::fixed);
+    list.add(name + ".conv.weight", weight, Initializer::fixed);
+    list.add(name + ".bn.weight", norm_weight, Initializer::fixed);
+    list.add(name + ".bn.bias", norm_bias, Initializer::fixed);
+    list.add(name + ".bn.running_mean", mean, Initializer::fixed);
+    list.add(name + ".bn.running_var", variance, Initializer::fixed);
   }
 };
 
@@ -238,8 +238,8 @@ Inception::Inception(std::span<const TensorView> tensors, const std::string& whe
                        [&](const Convolution& c) { weights.emplace_back(c).add_to(list, c.name); });
   const Tensor fc_weight = at::empty({kInceptionClasses, kInceptionWidth}, at::kFloat);
   const Tensor fc_bias = at::empty({kInceptionClasses}, at::kFloat);
-  list.add("fc.weight", fc_weight, Start::fixed);
-  list.add("fc.bias", fc_bias, Start::fixed);
+  list.add("fc.weight", fc_weight, Initializer::fixed);
+  list.add("fc.bias", fc_bias, Initializer::fixed);
 
   std::vector<TensorView> wanted;
   std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(wanted),

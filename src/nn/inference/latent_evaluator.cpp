@@ -77,7 +77,7 @@ struct LatentEvaluator::Weights {
       Layer& layer = layers[static_cast<std::size_t>(i)];
       const std::string block = fmt::format("blocks.{}.", i);
       keep(block + "attn.relative_position_bias_table", {span * span, c.heads}, layer.table);
-      list.add(block + "attn.relative_position_index", index, Start::buffer);
+      list.add(block + "attn.relative_position_index", index, Initializer::buffer);
       pack(block + "attn.qkv_temb", hidden, 3 * hidden, 1, layer.qkv_temb, &layer.qkv_temb_bias);
       pack(block + "attn.qkv", hidden, 3 * hidden, 2 * tokens, layer.qkv, nullptr);
       pack(block + "attn.proj", hidden, hidden, 2 * tokens, layer.proj, nullptr);

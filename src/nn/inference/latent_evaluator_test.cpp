@@ -52,9 +52,7 @@ Inputs make_inputs(const LatentConfig& c, std::int64_t batch) {
 at::Tensor exact_result(const LatentConfig& config, const Inputs& in) {
   const at::NoGradGuard no_grad;
   const Network exact(config);
-  for (const Parameter& p : exact.model.parameters()) {
-    if (p.start != Start::buffer) const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
-  }
+  exact.model.parameters().to(at::kDouble);
   return exact.model(in.x.to(at::kDouble), in.t, in.labels);
 }
 

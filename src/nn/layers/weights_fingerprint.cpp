@@ -59,7 +59,7 @@ std::string identity_of(std::string_view bytes) {
 std::string identity_of(const ParameterList& parameters) {
   std::vector<const Parameter*> order;
   for (const Parameter& p : parameters) {
-    if (p.start != Start::buffer) order.push_back(&p);
+    if (p.initializer != Initializer::buffer) order.push_back(&p);
   }
   std::sort(order.begin(), order.end(),
             [](const Parameter* a, const Parameter* b) { return a->name < b->name; });

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "nn/layers/parameters.h"
+#include "nn/layers/parameter_list.h"
 
 namespace diffit::nn {
 

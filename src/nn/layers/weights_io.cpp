@@ -9,8 +9,8 @@
 #include <map>
 
 #include "base/error.h"
-#include "io/tensors/finite.h"
 #include "base/printable.h"
+#include "io/tensors/finite.h"
 
 namespace diffit::nn {
 
@@ -153,7 +153,7 @@ std::vector<Match> match(const ParameterList& parameters, std::span<const Tensor
   std::vector<Match> matches;
   for (const Parameter& p : parameters) {
     const auto found = unclaimed.find(p.name);
-    const bool wants_index = p.start == Start::buffer;
+    const bool wants_index = p.initializer == Initializer::buffer;
     if (found == unclaimed.end()) {
       // An index is a function of the window: files without it lose nothing.
       if (!wants_index) complaints.add("missing {}{}", prefix, p.name);
@@ -197,7 +197,7 @@ void load_parameters(const ParameterList& parameters, std::span<const TensorView
   const at::NoGradGuard no_grad;
   Complaints complaints;
   for (const auto& [p, view] : match(parameters, tensors, prefix, complaints)) {
-    if (p->start == Start::buffer) {
+    if (p->initializer == Initializer::buffer) {
       if (!holds_index(*view, p->tensor)) complaints.add("{}: not the index of this window", view->name);
     } else if (!all_finite(*view)) {
       complaints.add("{}: holds NaN or infinity", view->name);

@@ -58,9 +58,9 @@ AttentionParts UnetAttention::parts(const at::Tensor& x, const at::Tensor& time)
 
 void UnetAttention::add_to(ParameterList& list, const std::string& prefix) const {
   norm.add_to(list, prefix + ".norm");
-  if (tmsa.table.defined()) return tmsa.add_to(list, prefix + ".tmsa", Start::zero);
+  if (tmsa.table.defined()) return tmsa.add_to(list, prefix + ".tmsa", Initializer::zero);
   qkv.add_to(list, prefix + ".qkv");
-  proj.add_to(list, prefix + ".proj", Start::zero);
+  proj.add_to(list, prefix + ".proj", Initializer::zero);
 }
 
 UnetBlock::UnetBlock(const UnetPart& part, const ImageConfig& c)
@@ -72,8 +72,8 @@ UnetBlock::UnetBlock(const UnetPart& part, const ImageConfig& c)
       resample(part.resample) {
   if (part.in != part.out || resample != UnetPart::Resample::none) skip = Conv2d(part.in, part.out, 1);
   if (part.attends) {
-    attention = UnetAttention(part.out, c.time_width(), c.heads_of(part.stage), c.resolution_of(part.stage),
-                              variant_named<TimePath>(c.time, "model"));
+    attention =
+        UnetAttention(part.out, c.time_width(), c.heads_of(part.stage), c.resolution_of(part.stage), c.time);
   }
 }
 
@@ -97,7 +97,7 @@ void UnetBlock::add_to(ParameterList& list, const std::string& prefix) const {
   conv0.add_to(list, prefix + ".conv0");
   temb.add_to(list, prefix + ".temb");
   norm1.add_to(list, prefix + ".norm1");
-  conv1.add_to(list, prefix + ".conv1", Start::zero);
+  conv1.add_to(list, prefix + ".conv1", Initializer::zero);
   if (skip.weight.defined()) skip.add_to(list, prefix + ".skip");
   if (attention.defined()) attention.add_to(list, prefix + ".attention");
 }
@@ -197,7 +197,7 @@ void DdpmPlusPlus::add_to(ParameterList& list) const {
   tokenizer_.add_to(list, "tokenizer");
   for (std::size_t i = 0; i < parts_.size(); ++i) blocks_[i].add_to(list, parts_[i].name);
   head_norm_.add_to(list, "head.norm");
-  head_conv_.add_to(list, "head.conv", Start::zero);
+  head_conv_.add_to(list, "head.conv", Initializer::zero);
 }
 
 }  // namespace diffit::nn

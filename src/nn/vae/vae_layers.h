@@ -2,7 +2,7 @@
 // diffusers.
 #pragma once
 
-#include "nn/layers/parameters.h"
+#include "nn/layers/layers.h"
 
 namespace diffit::nn {
 

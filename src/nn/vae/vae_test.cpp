@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "base/test_folder.h"
-#include "runtime/autocast.h"
 #include "kernels/ops.h"
 #include "kernels/testing.h"
 #include "nn/layers/weights_io.h"
+#include "runtime/autocast.h"
 
 namespace diffit::nn {
 namespace {
@@ -24,11 +24,6 @@ VaeConfig config_of(const SafetensorsFile& file) {
 
 at::Tensor tensor(const SafetensorsFile& file, const std::string& name) {
   return to_tensor(file.at(name));
-}
-
-void make_double(const Vae& vae) {
-  for (const Parameter& p : vae.parameters())
-    const_cast<at::Tensor&>(p.tensor).set_data(p.tensor.to(at::kDouble));
 }
 
 /// Random weights, including biases and norms, with a magnitude that keeps the activations alive.
@@ -71,7 +66,7 @@ TEST(Vae, MatchesDiffusers) {
   const SafetensorsFile file = golden();
   const Vae vae(config_of(file)), exact(config_of(file));
   for (const Vae* v : {&vae, &exact}) load_parameters(v->parameters(), file.tensors(), "weights.", "golden");
-  make_double(exact);
+  exact.parameters().to(at::kDouble);
   const at::Tensor images = tensor(file, "in.pictures"), z = tensor(file, "in.z");
   expect_as_exact(vae.encode(images), tensor(file, "out.moments"), exact.encode(images.to(at::kDouble)),
                   "moments");
@@ -100,7 +95,7 @@ TEST(Vae, FastKernelsMatchDefinitions) {
 TEST(Vae, GradientsMatchFiniteDifferences) {
   const Vae vae(tiny());
   randomise(vae, 1);
-  make_double(vae);
+  vae.parameters().to(at::kDouble);
   at::Tensor images = normal({2, 1, 4, 6}, 2).to(at::kDouble);
   const at::Tensor weight = normal({2, 4, 2, 3}, 5).to(at::kDouble),
                    weight_d = normal({2, 1, 4, 6}, 6).to(at::kDouble);
@@ -109,7 +104,7 @@ TEST(Vae, GradientsMatchFiniteDifferences) {
     return (moments * weight).sum() + (vae.decode(moments.narrow(1, 0, 2)) * weight_d).sum();
   };
   std::vector<Parameter> leaves = vae.parameters().trained();
-  leaves.push_back({"pictures", images, Start::zero});
+  leaves.push_back({"pictures", images, Initializer::zero});
   for (const Parameter& p : leaves) p.tensor.requires_grad_();
   loss().backward();
 
@@ -193,7 +188,7 @@ TEST(VaeStrips, MatchFullDecodingInFloat64) {
   for (const VaeConfig& c : {tiny(), same_width}) {
     const Vae vae(c);
     randomise(vae, 9);
-    make_double(vae);
+    vae.parameters().to(at::kDouble);
     const at::Tensor z = normal({1, 2, 7, 5}, 8).to(at::kDouble), whole = vae.decode(z);
     for (const std::int64_t rows : {1, 2, 4}) {
       testing::expect_close(vae.decode_in_strips(z, rows), whole,
