@@ -99,11 +99,11 @@ TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& x, cons
                                    const std::vector<double>& sigmas, const LevelProgress& progress) {
   const at::NoGradGuard no_grad;
   const Condition condition{.labels = labels};
-  const Preconditioning preconditioning = preconditioning_of(model.config());
+  const Parameterisation parameterisation = parameterisation_of(model.config());
   const auto levels_of = [&](double sigma) { return at::full({x.size(0)}, sigma, x.options()); };
   return measure(
       {sigmas,
-       [&](double sigma) { return model.time_token(preconditioning.c_noise(levels_of(sigma)), condition); },
+       [&](double sigma) { return model.time_token(parameterisation.c_noise(levels_of(sigma)), condition); },
        [&](const at::Tensor& noisy, double sigma) {
          denoise_images(model, noisy, levels_of(sigma), condition);
        },
@@ -114,7 +114,7 @@ TimeMovement measure_time_movement(ImageDiffiT& model, const at::Tensor& x, cons
 TimeMovement measure_time_movement(LatentDiffiT& model, const at::Tensor& x, const at::Tensor& labels,
                                    const std::vector<double>& sigmas, const LevelProgress& progress) {
   const at::NoGradGuard no_grad;
-  const VpSchedule schedule = VpSchedule::linear();
+  const VpSchedule schedule = timesteps_of(parameterisation_of(model.config()).schedule);
   std::vector<double> known;
   for (const double sigma : sigmas) {
     const double nearest = schedule.sigma(nearest_step(schedule, sigma));

@@ -13,7 +13,7 @@ at::Tensor noise_levels() {
 
 // EDM appendix B.6: inputs and targets of F have unit variance, and c_out is as small as possible.
 TEST(Preconditioning, InputsAndTargetsHaveUnitVariance) {
-  const Preconditioning p{0.5};
+  const Parameterisation p{0.5};
   const at::Tensor sigma = noise_levels(), total = sigma.square() + 0.25;
   EXPECT_TRUE(at::allclose(p.c_in(sigma).square() * total, at::ones_like(sigma), 1e-12));
   // Variance of the target (y - c_skip (y + n)) / c_out for y with standard deviation sigma_data.
@@ -28,7 +28,7 @@ TEST(Preconditioning, InputsAndTargetsHaveUnitVariance) {
 // for VE, D is x + sigma^2 score.
 TEST(Preconditioning, VpAndVeMatchTheirProcesses) {
   const at::Tensor sigma = at::logspace(-2, 2, 9, 10.0, at::kDouble);
-  const Preconditioning vp{0.5, Precondition::vp}, ve{0.5, Precondition::ve};
+  const Parameterisation vp{0.5, Schedule::vp, Prediction::eps}, ve{0.5, Schedule::ve, Prediction::eps};
   for (std::int64_t i = 0; i < sigma.size(0); ++i) {
     const double s = sigma[i].item<double>(), t = VpProcess::t(sigma)[i].item<double>();
     EXPECT_NEAR(VpProcess::sigma(t), s, 1e-12 * s);
@@ -40,14 +40,14 @@ TEST(Preconditioning, VpAndVeMatchTheirProcesses) {
     EXPECT_EQ(ve.c_out(sigma)[i].item<double>(), s);
     EXPECT_NEAR(ve.c_noise(sigma)[i].item<double>(), std::log(s / 2), 1e-12);
   }
-  for (const Preconditioning& p : {vp, ve}) EXPECT_TRUE(at::equal(p.c_skip(sigma), at::ones_like(sigma)));
+  for (const Parameterisation& p : {vp, ve}) EXPECT_TRUE(at::equal(p.c_skip(sigma), at::ones_like(sigma)));
   EXPECT_TRUE(at::equal(ve.c_in(sigma), at::ones_like(sigma)));
 }
 
 // Each tenth of the range contains a tenth of the draws. With 20000 draws the standard deviation is about
 // 0.003.
 TEST(NoiseDistribution, VpIsUniformInTimeAndVeInLogSigma) {
-  for (const Precondition kind : {Precondition::vp, Precondition::ve}) {
+  for (const Schedule kind : {Schedule::vp, Schedule::ve}) {
     Random random(3, stream_of(Purpose::test));
     constexpr int kDraws = 20000;
     std::vector<int> tenths(10);
@@ -56,7 +56,7 @@ TEST(NoiseDistribution, VpIsUniformInTimeAndVeInLogSigma) {
       const double sigma = NoiseDistribution{-1.2, 1.2, kind}.sigma(random);
       ASSERT_GE(sigma, range.least);
       ASSERT_LE(sigma, range.most);
-      const double place = kind == Precondition::ve
+      const double place = kind == Schedule::ve
                                ? std::log(sigma / range.least) / std::log(range.most / range.least)
                                : VpProcess::t(at::tensor({sigma}, at::kDouble)).item<double>();
       ++tenths[static_cast<std::size_t>(std::min(9.0, place * 10))];
@@ -68,7 +68,7 @@ TEST(NoiseDistribution, VpIsUniformInTimeAndVeInLogSigma) {
 // With F = 0 the loss is E lambda |c_skip (y + n) - y|^2 = E |target|^2 = 1 for data with standard deviation
 // sigma_data.
 TEST(EdmLoss, IsOneForUntrainedNetwork) {
-  const Preconditioning p{0.5};
+  const Parameterisation p{0.5};
   Random random(1, stream_of(Purpose::test));
   constexpr std::int64_t kBatch = 4096, kNumbers = 16;
   const at::Tensor y = 0.5 * at::randn({kBatch, kNumbers}), sigma = at::empty({kBatch});

@@ -13,10 +13,6 @@ EdmSampler edm_sampler_named(const std::string& name) {
   reject("`sampler`: image models take heun or euler, got '{}'", name);
 }
 
-Preconditioning preconditioning_of(const ImageConfig& config) {
-  return {config.sigma_data, config.precondition};
-}
-
 at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
                           const Condition& condition, at::Tensor* raw) {
   const RawNetwork network = [&](const at::Tensor& scaled, const at::Tensor& c_noise) {
@@ -25,14 +21,14 @@ at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const a
     if (raw != nullptr) *raw = f.to(at::kFloat);
     return f;
   };
-  return denoised(network, preconditioning_of(model.config()), x, sigma);
+  return denoised(network, parameterisation_of(model.config()), x, sigma);
 }
 
 namespace {
 
 /// The request's grid, its ends clipped to what the network knows.
 std::vector<double> sigmas_of(const ImageConfig& config, const ImageRequest& request) {
-  const SigmaRange range = sigma_range(preconditioning_of(config).kind);
+  const SigmaRange range = sigma_range(parameterisation_of(config).schedule);
   return karras_sigmas(request.steps, std::max(request.sigma_min, range.least),
                        std::min(request.sigma_max, range.most), request.rho);
 }

@@ -24,13 +24,10 @@ struct ImageRequest : SampleRequest {
 /// The sampler by its name on the command line; Error(invalid) otherwise.
 EdmSampler edm_sampler_named(const std::string& name);
 
-/// The preconditioning that the model is trained under.
-Preconditioning preconditioning_of(const ImageConfig& config);
-
-/// D(x; sigma) for a batch [B, C, R, R], float32 in and out, under the model's own preconditioning. `raw`,
+/// D(x; sigma) for a batch [B, C, R, R], float32 in and out, under the model's own parameterisation. `raw`,
 /// where given, becomes the network's output F(c_in x; c_noise) as float32.
 at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
-                            const Condition& condition, at::Tensor* raw = nullptr);
+                          const Condition& condition, at::Tensor* raw = nullptr);
 
 /// Error(invalid) where the request does not fit the model; generate() does it too.
 void check(const ImageConfig& config, const ImageRequest& request);

@@ -64,7 +64,7 @@ std::string grid_warning(const LatentRequest& request) {
 }
 
 std::string grid_warning(const ImageConfig& config, const ImageRequest& request) {
-  return sigma_warning(request.sigma_max, sigma_range(preconditioning_of(config).kind).most);
+  return sigma_warning(request.sigma_max, sigma_range(parameterisation_of(config).schedule).most);
 }
 
 }  // namespace diffit::diffusion

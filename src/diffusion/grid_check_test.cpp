@@ -50,7 +50,7 @@ TEST(GridCheck, ALowStartInSigmaIsWarnedOf) {
   EXPECT_EQ(grid_warning(heun), "");
   heun.sigma_max = 5;
   EXPECT_NE(grid_warning(heun).find("`sigma_max` 5"), std::string::npos);
-  for (const Precondition precondition : {Precondition::edm, Precondition::vp, Precondition::ve}) {
+  for (const Schedule precondition : {Schedule::edm, Schedule::vp, Schedule::ve}) {
     ImageConfig config;
     config.precondition = precondition;
     ImageRequest request;

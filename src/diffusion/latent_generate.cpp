@@ -1,5 +1,7 @@
 #include "diffusion/latent_generate.h"
 
+#include <cmath>
+
 #include "base/error.h"
 #include "diffusion/ddim.h"
 #include "diffusion/ddpm.h"
@@ -20,11 +22,25 @@ LatentSampler latent_sampler_named(const std::string& name) {
   reject("`sampler`: latent models take ddpm, ddim, dpmpp2m, unipc, heun or euler, got '{}'", name);
 }
 
-LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {
-  return [&model, dtype](const at::Tensor& x, double t, const at::Tensor& labels) {
-    const Autocast autocast(x.device().type(), dtype);
-    return model(x, at::full({x.size(0)}, t, x.options()), labels);
+LatentNetwork noise_network(LatentNetwork network, const LatentConfig& config) {
+  const Parameterisation p = parameterisation_of(config);
+  if (p.prediction == Prediction::eps) return network;
+  return [p, network = std::move(network), schedule = timesteps_of(p.schedule),
+          channels = config.in_channels](const at::Tensor& x, double t, const at::Tensor& labels) {
+    const at::Tensor output = network(x, t, labels).to(at::kDouble);
+    const double sigma = schedule.sigma(std::lround(t));
+    const at::Tensor eps = p.noise_of(output.narrow(1, 0, channels), x.to(at::kDouble), sigma);
+    return p.learned_variance ? at::cat({eps, output.narrow(1, channels, channels)}, 1) : eps;
   };
+}
+
+LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {
+  return noise_network(
+      [&model, dtype](const at::Tensor& x, double t, const at::Tensor& labels) {
+        const Autocast autocast(x.device().type(), dtype);
+        return model(x, at::full({x.size(0)}, t, x.options()), labels);
+      },
+      model.config());
 }
 
 Spacing spacing_of(const LatentRequest& request) {
@@ -76,6 +92,7 @@ class GuidedLatents {
  private:
   NoisePrediction split(const at::Tensor& output) const {
     const at::Tensor precise = output.to(at::kDouble);
+    if (precise.size(1) == channels_) return {precise, {}};
     return {precise.narrow(1, 0, channels_), precise.narrow(1, channels_, channels_)};
   }
 
@@ -112,7 +129,7 @@ at::Tensor run_sampler(const LatentRequest& r, const VpSchedule& schedule, const
 }  // namespace
 
 void check(const LatentConfig& config, const LatentRequest& request) {
-  const VpSchedule schedule = VpSchedule::linear();
+  const VpSchedule schedule = timesteps_of(parameterisation_of(config).schedule);
   std::int64_t noisy_steps = 0;
   switch (request.sampler) {
     case LatentSampler::ddpm:
@@ -135,7 +152,7 @@ Evaluations generate(const LatentNetwork& network, const LatentConfig& config, a
                      const LatentRequest& request, const SampleSink& sink, const SampleProgress& progress) {
   check(config, request);
   const std::vector<std::int64_t> shape{config.in_channels, config.input_size, config.input_size};
-  const VpSchedule schedule = VpSchedule::linear();
+  const VpSchedule schedule = timesteps_of(parameterisation_of(config).schedule);
   const std::int64_t all = points_of(request) * static_cast<std::int64_t>(request.seeds.size());
   std::int64_t done = request.first * points_of(request);
   Evaluations evaluations;

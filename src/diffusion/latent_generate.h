@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "diffusion/parameterisation.h"
 #include "diffusion/sample_request.h"
 #include "diffusion/vp_sampler.h"
 #include "nn/diffit/latent_model.h"
@@ -16,10 +17,15 @@ enum class LatentSampler { ddpm, ddim, dpmpp2m, unipc, heun, euler };
 LatentSampler latent_sampler_named(const std::string& name);
 
 /// The network of a latent model: x [B, C, S, S] float32, t in 0..999 for all of them, labels [B] int64 in
-/// 0..classes (classes: the null label) -> [B, 2C, S, S]: eps, then the variance's place in its range.
+/// 0..classes (classes: the null label) -> [B, 2C, S, S]: eps, then the variance's place in its range, or
+/// [B, C, S, S] where the variance is not learned.
 using LatentNetwork = std::function<at::Tensor(const at::Tensor& x, double t, const at::Tensor& labels)>;
 
-/// The model as it is, its products in `dtype`. The model must outlive it.
+/// Returns a network that predicts eps from `network`, which predicts what `config` states: `network` itself
+/// if that is eps, else the converted prediction in float64.
+LatentNetwork noise_network(LatentNetwork network, const LatentConfig& config);
+
+/// The model as a noise_network(), its products in `dtype`. The model must outlive it.
 LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype);
 
 struct LatentRequest : SampleRequest {

@@ -24,6 +24,18 @@ LatentNetwork network_of(double gap) {
   };
 }
 
+/// The same Gaussian by a network that predicts what `config` states.
+LatentNetwork raw_network_of(const LatentConfig& config) {
+  return [p = parameterisation_of(config)](const at::Tensor& x, double t, const at::Tensor&) {
+    const double sigma = VpSchedule::linear().sigma(std::lround(t));
+    const double variance = kDeviation * kDeviation;
+    // D(x; sigma) = x variance / (variance + sigma^2) = c_skip x + c_out F at x = x_t sqrt(1 + sigma^2).
+    const double of_x = (variance / (variance + sigma * sigma) - p.c_skip(sigma)) / p.c_out(sigma);
+    const at::Tensor output = x * (of_x * std::sqrt(1 + sigma * sigma));
+    return p.learned_variance ? at::cat({output, at::zeros_like(output)}, 1) : output;
+  };
+}
+
 LatentRequest request_of(LatentSampler sampler, std::int64_t steps, std::int64_t count = 5) {
   LatentRequest r;
   r.sampler = sampler;
@@ -179,6 +191,29 @@ TEST(LatentGenerate, SaysWhenSamplesAreNotFinite) {
     FAIL() << "NaN went through";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::failed);
+  }
+}
+
+// A Gaussian has the same samples whatever its network predicts, and they have its standard deviation.
+TEST(LatentGenerate, SamplesDoNotDependOnThePredictedQuantity) {
+  constexpr std::int64_t kCount = 64;
+  for (const LatentSampler sampler : kAll) {
+    for (const bool learned_variance : {false, true}) {
+      LatentRequest r = request_of(sampler, sampler == LatentSampler::ddpm ? 250 : 40, kCount);
+      r.spacing = Spacing::trailing;
+      LatentConfig config = kConfig;
+      config.learned_variance = learned_variance;
+      const at::Tensor by_eps = make(noise_network(raw_network_of(config), config), r).samples;
+      // 64 x 16 numbers: the standard deviation is known to 2.2 %; four of these, and the samplers' own
+      // error.
+      EXPECT_NEAR(by_eps.std().item<double>(), kDeviation, 0.12 * kDeviation);
+      for (const Prediction prediction : {Prediction::v, Prediction::x0, Prediction::velocity}) {
+        config.prediction = prediction;
+        const at::Tensor samples = make(noise_network(raw_network_of(config), config), r).samples;
+        // float32 outputs; eps is multiplied by up to 157 where it is turned into x_0.
+        testing::expect_close(samples, by_eps, 2e-4, std::string(name_of(prediction)));
+      }
+    }
   }
 }
 

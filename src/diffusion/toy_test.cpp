@@ -86,7 +86,7 @@ TEST(Toy, ExactDenoiserSamplesMixture) {
 TEST(Toy, TrainingLearnsMixture) {
   at::Generator g = at::detail::createCPUGenerator(2);
   const ToyNetwork network;
-  const Preconditioning p;
+  const Parameterisation p;
   std::vector<at::Tensor> weights, first, second, steps;
   for (const Parameter& q : network.parameters.trained()) {
     weights.push_back(q.tensor.requires_grad_());

@@ -79,6 +79,15 @@ at::Tensor VpSchedule::log_variance(const at::Tensor& v, std::int64_t i) const {
   return v * (0.5 * (high - low)) + 0.5 * (high + low);
 }
 
+std::int64_t nearest_step(const VpSchedule& schedule, double sigma) {
+  std::int64_t below = 0, above = schedule.size() - 1;  // sigma increases with the index
+  while (above - below > 1) {
+    const std::int64_t middle = (below + above) / 2;
+    (schedule.sigma(middle) <= sigma ? below : above) = middle;
+  }
+  return std::abs(schedule.sigma(below) - sigma) <= std::abs(schedule.sigma(above) - sigma) ? below : above;
+}
+
 at::Tensor at_steps(const std::vector<double>& values, const at::Tensor& t, const at::Tensor& like) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
   shape[0] = -1;

@@ -49,6 +49,9 @@ struct VpSchedule {
   at::Tensor log_variance(const at::Tensor& v, std::int64_t i) const;
 };
 
+/// Returns the index of the schedule whose sigma is nearest to `sigma`.
+std::int64_t nearest_step(const VpSchedule& schedule, double sigma);
+
 /// x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise: x0, noise [B, ...] of the same dtype, t [B] int64 in
 /// 0..size() - 1 (indices of the schedule) -> [B, ...].
 at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Tensor& noise,

@@ -5,15 +5,6 @@
 
 namespace diffit::diffusion {
 
-std::int64_t nearest_step(const VpSchedule& schedule, double sigma) {
-  std::int64_t below = 0, above = schedule.size() - 1;  // sigma increases with the index
-  while (above - below > 1) {
-    const std::int64_t middle = (below + above) / 2;
-    (schedule.sigma(middle) <= sigma ? below : above) = middle;
-  }
-  return std::abs(schedule.sigma(below) - sigma) <= std::abs(schedule.sigma(above) - sigma) ? below : above;
-}
-
 Denoiser as_denoiser(const NoisePredictor& network, const VpSchedule& schedule) {
   return [network, schedule](const at::Tensor& x, double sigma) {
     const auto i = static_cast<std::size_t>(nearest_step(schedule, sigma));

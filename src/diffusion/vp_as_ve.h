@@ -5,9 +5,6 @@
 
 namespace diffit::diffusion {
 
-/// Returns the index of the schedule whose sigma is nearest to `sigma`.
-std::int64_t nearest_step(const VpSchedule& schedule, double sigma);
-
 /// Returns D(x; sigma) = x - sigma eps(x / sqrt(1 + sigma^2), t(sigma)). sigma must be a noise level of the
 /// schedule.
 Denoiser as_denoiser(const NoisePredictor& network, const VpSchedule& schedule);

@@ -1,26 +1,30 @@
 // Training loss of latent DiffiT: L_hybrid of Nichol and Dhariwal 2021 ("Improved DDPM", section 3.1), as
-// implemented by ADM and DiT.
+// implemented by ADM and DiT, for every predicted quantity.
 #pragma once
 
-#include "diffusion/vp.h"
+#include "diffusion/parameterisation.h"
 
 namespace diffit::diffusion {
 
 /// Loss terms per sample, each [B] with the dtype of x0. `mean` is the scalar to be minimized.
 struct HybridLoss {
-  at::Tensor mse;         // |eps_theta - noise|^2, mean over the elements of a sample
-  at::Tensor vlb;         // term of the variational bound in bits per element, before weighting
+  at::Tensor mse;  // squared error of the predicted quantity, mean over the elements of a sample
+  at::Tensor vlb;  // term of the variational bound in bits per element, before weighting; undefined if the
+                   // variance is not learned
   at::Tensor per_sample;  // mse + weight * vlb
   at::Tensor mean;
 };
 
-/// Returns L_simple + weight * L_vlb. The mean is detached in L_vlb, so that L_vlb trains only the variance.
-/// output [B, 2C, ...]: eps_theta, then the position v of the variance in its range (float32 or float64)
+/// Returns L_simple + weight * L_vlb, or L_simple alone if the variance is not learned. The mean is detached
+/// in L_vlb, so that L_vlb trains only the variance. p: what the network predicts; its schedule is `schedule`
+/// output [B, 2C, ...]: the prediction (of eps: eps_theta), then the position v of the variance in its range;
+///   [B, C, ...] if the variance is not learned (float32 or float64)
 /// x0, noise [B, C, ...]: same dtype as output; x_t = noised(schedule, x0, noise, t) was the network's input
 /// t [B] int64: indices of the schedule, on the same device
 /// vlb_weight: 1 as in DiT and in ADM's runs with 1000 steps; ADM's "rescaled" loss uses size() / 1000
-HybridLoss hybrid_loss(const VpSchedule& schedule, const at::Tensor& output, const at::Tensor& x0,
-                       const at::Tensor& noise, const at::Tensor& t, double vlb_weight = 1);
+HybridLoss hybrid_loss(const Parameterisation& p, const VpSchedule& schedule, const at::Tensor& output,
+                       const at::Tensor& x0, const at::Tensor& noise, const at::Tensor& t,
+                       double vlb_weight = 1);
 
 /// Elementwise KL(N(mean_1, exp(log_variance_1)) || N(mean_2, exp(log_variance_2))) in nats.
 at::Tensor gaussian_kl(const at::Tensor& mean_1, const at::Tensor& log_variance_1, const at::Tensor& mean_2,

@@ -59,6 +59,7 @@ TEST(DiscretisedLikelihood, IsBoundedBelow) {
 }
 
 struct Example {
+  Parameterisation eps = parameterisation_of(LatentConfig{});
   VpSchedule schedule = VpSchedule::linear();
   at::Tensor t = at::tensor({0, 1, 37, 500, 999}, at::kLong);
   at::Tensor x0, noise, output;
@@ -71,7 +72,9 @@ struct Example {
     noise = normal({5, 3, 2, 2});
     output = at::cat({noise + 0.1 * normal({5, 3, 2, 2}), at::tanh(normal({5, 3, 2, 2}))}, 1);
   }
-  HybridLoss loss(double weight = 1) const { return hybrid_loss(schedule, output, x0, noise, t, weight); }
+  HybridLoss loss(double weight = 1) const {
+    return hybrid_loss(eps, schedule, output, x0, noise, t, weight);
+  }
 };
 
 /// The bound for one element, step by step: x_t, then x_0 from eps, then both posteriors.
@@ -148,8 +151,8 @@ TEST(HybridLoss, IsZeroForTruePosterior) {
 TEST(HybridLoss, Float32ErrorIsWithinRounding) {
   Example e;
   const HybridLoss exact = e.loss();
-  const HybridLoss loss =
-      hybrid_loss(e.schedule, e.output.to(at::kFloat), e.x0.to(at::kFloat), e.noise.to(at::kFloat), e.t);
+  const HybridLoss loss = hybrid_loss(e.eps, e.schedule, e.output.to(at::kFloat), e.x0.to(at::kFloat),
+                                      e.noise.to(at::kFloat), e.t);
   EXPECT_EQ(loss.mean.scalar_type(), at::kFloat);
   // A log variance of up to 10 is rounded and exponentiated: 10 u, or 80 u with the sums. At t = 0 the
   // probability of a bin is the difference of two numbers near one.
@@ -158,6 +161,28 @@ TEST(HybridLoss, Float32ErrorIsWithinRounding) {
   testing::expect_close(loss.vlb.narrow(0, 1, 4), exact.vlb.narrow(0, 1, 4),
                         80 * u * exact.vlb.abs().max() + 80 * u, "vlb");
   testing::expect_close(loss.vlb[0], exact.vlb[0], 1e-3, "vlb at t = 0");
+}
+
+// v = alpha n - s x_0, and the same x_0 follows from v and from eps: v_theta - v = (eps_theta - n) / alpha.
+TEST(HybridLoss, OfVHasTheSameBoundAndAnotherSquare) {
+  Example e;
+  const HybridLoss by_eps = e.loss();
+  const at::Tensor a = at_steps(e.schedule.alpha_bar, e.t, e.x0), eps = e.output.narrow(1, 0, 3);
+  const at::Tensor x_t = noised(e.schedule, e.x0, e.noise, e.t);
+  const at::Tensor x0_theta = (x_t - (1 - a).sqrt() * eps) / a.sqrt();
+  const at::Tensor v_theta = a.sqrt() * eps - (1 - a).sqrt() * x0_theta;
+  Parameterisation p = e.eps;
+  p.prediction = Prediction::v;
+  const at::Tensor output = at::cat({v_theta, e.output.narrow(1, 3, 3)}, 1);
+  const HybridLoss loss = hybrid_loss(p, e.schedule, output, e.x0, e.noise, e.t, 0.5);
+  testing::expect_close(loss.mse, by_eps.mse / a.flatten(), 1e-10 * by_eps.mse / a.flatten(), "mse");
+  testing::expect_close(loss.vlb, by_eps.vlb, 1e-9 * by_eps.vlb.abs() + 1e-10, "vlb");
+  testing::expect_close(loss.per_sample, loss.mse + 0.5 * loss.vlb, 1e-12 * loss.mse, "per sample");
+
+  p.learned_variance = false;
+  const HybridLoss alone = hybrid_loss(p, e.schedule, v_theta, e.x0, e.noise, e.t);
+  EXPECT_FALSE(alone.vlb.defined());
+  EXPECT_TRUE(at::equal(alone.per_sample, loss.mse));
 }
 
 }  // namespace

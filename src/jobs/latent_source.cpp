@@ -28,9 +28,12 @@ void check_null_row(const WeightsFile& file, const Guidance& guidance) {
 }
 
 LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator) {
-  return [evaluator = std::move(evaluator)](const at::Tensor& x, double t, const at::Tensor& labels) {
-    return (*evaluator)(x, t, labels);
-  };
+  const LatentConfig config = evaluator->config();
+  return noise_network(
+      [evaluator = std::move(evaluator)](const at::Tensor& x, double t, const at::Tensor& labels) {
+        return (*evaluator)(x, t, labels);
+      },
+      config);
 }
 
 fs::path vae_path(const std::string& given, const WeightsFile& model) {

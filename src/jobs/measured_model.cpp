@@ -41,16 +41,16 @@ MeasuredModel of_image(std::shared_ptr<ImageDiffiT> model, const Runtime& machin
                          .resolution = config.resolution,
                          .channels = config.in_channels,
                          .image = std::move(model)};
-  const Precondition kind = preconditioning_of(config).kind;
-  if (kind != Precondition::edm) measured.highest_judged = kHighestOfNoisePredictors;
-  measured.range = sigma_range(kind);
+  const Parameterisation parameterisation = parameterisation_of(config);
+  if (parameterisation.prediction == Prediction::eps) measured.highest_judged = kHighestOfNoisePredictors;
+  measured.range = sigma_range(parameterisation.schedule);
   return measured;
 }
 
 MeasuredModel of_latents(std::shared_ptr<LatentDiffiT> model, std::shared_ptr<Vae> vae,
                          const Runtime& machine) {
   const LatentConfig config = model->config();
-  const VpSchedule schedule = VpSchedule::linear();
+  const VpSchedule schedule = timesteps_of(parameterisation_of(config).schedule);
   const LatentNetwork network = latent_network(*model, machine.dtype);
   const NoisePredictor predict = [model, network, machine, config](const at::Tensor& x, std::int64_t t) {
     const at::Tensor input = x.to(machine.device).to(at::kFloat);

@@ -26,7 +26,7 @@ struct MeasuredModel {
   /// high noise that is what is seen of any, good or bad.
   double highest_judged = 50;
   std::vector<double> schedule = {};  // rising: the noise levels that it knows; empty: all of `range`
-  SigmaRange range = sigma_range(Precondition::edm);
+  SigmaRange range = sigma_range(Schedule::edm);
   std::shared_ptr<ImageDiffiT> image = {};  // what denoises, where it is an image-space model
 
   /// The nearest levels that it knows, in the same order, each once; of those outside of `range` none.

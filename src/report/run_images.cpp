@@ -2,14 +2,14 @@
 
 #include "base/error.h"
 #include "diffusion/generate.h"
-#include "diffusion/latent_generate.h"
 #include "diffusion/images.h"
+#include "diffusion/latent_generate.h"
 #include "diffusion/vp_as_ve.h"
-#include "runtime/autocast.h"
-#include "nn/inference/latent_evaluator.h"
 #include "model/model_file.h"
-#include "train/training_data.h"
 #include "model/vae_file.h"
+#include "nn/inference/latent_evaluator.h"
+#include "runtime/autocast.h"
+#include "train/training_data.h"
 
 namespace diffit::report {
 
@@ -90,10 +90,12 @@ class Maker {
         sample["guidance"].is_number())
       made_.guidance = sample["guidance"].get<double>();
     const Guidance guidance{.scale = made_.guidance};
-    const VpSchedule schedule = VpSchedule::linear();
+    const VpSchedule schedule = timesteps_of(parameterisation_of(config).schedule);
     const std::int64_t channels = config.in_channels;
+    const LatentNetwork network = noise_network(
+        [&](const at::Tensor& x, double t, const at::Tensor& y) { return evaluator(x, t, y); }, config);
     const auto eps = [&](const at::Tensor& x, std::int64_t t, const at::Tensor& y) {
-      return evaluator(x.to(at::kFloat), static_cast<double>(t), y).to(at::kDouble).narrow(1, 0, channels);
+      return network(x.to(at::kFloat), static_cast<double>(t), y).to(at::kDouble).narrow(1, 0, channels);
     };
     const NoisePredictor predictor = [&](const at::Tensor& x, std::int64_t t) {
       const at::Tensor main = eps(x, t, labels);

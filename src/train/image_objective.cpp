@@ -2,8 +2,8 @@
 
 #include "diffusion/generate.h"
 #include "diffusion/images.h"
-#include "runtime/autocast.h"
 #include "model/model_file.h"
+#include "runtime/autocast.h"
 #include "train/pixel_objective.h"
 
 namespace diffit::training {
@@ -47,9 +47,10 @@ class ImageObjective : public PixelObjective {
     const auto size = static_cast<std::int64_t>(batch.labels.size());
     const std::vector<std::int64_t> shape{size, config.resolution, config.resolution, config.in_channels};
 
-    const Preconditioning preconditioning = preconditioning_of(config);
-    const TrainingNoise noise({recipe_.loss.noise_mean, recipe_.loss.noise_deviation, preconditioning.kind},
-                              seed(), batch.first, shape);
+    const Parameterisation parameterisation = parameterisation_of(config);
+    const TrainingNoise noise(
+        {recipe_.loss.noise_mean, recipe_.loss.noise_deviation, parameterisation.schedule}, seed(),
+        batch.first, shape);
     Condition condition{.dropout = {config.dropout, seed(), batch.first}};
     if (config.classes > 0) {
       condition.labels =
@@ -66,7 +67,7 @@ class ImageObjective : public PixelObjective {
       const Autocast autocast(device_.type(), dtype_);
       return model_(x, c_noise, condition);
     };
-    return edm_loss(network, preconditioning, y, noise.n.to(device_), noise.sigma.to(device_));
+    return edm_loss(network, parameterisation, y, noise.n.to(device_), noise.sigma.to(device_));
   }
 
   Image reals() const override {

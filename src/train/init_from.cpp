@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "diffusion/parameterisation.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
 
@@ -32,6 +33,20 @@ std::vector<std::string> check_latents(const Recipe& recipe, const Metadata& met
   return {};
 }
 
+/// Error(invalid) unless the file predicts what the recipe trains: its weights mean something else otherwise.
+void check_prediction(const Recipe& recipe, const WeightsFile& file) {
+  if (!makes_images(recipe.kind()) || !file.metadata().contains(kConfigKey)) return;
+  const ModelConfig theirs = config_of(file), ours = read_model_config(recipe.model, "model");
+  if (theirs.index() != ours.index()) return;  // its tensors do not fit
+  const auto prediction_of = [](const ModelConfig& config) {
+    const auto of = [](const auto& c) { return parameterisation_of(c).prediction; };
+    return name_of(std::visit(of, config));
+  };
+  DIFFIT_CHECK(prediction_of(theirs) == prediction_of(ours),
+               "{}: its network predicts {}, model.prediction of the recipe is {}: train with the first",
+               file.path().string(), prediction_of(theirs), prediction_of(ours));
+}
+
 /// Whether a label table of so many rows has none for the null label: as many rows as the file states
 /// classes, or 1000 where it states nothing.
 bool lacks_null_row(const WeightsFile& file, std::int64_t rows) {
@@ -58,6 +73,7 @@ std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& p
   if (recipe.kind() == ModelKind::vae) return start_from_autoencoder(recipe.train.init_from, parameters);
   const WeightsFile file(recipe.train.init_from);
   const std::string where = file.path().string();
+  check_prediction(recipe, file);
   std::vector<std::string> notes = check_latents(recipe, file.metadata(), where);
   notes.insert(notes.begin(), fmt::format("starting from the weights of {}", where));
 

@@ -1,14 +1,14 @@
 // Latent model trained with the hybrid loss of the VP process.
 
 #include "base/error.h"
-#include "diffusion/latent_generate.h"
 #include "diffusion/images.h"
+#include "diffusion/latent_generate.h"
 #include "diffusion/vp_loss.h"
+#include "model/model_file.h"
+#include "model/vae_file.h"
 #include "runtime/autocast.h"
 #include "train/init_from.h"
-#include "model/model_file.h"
 #include "train/objective.h"
-#include "model/vae_file.h"
 #include "train/vae_loss.h"
 
 namespace diffit::training {
@@ -39,8 +39,9 @@ class LatentObjective : public Objective {
         dataset_(std::move(dataset)),
         device_(device),
         dtype_(dtype),
-        schedule_(VpSchedule::linear()),
-        model_(std::get<LatentConfig>(read_model_config(recipe_.model, "model"))) {
+        model_(std::get<LatentConfig>(read_model_config(recipe_.model, "model"))),
+        parameterisation_(parameterisation_of(model_.config())),
+        schedule_(timesteps_of(parameterisation_.schedule)) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
     if (recipe_.sample.vae.empty() || recipe_.sample.images == 0) return;
@@ -70,7 +71,9 @@ class LatentObjective : public Objective {
       const Autocast autocast(device_.type(), dtype_);
       output = model_(x_t, t.to(at::kFloat), y);
     }
-    return hybrid_loss(schedule_, output.to(at::kFloat), x0, noise, t, recipe_.loss.vlb_weight).mean;
+    return hybrid_loss(parameterisation_, schedule_, output.to(at::kFloat), x0, noise, t,
+                       recipe_.loss.vlb_weight)
+        .mean;
   }
 
   std::vector<std::string> notes() const override {
@@ -93,7 +96,7 @@ class LatentObjective : public Objective {
     if (!vae_) return {};
     std::vector<Image> shown;
     for (const std::int64_t index : shown_images(dataset_->size(), info.classes, recipe_.sample.images,
-                                                   [this](std::int64_t i) { return dataset_->label(i); })) {
+                                                 [this](std::int64_t i) { return dataset_->label(i); })) {
       const at::Tensor moments = at::empty({2 * info.channels, info.height, info.width}, at::kFloat);
       dataset_->read(index, /*mirrored=*/false,
                      {moments.mutable_data_ptr<float>(), static_cast<std::size_t>(moments.numel())});
@@ -171,8 +174,9 @@ class LatentObjective : public Objective {
   std::shared_ptr<const LatentDataset> dataset_;
   at::Device device_;
   at::ScalarType dtype_;
-  VpSchedule schedule_;
   LatentDiffiT model_;
+  Parameterisation parameterisation_;
+  VpSchedule schedule_;
   std::unique_ptr<Vae> vae_;  // decodes the sample grids; null: no grids
   std::int64_t next_image_ = 0;
   LatentBatch batch_;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "diffusion/edm.h"
+#include "diffusion/latent_generate.h"
 #include "diffusion/vp_loss.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
@@ -157,7 +158,8 @@ TEST(LatentObjective, LossIsHybridOnFreshPosteriorSamples) {
     const std::int64_t label = dropped.uniform() < 0.2 ? 4 : batch.labels[static_cast<std::size_t>(i)];
     const at::Tensor output =
         model(noised(schedule, x0, noise, t), t.to(at::kFloat), at::full({1}, label, at::kLong));
-    sum += hybrid_loss(schedule, output, x0, noise, t).mean.item<double>();
+    sum +=
+        hybrid_loss(parameterisation_of(model.config()), schedule, output, x0, noise, t).mean.item<double>();
   }
   EXPECT_NEAR(loss, sum / 8, 1e-5 * loss);
 }
@@ -196,6 +198,84 @@ TEST(LatentObjective, LossDecreases) {
     if (i >= 180) last += loss;
   }
   EXPECT_LT(last, 0.8 * first);
+}
+
+/// The recipe of a latent model that predicts v.
+Recipe v_recipe(const Cache& cache, std::int64_t images) {
+  Recipe recipe = small_latent_recipe(images);
+  recipe.model.update({{"prediction", "v"}, {"learned_variance", false}});
+  resolve(recipe, cache.latents, "v");
+  return recipe;
+}
+
+// An untrained network outputs v = 0: D = x / (1 + sigma^2), and the samples are standard normal. A trained
+// one has samples like the latents, by every sampler.
+TEST(LatentObjective, ModelsThatPredictVAreTrainedAndSampled) {
+  const Cache cache;
+  const TemporaryFolder folder;
+  Trainer trainer(v_recipe(cache, 9600), cache.latents, at::kCPU, at::kFloat);
+  double first = 0, last = 0;
+  for (int i = 0; i < 1200; ++i) {
+    const double loss = trainer.step().loss;
+    if (i < 20) first += loss;
+    if (i >= 1180) last += loss;
+  }
+  EXPECT_LT(last, 0.8 * first);
+
+  fs::create_directories(folder.path());
+  const fs::path path = folder.path() / "v.safetensors";
+  trainer.objective().save(path, trainer.parameters(), {});
+  const Model loaded = load_model(WeightsFile(path), at::kCPU);
+  const auto& model = std::get<LatentDiffiT>(loaded);
+  EXPECT_EQ(model.config().prediction, Prediction::v);
+  EXPECT_FALSE(model.config().learned_variance);
+  LatentBatch batch;
+  read_batch(*cache.latents, 0, kSeed, 0, 64, batch);
+  const at::Tensor moments = at::from_blob(batch.moments.data(), {64, 4, 4, 4}, at::kFloat);
+  const at::Tensor x0 =
+      posterior_sample(moments, at::randn({64, 2, 4, 4}, at::detail::createCPUGenerator(1))) *
+      cache.latents->info().scale;
+  ASSERT_LT(x0.std().item<double>(), 0.5);
+  for (const LatentSampler sampler : {LatentSampler::ddpm, LatentSampler::ddim, LatentSampler::dpmpp2m,
+                                      LatentSampler::unipc, LatentSampler::heun, LatentSampler::euler}) {
+    LatentRequest request;
+    request.sampler = sampler;
+    request.steps = sampler == LatentSampler::ddpm ? 100 : 20;
+    request.spacing = Spacing::trailing;
+    request.ask_for_first(64, 4);
+    at::Tensor samples;
+    generate(latent_network(model, at::kFloat), model.config(), at::kCPU, request,
+             [&](std::int64_t, const at::Tensor& made) { samples = made; });
+    EXPECT_NEAR(samples.std().item<double>() / x0.std().item<double>(), 1, 0.4) << static_cast<int>(sampler);
+  }
+}
+
+TEST(InitFrom, RejectsWeightsOfAnotherPrediction) {
+  const Cache cache;
+  const TemporaryFolder folder;
+  train(folder.path(), cache.recipe(16), cache.latents);
+  Recipe recipe = v_recipe(cache, 16);
+  recipe.model["learned_variance"] = true;  // the same tensors
+  recipe.train.init_from = RunFolder(folder.path()).snapshot(16, "ema").string();
+  const std::string text = refusal([&] { Trainer(recipe, cache.latents, at::kCPU, at::kFloat); });
+  EXPECT_NE(text.find("predicts eps, model.prediction of the recipe is v"), std::string::npos) << text;
+}
+
+TEST(ImageObjective, OtherPredictionsAndSchedulesLearn) {
+  for (const auto& [precondition, prediction] :
+       std::vector<std::pair<const char*, const char*>>{{"vp", "v"}, {"edm", "x0"}, {"flow", "velocity"}}) {
+    Recipe recipe = small_recipe(800);
+    recipe.model.update({{"precondition", precondition}, {"prediction", prediction}});
+    resolve_model(recipe, 8, 1, 4, "test");
+    Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
+    double first = 0, last = 0;
+    for (int i = 0; i < 60; ++i) {
+      const double loss = trainer.step().loss;
+      if (i < 10) first += loss;
+      if (i >= 50) last += loss;
+    }
+    EXPECT_LT(last, 0.7 * first) << precondition << " " << prediction;
+  }
 }
 
 TEST(Objectives, AccumulationChangesOnlyRounding) {
@@ -308,6 +388,13 @@ TEST(Recipes, RejectLatentsOfOtherVaeScaleOrSize) {
   initialise(vae.parameters(), 4);
   other.sample.vae = (cache.folder.path() / "other.safetensors").string();
   save_vae(other.sample.vae, vae, {});
+  EXPECT_NE(refusal([&] {
+              Recipe v = small_latent_recipe(16);
+              v.model["learned_variance"] = false;
+              v.loss.vlb_weight = 0.5;
+              resolve(v, cache.latents, "v");
+            }).find("loss.vlb_weight"),
+            std::string::npos);
   EXPECT_NE(refusal([&] { make_objective(other, cache.latents, at::kCPU, at::kFloat); }).find("sample.vae"),
             std::string::npos);
 }

@@ -180,8 +180,8 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
                recipe.data.augment, recipe.data.augment > 0 ? 9 : 0);
   const LossSection usual;
   DIFFIT_CHECK(
-      image.precondition == Precondition::edm || (recipe.loss.noise_mean == usual.noise_mean &&
-                                                  recipe.loss.noise_deviation == usual.noise_deviation),
+      image.precondition == Schedule::edm || (recipe.loss.noise_mean == usual.noise_mean &&
+                                              recipe.loss.noise_deviation == usual.noise_deviation),
       "{}: loss.noise_mean and loss.noise_deviation are of precondition 'edm'; '{}' has noise levels "
       "of its own: leave them out",
       where, name_of(image.precondition));
@@ -234,6 +234,10 @@ LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const st
                "{}: model.in_channels is {}, the data's latents have {}", where, latent.in_channels,
                latents.channels);
   check_classes(recipe, latent.classes, latents.classes, where);
+  DIFFIT_CHECK(latent.learned_variance || recipe.loss.vlb_weight == LossSection{}.vlb_weight,
+               "{}: loss.vlb_weight weights the term that trains the variance, and model.learned_variance is "
+               "false: leave it out",
+               where);
   if (recipe.data.vae.empty()) recipe.data.vae = latents.vae;
   if (recipe.data.scale == 0) recipe.data.scale = latents.scale;
   DIFFIT_CHECK(recipe.data.vae == latents.vae,

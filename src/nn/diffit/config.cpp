@@ -10,8 +10,20 @@ namespace diffit::nn {
 
 namespace {
 
-constexpr std::array kVariantFields = {"time",     "time_embedding", "encoder",         "decoder",
-                                       "sampling", "precondition",   "attention_sides", "dropout"};
+// Fields that are written only if they differ from their defaults.
+constexpr std::array kImageVariants = {"time",         "time_embedding",  "encoder", "decoder",   "sampling",
+                                       "precondition", "attention_sides", "dropout", "prediction"};
+constexpr std::array kLatentVariants = {"prediction", "learned_variance"};
+
+template <class Config>
+Json write_without_defaults(const Config& config, std::span<const char* const> variants) {
+  Json object = write_fields(config);
+  const Json usual = write_fields(Config{});
+  for (const char* key : variants) {
+    if (object[key] == usual[key]) object.erase(key);
+  }
+  return object;
+}
 
 }  // namespace
 
@@ -51,13 +63,12 @@ ModelConfig read_model_config(const Json& object, const std::string& where) {
 
 Json write_model_config(const ModelConfig& config) {
   Json object = Json::object();
-  object["model"] = std::holds_alternative<ImageConfig>(config) ? "image" : "latent";
-  object.update(std::visit([](const auto& c) { return write_fields(c); }, config));
-  if (std::holds_alternative<ImageConfig>(config)) {
-    const Json usual = write_fields(ImageConfig{});
-    for (const char* key : kVariantFields) {
-      if (object[key] == usual[key]) object.erase(key);
-    }
+  if (const auto* image = std::get_if<ImageConfig>(&config)) {
+    object["model"] = "image";
+    object.update(write_without_defaults(*image, kImageVariants));
+  } else {
+    object["model"] = "latent";
+    object.update(write_without_defaults(std::get<LatentConfig>(config), kLatentVariants));
   }
   return object;
 }
@@ -157,6 +168,9 @@ void check_config(const LatentConfig& c, const std::string& where) {
   DIFFIT_CHECK(c.hidden % c.heads == 0, "{}: heads {} does not divide hidden {}", where, c.heads, c.hidden);
   DIFFIT_CHECK(c.hidden % 4 == 0, "{}: hidden {} is no multiple of 4, which the position table needs", where,
                c.hidden);
+  DIFFIT_CHECK(c.prediction != Prediction::automatic && c.prediction != Prediction::edm,
+               "{}: prediction: latent models take x0, eps, v or velocity, got '{}'", where,
+               name_of(c.prediction));
 }
 
 }  // namespace diffit::nn

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "config/fields.h"
-#include "nn/diffit/precondition.h"
+#include "nn/diffit/prediction.h"
 #include "nn/diffit/variant.h"
 
 namespace diffit::nn {
@@ -34,7 +34,8 @@ struct ImageConfig {
   Encoder encoder = Encoder::diffit;
   Decoder decoder = Decoder::diffit;
   Sampling sampling = Sampling::convolution;
-  Precondition precondition = Precondition::edm;
+  Schedule precondition = Schedule::edm;
+  Prediction prediction = Prediction::automatic;
 
   std::int64_t stages() const { return static_cast<std::int64_t>(channels.size()); }
   std::int64_t resolution_of(std::int64_t stage) const { return resolution >> stage; }
@@ -52,7 +53,7 @@ struct ImageConfig {
   std::int64_t time_width() const { return 4 * channels.front(); }
 };
 
-/// Latent model (DiffiT section 3.3, released code): predicts noise and a variance range.
+/// Latent model (DiffiT section 3.3). In the released code it predicts noise and a variance range.
 struct LatentConfig {
   std::int64_t input_size = 32;  // side of the latent
   std::int64_t patch = 2;
@@ -62,9 +63,13 @@ struct LatentConfig {
   double mlp_ratio = 4.0;
   std::int64_t classes = 1000;
   std::int64_t in_channels = 4;
+  // A file names these only if they differ from these defaults.
+  Prediction prediction = Prediction::eps;
+  bool learned_variance = true;
 
   std::int64_t grid() const { return input_size / patch; }
-  std::int64_t out_channels() const { return 2 * in_channels; }
+  /// Channels of the prediction, followed by as many for the variance if it is learned.
+  std::int64_t out_channels() const { return (learned_variance ? 2 : 1) * in_channels; }
 };
 
 using ModelConfig = std::variant<ImageConfig, LatentConfig>;
@@ -93,6 +98,7 @@ void visit_fields(V& v, ImageConfig& c) {
     4096);
   v("dropout", c.dropout, "probability of a zero within each block, while training; of diffit and ddpmpp", 0,
     0.9);
+  v("prediction", c.prediction, "what the network predicts; auto is edm for precondition edm, else eps");
 }
 
 template <class V>
@@ -105,6 +111,8 @@ void visit_fields(V& v, LatentConfig& c) {
   v("mlp_ratio", c.mlp_ratio, "width of the MLP over the width of a token", 0.01, 64);
   v("classes", c.classes, "number of classes; the null label is the last row of the table", 0, 1e6);
   v("in_channels", c.in_channels, "channels of the latent", 1, 64);
+  v("prediction", c.prediction, "what the network predicts: x0, eps, v or velocity");
+  v("learned_variance", c.learned_variance, "whether it also predicts the variance of the sampler ddpm");
 }
 
 /// Reads and checks a configuration of the form {"model": "image" | "latent", ...}. Throws Error(invalid)
