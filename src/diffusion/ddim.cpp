@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "diffusion/samplers.h"
+
 namespace diffit::diffusion {
 
 at::Tensor ddim(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
@@ -21,5 +23,26 @@ at::Tensor ddim(const NoisePredictor& network, const at::Tensor& noise, const Vp
   }
   return x;
 }
+
+extern const Sampler sampler_ddim;
+const Sampler sampler_ddim{
+    .id = SamplerId::ddim,
+    .name = "ddim",
+    .title = "DDIM",
+    .source = "Song 2020",
+    .usual_steps = 50,
+    .most_steps = 1000,
+    .uses_eta = true,
+    .uses_spacing = true,
+    .usual_spacing = Spacing::leading,
+    .noisy_steps = [](const SamplerGrid& g) -> std::int64_t {
+      g.grid();
+      return g.request.eta > 0 ? g.request.steps - 1 : 0;
+    },
+    .run =
+        [](const SamplerInput& in) {
+          return ddim(in.network, in.start, *in.timesteps, in.grid(), in.request.eta, in.noise, in.progress);
+        },
+};
 
 }  // namespace diffit::diffusion

@@ -1,5 +1,7 @@
 #include "diffusion/ddpm.h"
 
+#include "diffusion/samplers.h"
+
 namespace diffit::diffusion {
 
 at::Tensor ddpm(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
@@ -23,5 +25,21 @@ at::Tensor ddpm(const NoisePredictor& network, const at::Tensor& noise, const Vp
   }
   return x;
 }
+
+extern const Sampler sampler_ddpm;
+const Sampler sampler_ddpm{
+    .id = SamplerId::ddpm,
+    .name = "ddpm",
+    .title = "ancestral sampling",
+    .source = "Ho 2020, Nichol and Dhariwal 2021",
+    .usual_steps = 250,
+    .least_steps = 2,
+    .most_steps = 1000,
+    .noisy_steps = [](const SamplerGrid& g) { return g.timesteps->respaced(g.request.steps).size() - 1; },
+    .run =
+        [](const SamplerInput& in) {
+          return ddpm(in.network, in.start, in.timesteps->respaced(in.request.steps), in.noise, in.progress);
+        },
+};
 
 }  // namespace diffit::diffusion

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "diffusion/samplers.h"
+
 namespace diffit::diffusion {
 
 at::Tensor dpmpp2m(const NoisePredictor& network, const at::Tensor& noise, const VpSchedule& schedule,
@@ -29,5 +31,24 @@ at::Tensor dpmpp2m(const NoisePredictor& network, const at::Tensor& noise, const
   }
   return x;
 }
+
+extern const Sampler sampler_dpmpp2m;
+const Sampler sampler_dpmpp2m{
+    .id = SamplerId::dpmpp2m,
+    .name = "dpmpp2m",
+    .title = "DPM-Solver++(2M)",
+    .source = "Lu 2022",
+    .usual_steps = 20,
+    .most_steps = 1000,
+    .uses_spacing = true,
+    .noisy_steps = [](const SamplerGrid& g) -> std::int64_t {
+      g.grid();
+      return 0;
+    },
+    .run =
+        [](const SamplerInput& in) {
+          return dpmpp2m(in.network, in.start, *in.timesteps, in.grid(), in.progress);
+        },
+};
 
 }  // namespace diffit::diffusion

@@ -4,20 +4,17 @@
 #include <string>
 
 #include "diffusion/edm.h"
-#include "diffusion/sample_request.h"
-#include "diffusion/sampler.h"
+#include "diffusion/sampled_model.h"
 #include "nn/diffit/image_model.h"
 
 namespace diffit::diffusion {
 
-enum class EdmSampler { heun, euler };
+using EdmSampler = SamplerId;
 
+/// A request with the usual values of image-space models.
 struct ImageRequest : SampleRequest {
   ImageRequest() { steps = 18; }
 
-  EdmSampler sampler = EdmSampler::heun;
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;
-  Churn churn;
   const ImageDiffiT* guide = nullptr;  // the weaker model of autoguidance, with the condition
 };
 

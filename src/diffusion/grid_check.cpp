@@ -49,17 +49,11 @@ std::string sigma_warning(double start, double most) {
 }  // namespace
 
 std::string grid_warning(const LatentRequest& request) {
-  switch (request.sampler) {
-    case LatentSampler::ddpm:
-      return {};  // respacing always keeps the last timestep
-    case LatentSampler::ddim:
-    case LatentSampler::dpmpp2m:
-    case LatentSampler::unipc:
-      return spacing_of(request) == Spacing::leading ? leading_warning(request.steps) : std::string();
-    case LatentSampler::heun:
-    case LatentSampler::euler:
-      break;
+  const Sampler& sampler = sampler_of(request.sampler);
+  if (sampler.uses_spacing) {
+    return spacing_of(request) == Spacing::leading ? leading_warning(request.steps) : std::string();
   }
+  if (!sampler.uses_sigmas) return {};  // respacing always keeps the last timestep
   return sigma_warning(request.sigma_max, kLowestStart);
 }
 

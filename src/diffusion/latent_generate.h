@@ -1,17 +1,14 @@
 // Latents out of a latent model: seeds and classes in, samples out, by every sampler.
 #pragma once
 
-#include <optional>
 #include <string>
 
-#include "diffusion/parameterisation.h"
-#include "diffusion/sample_request.h"
-#include "diffusion/vp_sampler.h"
+#include "diffusion/sampled_model.h"
 #include "nn/diffit/latent_model.h"
 
 namespace diffit::diffusion {
 
-enum class LatentSampler { ddpm, ddim, dpmpp2m, unipc, heun, euler };
+using LatentSampler = SamplerId;
 
 /// The sampler by its name on the command line; Error(invalid) otherwise.
 LatentSampler latent_sampler_named(const std::string& name);
@@ -28,19 +25,15 @@ LatentNetwork noise_network(LatentNetwork network, const LatentConfig& config);
 /// The model as a noise_network(), its products in `dtype`. The model must outlive it.
 LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype);
 
+/// A request with the usual values of latent models.
 struct LatentRequest : SampleRequest {
-  LatentRequest() { steps = 250; }
+  LatentRequest() {
+    sampler = SamplerId::ddpm;
+    steps = 250;
+  }
 
-  LatentSampler sampler = LatentSampler::ddpm;
-  double eta = 0;                                     // ddim
-  std::optional<Spacing> spacing;                     // ddim (leading), dpmpp2m and unipc (linspace)
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;  // heun and euler; clipped to the schedule's
-  Churn churn;                                        // heun and euler
-  LatentNetwork guide;                                // the weaker model of autoguidance, with the condition
+  LatentNetwork guide;  // the weaker model of autoguidance, with the condition
 };
-
-/// How the timesteps of ddim, dpmpp2m and unipc lie: as asked for, or as is usual for the sampler.
-Spacing spacing_of(const LatentRequest& request);
 
 /// Points at which the guided network is evaluated for an image.
 std::int64_t points_of(const LatentRequest& request);

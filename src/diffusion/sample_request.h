@@ -4,17 +4,32 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "diffusion/guidance.h"
+#include "diffusion/vp_sampler.h"
 
 namespace diffit::diffusion {
+
+/// The registered samplers (samplers.def).
+enum class SamplerId {
+#define DIFFIT_SAMPLER(name) name,
+#include "diffusion/samplers.def"
+#undef DIFFIT_SAMPLER
+};
 
 /// Image i is a function of (model, options, seeds[i], labels[i]) alone.
 struct SampleRequest {
   std::vector<std::uint64_t> seeds;  // one an image
   std::vector<std::int64_t> labels;  // one an image in 0..classes-1; empty for unconditional models
+  SamplerId sampler = SamplerId::heun;
   std::int64_t steps = 0;
+  double eta = 0;                                     // ddim
+  std::optional<Spacing> spacing;                     // ddim, dpmpp2m and unipc; each has its usual one
+  double sigma_min = 0.002, sigma_max = 80, rho = 7;  // heun and euler; clipped to what the network knows
+  Churn churn;                                        // heun and euler
   Guidance guidance;
   std::int64_t batch = 64;
   std::int64_t first = 0;             // images before this one are there already

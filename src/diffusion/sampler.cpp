@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 
+#include "diffusion/samplers.h"
+
 namespace diffit::diffusion {
 
 std::vector<double> karras_sigmas(std::int64_t steps, double sigma_min, double sigma_max, double rho) {
@@ -74,5 +76,43 @@ at::Tensor euler(const Denoiser& denoise, const at::Tensor& unit_noise, const st
                  const Churn& churn, const StepNoise& step_noise, const StepProgress& progress) {
   return edm_sampler(denoise, unit_noise, sigmas, churn, step_noise, progress, false);
 }
+
+extern const Sampler sampler_heun;
+const Sampler sampler_heun{
+    .id = SamplerId::heun,
+    .name = "heun",
+    .title = "Heun's method",
+    .source = "Karras 2022",
+    .evaluations = 2,
+    .usual_steps = 18,
+    .least_steps = 2,
+    .most_steps = 100000,
+    .needs_timesteps = false,
+    .uses_sigmas = true,
+    .noisy_steps = [](const SamplerGrid& g) { return g.request.churn.noisy_steps(g.sigmas); },
+    .run =
+        [](const SamplerInput& in) {
+          return heun(in.denoise, in.start, in.sigmas, in.churn, in.noise, in.progress);
+        },
+};
+
+extern const Sampler sampler_euler;
+const Sampler sampler_euler{
+    .id = SamplerId::euler,
+    .name = "euler",
+    .title = "Euler's method",
+    .source = "Karras 2022",
+    .evaluations = 1,
+    .usual_steps = 18,
+    .least_steps = 2,
+    .most_steps = 100000,
+    .needs_timesteps = false,
+    .uses_sigmas = true,
+    .noisy_steps = [](const SamplerGrid& g) { return g.request.churn.noisy_steps(g.sigmas); },
+    .run =
+        [](const SamplerInput& in) {
+          return euler(in.denoise, in.start, in.sigmas, in.churn, in.noise, in.progress);
+        },
+};
 
 }  // namespace diffit::diffusion

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "diffusion/samplers.h"
+
 namespace diffit::diffusion {
 
 namespace {
@@ -72,5 +74,24 @@ at::Tensor unipc(const NoisePredictor& network, const at::Tensor& noise, const V
   }
   return x;
 }
+
+extern const Sampler sampler_unipc;
+const Sampler sampler_unipc{
+    .id = SamplerId::unipc,
+    .name = "unipc",
+    .title = "UniPC",
+    .source = "Zhao 2023",
+    .usual_steps = 12,
+    .most_steps = 1000,
+    .uses_spacing = true,
+    .noisy_steps = [](const SamplerGrid& g) -> std::int64_t {
+      g.grid();
+      return 0;
+    },
+    .run =
+        [](const SamplerInput& in) {
+          return unipc(in.network, in.start, *in.timesteps, in.grid(), in.progress);
+        },
+};
 
 }  // namespace diffit::diffusion
