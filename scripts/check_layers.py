@@ -9,7 +9,8 @@ LAYERS = ["base", "config", "io", "runtime", "kernels", "nn", "diffusion", "mode
           "report", "jobs"]
 # Layers that a layer may include, if fewer than all layers listed before it.
 SEES = {"base": [], "config": ["base"], "io": ["base", "config"], "runtime": ["base"], "kernels": ["base", "runtime"],
-        "data": ["base", "config", "io"], "plot": ["base", "config", "io"]}
+        "data": ["base", "config", "io"], "plot": ["base", "config", "io"],
+        "metrics": LAYERS[: LAYERS.index("train")]}
 TORCH_FREE = {"base", "config", "io", "data", "plot"}
 TORCH = re.compile(r"(ATen|c10|torch)/")
 # Only tools/ may print or exit.
