@@ -77,7 +77,7 @@ TEST_F(FashionLike, RejectsColorAndLargerImages) {
       [&] {
         net->extract(at::zeros({1, 40, 32, 1}, at::kByte));
       },
-      {"FashionNet", "32 x 32", "32 x 40", "`size` 32"});
+      {"FashionNet", "32 x 32", "32 x 40", "--size 32"});
 }
 
 TEST_F(FashionLike, RejectsConfigLargerThanFile) {
