@@ -36,7 +36,7 @@ std::vector<std::int64_t> SamplerGrid::grid() const {
 
 std::string Sampler::fields() const {
   std::vector<std::string> names;
-  if (uses_sigmas) names = {"`churn` and the like", "`sigma_min`", "`sigma_max`", "`rho`"};
+  if (uses_sigmas) return "`churn` and the like, `sigma_min`, `sigma_max`, `rho`";
   if (uses_eta) names.emplace_back("`eta`");
   if (uses_spacing) names.emplace_back("`spacing`");
   return names.empty() ? "`steps` alone" : listed(names, "and");

@@ -103,9 +103,8 @@ void fill_request(const SampleSpec& options, std::int64_t classes, const std::op
                "`autoguidance` does nothing without `guidance` W, other than 1");
 }
 
-/// heun and euler: grid and churn, in range.
-template <class Request>
-void fill_edm(const SampleSpec& o, Request& r) {
+/// Noise levels and churn, in range.
+void fill_sigmas(const SampleSpec& o, SampleRequest& r) {
   r.sigma_min = o.sigma_min.value_or(r.sigma_min);
   r.sigma_max = o.sigma_max.value_or(r.sigma_max);
   r.rho = o.rho.value_or(r.rho);
@@ -113,32 +112,56 @@ void fill_edm(const SampleSpec& o, Request& r) {
   r.churn.s_min = o.s_min.value_or(r.churn.s_min);
   r.churn.s_max = o.s_max.value_or(r.churn.s_max);
   r.churn.s_noise = o.s_noise.value_or(r.churn.s_noise);
-  DIFFIT_CHECK(r.steps >= 2 && r.steps <= 100000, "`steps`: wanted 2 to 100000, got {}", r.steps);
   DIFFIT_CHECK(r.sigma_min > 0 && r.sigma_min < r.sigma_max && std::isfinite(r.sigma_max),
                "`sigma_min`, `sigma_max`: wanted 0 < min < max, got {} and {}", r.sigma_min, r.sigma_max);
   DIFFIT_CHECK(r.rho >= 1 && r.rho <= 1000, "`rho`: wanted 1 to 1000, got {}", r.rho);
   DIFFIT_CHECK(r.churn.s_churn >= 0 && r.churn.s_noise >= 0, "`churn` and `s_noise`: wanted at least 0");
 }
 
-/// Error(invalid) for an option that was typed and that the sampler does not look at.
-void refuse_idle(const SampleSpec& o, const std::string& sampler, const char* takes, bool edm, bool eta,
-                 bool spacing) {
-  const std::pair<const char*, bool> idle[] = {{"`churn`", !edm && o.churn},
-                                               {"`s_min`", !edm && o.s_min},
-                                               {"`s_max`", !edm && o.s_max},
-                                               {"`s_noise`", !edm && o.s_noise},
-                                               {"`sigma_min`", !edm && o.sigma_min},
-                                               {"`sigma_max`", !edm && o.sigma_max},
-                                               {"`rho`", !edm && o.rho},
-                                               {"`eta`", !eta && o.eta},
-                                               {"`spacing`", !spacing && o.spacing}};
-  for (const auto& [option, typed] : idle) {
-    DIFFIT_CHECK(!typed, "{}: does nothing with {}, which takes {}", option, sampler, takes);
+/// Throws Error(invalid) for a field that is set and that the sampler does not use.
+void refuse_idle(const SampleSpec& o, const Sampler& sampler, const std::string& on) {
+  const std::pair<const char*, bool> idle[] = {{"`churn`", !sampler.uses_sigmas && o.churn},
+                                               {"`s_min`", !sampler.uses_sigmas && o.s_min},
+                                               {"`s_max`", !sampler.uses_sigmas && o.s_max},
+                                               {"`s_noise`", !sampler.uses_sigmas && o.s_noise},
+                                               {"`sigma_min`", !sampler.uses_sigmas && o.sigma_min},
+                                               {"`sigma_max`", !sampler.uses_sigmas && o.sigma_max},
+                                               {"`rho`", !sampler.uses_sigmas && o.rho},
+                                               {"`eta`", !sampler.uses_eta && o.eta},
+                                               {"`spacing`", !sampler.uses_spacing && o.spacing}};
+  for (const auto& [field, set] : idle) {
+    DIFFIT_CHECK(!set, "{}: does nothing with {}{}, which takes {}", field, sampler.name, on,
+                 sampler.fields());
   }
 }
 
-template <class Request>
-void describe_edm(Json& object, const Request& r) {
+/// Sampler, steps, and the fields that the sampler uses.
+///   usual: the sampler if none is named; on: after its name in errors
+void fill_sampler(const SampleSpec& o, const std::string& usual, bool timesteps, const std::string& on,
+                  SampleRequest& r) {
+  const Sampler& sampler = sampler_named(o.sampler.value_or(usual), timesteps);
+  r.sampler = sampler.id;
+  if (timesteps && o.spacing) r.spacing = spacing_named(*o.spacing);
+  r.steps = o.steps.value_or(sampler.usual_steps);
+  refuse_idle(o, sampler, on);
+  // A linspace grid holds both ends of the schedule, and has one step less.
+  const bool both_ends = sampler.uses_spacing && spacing_of(r) == Spacing::linspace;
+  const std::int64_t most = sampler.most_steps - (both_ends ? 1 : 0);
+  DIFFIT_CHECK(r.steps >= sampler.least_steps && r.steps <= most, "`steps`: {} takes {} to {}, got {}",
+               sampler.name, sampler.least_steps, most, r.steps);
+  if (sampler.uses_sigmas) fill_sigmas(o, r);
+  if (sampler.uses_eta) {
+    r.eta = o.eta.value_or(0);
+    DIFFIT_CHECK(r.eta >= 0 && r.eta <= 1, "`eta`: wanted 0 to 1, got {}", r.eta);
+  }
+}
+
+/// Fields of the sampler, for describe().
+void describe_sampler(Json& object, const SampleSpec& options, const SampleRequest& r) {
+  const Sampler& sampler = sampler_of(r.sampler);
+  if (sampler.uses_eta) object["eta"] = r.eta;
+  if (sampler.uses_spacing && options.spacing) object["spacing"] = *options.spacing;
+  if (!sampler.uses_sigmas) return;
   object.update({{"sigma_min", r.sigma_min}, {"sigma_max", r.sigma_max}, {"rho", r.rho}});
   if (r.churn.s_churn > 0) {
     object.update({{"churn", r.churn.s_churn},
@@ -188,13 +211,8 @@ void apply_preset(SampleSpec& o, const ModelConfig& model, const std::string& wh
 ImageRequest image_request(const SampleSpec& options, const ImageConfig& config,
                            const std::optional<ClassNames>& names) {
   ImageRequest request;
-  const std::string name = options.sampler.value_or("heun");
-  request.sampler = edm_sampler_named(name);
-  request.steps = options.steps.value_or(18);
-  refuse_idle(options, name + " on image models", "`churn` and the like, `sigma_min`, `sigma_max`, `rho`",
-              true, false, false);
+  fill_sampler(options, "heun", /*timesteps=*/false, " on image models", request);
   DIFFIT_CHECK(options.vae.empty(), "`vae`: belongs to latent models; this one makes pictures by itself");
-  fill_edm(options, request);
   request.guidance = parse_guidance(options.guidance, {.channels = 0, .tolerance = Guidance{}.tolerance});
   fill_request(options, config.classes, names, request);
   return request;
@@ -203,41 +221,7 @@ ImageRequest image_request(const SampleSpec& options, const ImageConfig& config,
 LatentRequest latent_request(const SampleSpec& options, const LatentConfig& config,
                              const std::optional<ClassNames>& names) {
   LatentRequest request;
-  const std::string name = options.sampler.value_or("ddpm");
-  request.sampler = latent_sampler_named(name);
-  if (options.spacing) request.spacing = spacing_named(*options.spacing);
-  const auto steps = [&](std::int64_t usual, std::int64_t least, std::int64_t most) {
-    request.steps = options.steps.value_or(usual);
-    DIFFIT_CHECK(request.steps >= least && request.steps <= most, "`steps`: {} takes {} to {}, got {}", name,
-                 least, most, request.steps);
-  };
-  const std::int64_t most = request.spacing.value_or(Spacing::linspace) == Spacing::linspace ? 999 : 1000;
-  switch (request.sampler) {
-    case LatentSampler::ddpm:
-      steps(250, 2, 1000);
-      refuse_idle(options, name, "`steps` alone", false, false, false);
-      break;
-    case LatentSampler::ddim:
-      steps(50, 1, request.spacing == Spacing::linspace ? 999 : 1000);
-      refuse_idle(options, name, "`eta` and `spacing`", false, true, true);
-      request.eta = options.eta.value_or(0);
-      DIFFIT_CHECK(request.eta >= 0 && request.eta <= 1, "`eta`: wanted 0 to 1, got {}", request.eta);
-      break;
-    case LatentSampler::dpmpp2m:
-      steps(20, 1, most);
-      refuse_idle(options, name, "`spacing`", false, false, true);
-      break;
-    case LatentSampler::unipc:
-      steps(12, 1, most);
-      refuse_idle(options, name, "`spacing`", false, false, true);
-      break;
-    case LatentSampler::heun:
-    case LatentSampler::euler:
-      steps(18, 2, 100000);
-      refuse_idle(options, name, "`churn` and the like, `sigma_min`, `sigma_max`, `rho`", true, false, false);
-      fill_edm(options, request);
-      break;
-  }
+  fill_sampler(options, "ddpm", /*timesteps=*/true, "", request);
   // The released arithmetic guides three channels; another model as the weaker one is not of its making.
   request.guidance = parse_guidance(options.guidance, {.channels = options.autoguidance.empty() ? 3 : 0,
                                                        .tolerance = Guidance{}.tolerance});
@@ -249,21 +233,10 @@ Rounding rounding_of(const SampleSpec& options) {
   return options.rounding ? rounding_named(*options.rounding, "`rounding`") : Rounding::nearest;
 }
 
-Json describe(const SampleSpec& options, const ImageRequest& r) {
-  Json object = {{"model", options.model},
-                 {"sampler", r.sampler == EdmSampler::heun ? "heun" : "euler"},
-                 {"steps", r.steps}};
-  describe_edm(object, r);
-  describe_rest(object, options, r);
-  return object;
-}
-
-Json describe(const SampleSpec& options, const LatentRequest& r) {
-  Json object = {{"model", options.model}, {"sampler", options.sampler.value_or("ddpm")}, {"steps", r.steps}};
+Json describe(const SampleSpec& options, const SampleRequest& r) {
+  Json object = {{"model", options.model}, {"sampler", sampler_of(r.sampler).name}, {"steps", r.steps}};
   if (!options.preset.empty()) object["preset"] = options.preset;
-  if (r.sampler == LatentSampler::ddim) object["eta"] = r.eta;
-  if (options.spacing) object["spacing"] = *options.spacing;
-  if (r.sampler == LatentSampler::heun || r.sampler == LatentSampler::euler) describe_edm(object, r);
+  describe_sampler(object, options, r);
   describe_rest(object, options, r);
   return object;
 }

@@ -29,7 +29,6 @@ LatentRequest latent_request(const SampleSpec& spec, const LatentConfig& config,
 Rounding rounding_of(const SampleSpec& spec);
 
 /// How samples are made, as JSON with keys named like the options of the command line; stored with samples.
-Json describe(const SampleSpec& spec, const ImageRequest& request);
-Json describe(const SampleSpec& spec, const LatentRequest& request);
+Json describe(const SampleSpec& spec, const SampleRequest& request);
 
 }  // namespace diffit::jobs
