@@ -9,6 +9,7 @@
 #include "config/json_text.h"
 #include "diffusion/grid_check.h"
 #include "jobs/guard.h"
+#include "jobs/image_output_path.h"
 #include "jobs/latent_source.h"
 #include "jobs/no_monitor.h"
 #include "jobs/part_file.h"
@@ -211,7 +212,7 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
 }
 
 SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor) {
-  if (!spec.out.empty()) check_output_path(spec.out);
+  if (!spec.out.empty()) check_image_output_path(spec.out);
   const Runtime runtime = open_runtime(options, /*prefer_bf16=*/false, monitor);
   const WeightsFile file(model_path(spec.model));
   const ModelConfig config = config_of(file);

@@ -7,6 +7,7 @@
 #include "config/json_text.h"
 #include "io/tensors/npz.h"
 #include "io/tensors/safetensors.h"
+#include "jobs/image_output_path.h"
 #include "jobs/part_file.h"
 #include "jobs/sample_folder.h"
 #include "nn/layers/weights_io.h"
@@ -136,30 +137,16 @@ class SafetensorsOutput : public RowsOutput {
   }
 };
 
-bool is_folder(const fs::path& path) {
-  std::error_code none;
-  return !path.has_filename() || path.extension().empty() || fs::is_directory(path, none);
-}
-
 }  // namespace
 
 bool holds_raw_samples(const fs::path& path) {
-  return !is_folder(path) && path.extension() == ".safetensors";
-}
-
-void check_output_path(const fs::path& path) {
-  DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
-  if (is_folder(path)) return check_output_folder(path, "-o");
-  const std::string extension = path.extension().string();
-  DIFFIT_CHECK(extension == ".png" || extension == ".npz" || extension == ".safetensors",
-               "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
-  check_output_file(path, "-o");
+  return !is_folder_output(path) && path.extension() == ".safetensors";
 }
 
 std::unique_ptr<SampleOutput> open_sample_output(const SampleRequest& request,
                                                  const SampleOutputOptions& options) {
-  check_output_path(options.path);
-  if (is_folder(options.path)) {
+  check_image_output_path(options.path);
+  if (is_folder_output(options.path)) {
     const auto text_of = [made_by = options.made_by, files = options.files, &request](std::size_t i) {
       Json object = with_seed(made_by, request, i);
       object["files"] = files;

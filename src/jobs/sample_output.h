@@ -42,9 +42,6 @@ struct SampleOutputOptions {
 /// Whether an output holds samples as they are (x.safetensors), not images.
 bool holds_raw_samples(const fs::path& path);
 
-/// Error for a path that cannot be written: another extension, no such folder, no permission.
-void check_output_path(const fs::path& path);
-
 /// For `path` x.png, x.npz, x.safetensors or a folder (ends with '/', exists as one, or has no extension).
 /// The request must outlive it. A folder that holds images which this request does not make is refused;
 /// `restart` removes those that diffit sample made there, and never others.

@@ -11,6 +11,7 @@
 #include "data/source.h"
 #include "io/tensors/npz.h"
 #include "io/tensors/safetensors.h"
+#include "jobs/image_output_path.h"
 #include "jobs/unfinished.h"
 #include "nn/layers/weights_io.h"
 
@@ -227,11 +228,6 @@ class SafetensorsOutput : public ImageOutput {
   std::int64_t next_ = 0;
 };
 
-bool is_folder(const fs::path& path) {
-  std::error_code none;
-  return !path.has_filename() || path.extension().empty() || fs::is_directory(path, none);
-}
-
 }  // namespace
 
 std::unique_ptr<ImageInput> open_image_input(const fs::path& path) {
@@ -252,20 +248,11 @@ at::Tensor with_channels(const at::Tensor& image, std::int64_t channels, const s
   return image.expand({channels, -1, -1});
 }
 
-void check_image_output(const fs::path& path) {
-  DIFFIT_CHECK(!path.empty(), "-o: wanted a path");
-  if (is_folder(path)) return check_output_folder(path, "-o");
-  const std::string extension = path.extension().string();
-  DIFFIT_CHECK(extension == ".png" || extension == ".npz" || extension == ".safetensors",
-               "-o {}: wanted .png, .npz, .safetensors or a folder (dir/), got {}", path.string(), extension);
-  check_output_file(path, "-o");
-}
-
 std::unique_ptr<ImageOutput> open_image_output(const fs::path& path, at::IntArrayRef shape, Rounding rounding,
                                                const Json& made_by) {
-  check_image_output(path);
+  check_image_output_path(path);
   const std::string extension = path.extension().string();
-  const bool folder = is_folder(path);
+  const bool folder = is_folder_output(path);
   if (!folder && extension == ".safetensors")
     return std::make_unique<SafetensorsOutput>(path, shape, made_by);
   DIFFIT_CHECK(shape[1] == 1 || shape[1] == 3,

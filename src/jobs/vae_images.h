@@ -41,9 +41,6 @@ class ImageOutput {
   virtual void finish() = 0;
 };
 
-/// Error for a path that cannot be written, asked before anything is decoded.
-void check_image_output(const fs::path& path);
-
 /// `path`: x.png (one image, or a grid), x.npz (arr_0 uint8), x.safetensors (`images` float32), or a folder
 /// (ends with '/', exists as one, or has no extension; 000000.png, ...). A folder that holds images which
 /// this run does not write over is refused; unfinished.json lies in it until finish(). `made_by` is stored

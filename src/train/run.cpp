@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "config/json_text.h"
+#include "runtime/exception_text.h"
 
 namespace diffit::training {
 
@@ -22,22 +23,8 @@ double seconds_since(Clock::time_point start) {
 
 /// What went wrong, as one line for people.
 std::string cause_of(const std::exception_ptr& exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const std::bad_alloc&) {
-    return "out of memory: try a smaller train.microbatch";
-  } catch (const c10::Error& error) {
-    std::string text = error.what_without_backtrace();
-    text = text.substr(0, text.find('\n'));
-    const bool memory = text.find("not enough memory") != std::string::npos ||
-                        text.find("an't allocate memory") != std::string::npos ||
-                        text.find("out of memory") != std::string::npos;
-    return (memory ? "out of memory: try a smaller train.microbatch: " : "LibTorch: ") + text;
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (...) {
-    return "an exception of an unknown type";
-  }
+  const std::string text = text_of(exception, "train.microbatch");
+  return text.substr(0, text.find('\n'));
 }
 
 /// One training in one folder: the loop, and what it leaves there.

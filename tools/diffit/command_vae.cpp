@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/output_check.h"
 #include "base/text.h"
+#include "jobs/image_output_path.h"
 #include "jobs/vae_images.h"
 #include "model/vae_file.h"
 #include "nn/layers/weights_io.h"
@@ -184,7 +185,7 @@ std::int64_t strip_rows(const VaeOptions& options, const at::Tensor& latents) {
 void run_decode(const VaeOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const Rounding rounding = rounding_named(options.rounding, "--rounding");
-  check_image_output(options.out);
+  check_image_output_path(options.out);
   const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
   const at::Tensor latents = read_latents(options, vae, scale, rounded_from);
   const std::int64_t rows = strip_rows(options, latents), factor = vae.factor();

@@ -1,67 +1,17 @@
 #include "io/archives/tar.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <string_view>
 
 #include "base/error.h"
+#include "io/archives/gzip_stream.h"
 
 namespace diffit::io {
 namespace {
 
 constexpr std::size_t kBlock = 512;
 using Block = std::array<std::byte, kBlock>;
-
-/// The bytes of the archive in order.
-class Stream {
- public:
-  explicit Stream(const MappedFile& file) : path_(file.path().string()), rest_(file.bytes()) {
-    gzip_ = rest_.size() >= 2 && rest_[0] == std::byte{0x1f} && rest_[1] == std::byte{0x8b};
-    if (gzip_ && inflateInit2(&inflate_, 15 + 16) != Z_OK)
-      fail("{}: zlib could not start; is memory short?", path_);
-  }
-  ~Stream() {
-    if (gzip_) inflateEnd(&inflate_);
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-
-  /// Copies up to out.size() bytes and returns how many there were.
-  std::size_t read(std::span<std::byte> out) {
-    std::size_t done = 0;
-    if (!gzip_) {
-      done = std::min(out.size(), rest_.size());
-      if (done > 0) std::memcpy(out.data(), rest_.data(), done);
-      rest_ = rest_.subspan(done);
-      return done;
-    }
-    constexpr std::size_t kPiece = std::size_t{1} << 30;  // zlib counts in 32 bits
-    while (done < out.size() && !ended_) {
-      const std::size_t in = std::min(rest_.size(), kPiece), room = std::min(out.size() - done, kPiece);
-      inflate_.next_in = reinterpret_cast<z_const Bytef*>(const_cast<std::byte*>(rest_.data()));
-      inflate_.avail_in = static_cast<uInt>(in);
-      inflate_.next_out = reinterpret_cast<Bytef*>(out.data() + done);
-      inflate_.avail_out = static_cast<uInt>(room);
-      const int code = inflate(&inflate_, Z_NO_FLUSH);
-      rest_ = rest_.subspan(in - inflate_.avail_in);
-      done += room - inflate_.avail_out;
-      ended_ = code == Z_STREAM_END;
-      if (code == Z_BUF_ERROR) break;  // nothing left to read
-      DIFFIT_CHECK(code == Z_OK || ended_, "{}: wanted gzip data, got damaged data ({})", path_,
-                   inflate_.msg ? inflate_.msg : zError(code));
-    }
-    return done;
-  }
-
- private:
-  std::string path_;
-  std::span<const std::byte> rest_;
-  bool gzip_ = false, ended_ = false;
-  z_stream inflate_{};
-};
 
 std::string_view text_at(const Block& block, std::size_t at, std::size_t size) {
   const std::string_view field(reinterpret_cast<const char*>(block.data()) + at, size);
@@ -89,7 +39,7 @@ bool is_tar(const fs::path& path) {
   const MappedFile file(path);
   Block block{};
   try {
-    Stream stream(file);
+    GzipStream stream(file);
     return stream.read(block) == kBlock && is_header(block);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::failed) throw;
@@ -102,7 +52,7 @@ void read_tar(const fs::path& path, std::uint64_t limit,
               const std::function<void(const std::string&, std::vector<std::byte>)>& take) {
   const MappedFile file(path);
   const std::string where = path.string();
-  Stream stream(file);
+  GzipStream stream(file);
   Block block{};
   while (true) {
     const std::size_t got = stream.read(block);

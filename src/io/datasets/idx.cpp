@@ -1,13 +1,11 @@
 #include "io/datasets/idx.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "io/archives/gzip_stream.h"
 #include "io/tensors/sizes.h"
 
 namespace diffit::io {
@@ -15,66 +13,28 @@ namespace {
 
 constexpr std::size_t kLargestRank = 8;
 
-/// The plain bytes of the file in order, whether they lie packed or not.
+/// The plain bytes of the file in order.
 class IdxStream {
  public:
-  explicit IdxStream(const MappedFile& file) : path_(file.path().string()), rest_(file.bytes()) {
-    gzip_ = rest_.size() >= 2 && rest_[0] == std::byte{0x1f} && rest_[1] == std::byte{0x8b};
-    if (gzip_ && inflateInit2(&inflate_, 15 + 16) != Z_OK) {
-      fail("{}: zlib could not start; is memory short?", path_);
-    }
-  }
-  ~IdxStream() {
-    if (gzip_) inflateEnd(&inflate_);
-  }
-  IdxStream(const IdxStream&) = delete;
-  IdxStream& operator=(const IdxStream&) = delete;
+  explicit IdxStream(const MappedFile& file) : path_(file.path().string()), stream_(file) {}
 
   /// The most that may still come.
-  std::uint64_t at_most() const { return gzip_ ? largest_inflated(rest_.size()) : rest_.size(); }
+  std::uint64_t at_most() const { return stream_.gzip() ? largest_inflated(stream_.left()) : stream_.left(); }
 
   /// Copies up to out.size() bytes and returns how many there were.
-  std::size_t read(std::span<std::uint8_t> out) {
-    if (gzip_) return inflate_into(out);
-    const std::size_t count = std::min(out.size(), rest_.size());
-    if (count > 0) std::memcpy(out.data(), rest_.data(), count);
-    rest_ = rest_.subspan(count);
-    return count;
-  }
+  std::size_t read(std::span<std::uint8_t> out) { return stream_.read(std::as_writable_bytes(out)); }
 
   /// Nothing but the checksum may be left.
   void expect_end() {
     std::array<std::uint8_t, 1> extra{};
-    DIFFIT_CHECK(read(extra) == 0 && rest_.empty(),
+    DIFFIT_CHECK(read(extra) == 0 && stream_.left() == 0,
                  "{}: wanted the file to end after the bytes that its IDX header announces, got more", path_);
-    DIFFIT_CHECK(!gzip_ || ended_, "{}: wanted a whole gzip stream, got a truncated one", path_);
+    DIFFIT_CHECK(stream_.ended(), "{}: wanted a whole gzip stream, got a truncated one", path_);
   }
 
  private:
-  std::size_t inflate_into(std::span<std::uint8_t> out) {
-    constexpr std::size_t kPiece = std::size_t{1} << 30;  // zlib counts in 32 bits
-    std::size_t done = 0;
-    while (done < out.size() && !ended_) {
-      const std::size_t in = std::min(rest_.size(), kPiece), room = std::min(out.size() - done, kPiece);
-      inflate_.next_in = reinterpret_cast<z_const Bytef*>(const_cast<std::byte*>(rest_.data()));
-      inflate_.avail_in = static_cast<uInt>(in);
-      inflate_.next_out = out.data() + done;
-      inflate_.avail_out = static_cast<uInt>(room);
-      const int code = inflate(&inflate_, Z_NO_FLUSH);
-      rest_ = rest_.subspan(in - inflate_.avail_in);
-      done += room - inflate_.avail_out;
-      ended_ = code == Z_STREAM_END;
-      if (code == Z_BUF_ERROR) break;  // nothing left to read
-      DIFFIT_CHECK(code == Z_OK || ended_, "{}: wanted gzip data, got damaged data ({})", path_,
-                   inflate_.msg ? inflate_.msg : zError(code));
-    }
-    return done;
-  }
-
   std::string path_;
-  std::span<const std::byte> rest_;
-  bool gzip_ = false, ended_ = false;
-  z_stream inflate_{};
+  GzipStream stream_;
 };
 
 }  // namespace
