@@ -3,7 +3,6 @@
 
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace diffit {
 
@@ -13,20 +12,15 @@ enum class ErrorKind {
   cancelled = 3,  // the caller asked for the work to stop (Monitor::cancelled)
 };
 
-/// The message is one line: what was wanted, what was got, where (file, tensor, line), what to try.
+/// The message is one line: what was wanted, what was got, where (file, tensor, line), what to try. It names
+/// fields of a specification in backticks: "`steps`: ...".
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
-  /// An error about one field of a specification; `message` begins with the field's name.
-  Error(ErrorKind kind, const std::string& message, std::string field)
-      : std::runtime_error(message), kind_(kind), field_(std::move(field)) {}
   ErrorKind kind() const noexcept { return kind_; }
-  /// The field that is wrong, such as "steps"; empty if the error is not about one field.
-  const std::string& field() const noexcept { return field_; }
 
  private:
   ErrorKind kind_;
-  std::string field_;
 };
 
 }  // namespace diffit

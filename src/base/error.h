@@ -12,8 +12,6 @@
 #include "base/layers.h"
 #include "diffit/error.h"
 
-#include "base/layers.h"
-
 namespace diffit::base {
 
 /// Throws Error(failed): a runtime failure, such as I/O or non-finite values.
@@ -28,13 +26,6 @@ template <class... A>
   throw Error(ErrorKind::invalid, fmt::format(format, std::forward<A>(args)...));
 }
 
-/// Throws Error(invalid) about the field `field`: "field: message".
-template <class... A>
-[[noreturn]] void reject_field(std::string field, fmt::format_string<A...> format, A&&... args) {
-  const std::string message = field + ": " + fmt::format(format, std::forward<A>(args)...);
-  throw Error(ErrorKind::invalid, message, std::move(field));
-}
-
 }  // namespace diffit::base
 
 /// Rejects (exit code 2) unless `condition` holds; the arguments are a fmt format and its values.
@@ -43,13 +34,4 @@ template <class... A>
     if (!(condition)) [[unlikely]] {       \
       ::diffit::base::reject(__VA_ARGS__); \
     }                                      \
-  } while (false)
-
-/// The same about one field of a specification: DIFFIT_CHECK_FIELD(steps > 0, "steps", "wanted at least 1,
-/// got {}", steps).
-#define DIFFIT_CHECK_FIELD(condition, field, ...)       \
-  do {                                                  \
-    if (!(condition)) [[unlikely]] {                    \
-      ::diffit::base::reject_field(field, __VA_ARGS__); \
-    }                                                   \
   } while (false)

@@ -37,7 +37,7 @@ using namespace runtime;
 namespace nn {
 using namespace io;
 using namespace kernels;
-}
+}  // namespace nn
 namespace diffusion {
 using namespace nn;
 }
@@ -50,20 +50,22 @@ using namespace io;
 namespace training {
 using namespace data;
 using namespace model;
-}
+}  // namespace training
 namespace metrics {
-using namespace training;
-}
+using namespace data;
+using namespace model;
+}  // namespace metrics
 namespace analysis {
+using namespace training;
 using namespace metrics;
-}
+}  // namespace analysis
 namespace plot {
 using namespace io;
 }
 namespace report {
 using namespace analysis;
 using namespace plot;
-}
+}  // namespace report
 namespace jobs {
 using namespace report;
 }
