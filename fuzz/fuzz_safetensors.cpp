@@ -1,5 +1,5 @@
-#include "fuzz/input.h"
 #include "config/fields.h"
+#include "fuzz/input.h"
 #include "io/tensors/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

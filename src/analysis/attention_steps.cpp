@@ -66,8 +66,7 @@ std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t co
   const Denoiser denoise = [&](const at::Tensor& x, double sigma) {
     const at::Tensor input = x.to(at::kFloat);
     const at::Tensor d =
-        denoise_images(model, input, at::full({count}, sigma, input.options()), {labels, {}})
-            .to(at::kDouble);
+        denoise_images(model, input, at::full({count}, sigma, input.options()), {labels, {}}).to(at::kDouble);
     std::vector<at::Tensor> now = watch.take();
     // Heun evaluates twice per step: at its start, and at the next level, where the next step starts.
     if (sigma == last_sigma) return d;

@@ -19,7 +19,7 @@ namespace diffit::analysis {
 struct LayerSteps {
   std::string layer;       // "encoder.0.blocks.0"
   double step = 0;         // total variation between consecutive steps of an image, 0 to 1
-  double image = 0;      // total variation between two images at the same step
+  double image = 0;        // total variation between two images at the same step
   std::vector<double> at;  // `step` for each pair of consecutive steps
   /// Change between steps relative to the variation between images.
   double ratio() const { return image > 0 ? step / image : 0; }

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "diffusion/generate.h"
-#include "runtime/pch.h"
 #include "nn/diffit/image_model.h"
+#include "runtime/pch.h"
 
 namespace diffit::analysis {
 namespace {

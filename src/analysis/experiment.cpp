@@ -6,8 +6,8 @@
 
 #include "base/bundled.h"
 #include "base/error.h"
-#include "config/json_text.h"
 #include "base/printable.h"
+#include "config/json_text.h"
 #include "config/set_option.h"
 #include "train/plan.h"
 

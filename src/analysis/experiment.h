@@ -14,8 +14,8 @@ namespace diffit::analysis {
 /// Table [score]: how a trained variant is scored.
 struct ScoreSection {
   std::string features = "fashion-net";  // bundled feature network, or a file with Inception weights
-  std::int64_t samples = 5000;          // images sampled at the end of training
-  std::int64_t curve_samples = 0;       // images sampled at each earlier snapshot; 0: no score curve
+  std::int64_t samples = 5000;           // images sampled at the end of training
+  std::int64_t curve_samples = 0;        // images sampled at each earlier snapshot; 0: no score curve
   std::int64_t steps = 18;               // of Heun's method
   std::int64_t batch = 100;
 };

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "analysis/corruption.h"
-#include "diffusion/sampler.h"
 #include "config/fields.h"
+#include "diffusion/sampler.h"
 
 namespace diffit::analysis {
 

@@ -18,7 +18,6 @@ class LatentDiffiT;
 
 namespace diffit::analysis {
 
-
 /// Change in one layer at one noise level sigma_i. The layer's input h_i results from images with noise level
 /// sigma_i and is kept, while the time token is replaced by that of every other level sigma_j. Averaged over
 /// j != i, images, windows, heads and queries.

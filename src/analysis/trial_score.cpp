@@ -9,9 +9,9 @@
 #include "io/tensors/safetensors.h"
 #include "metrics/bootstrap.h"
 #include "metrics/frechet.h"
+#include "model/model_file.h"
 #include "nn/layers/weights_fingerprint.h"
 #include "train/dataset_images.h"
-#include "model/model_file.h"
 
 namespace diffit::analysis {
 
@@ -122,7 +122,7 @@ Score score_model(const ScoreRequest& request, const FeatureNetwork& network, co
 }
 
 Json to_json(const Score& s) {
-  return {{"images", s.images}, {"pictures", s.samples},   {"value", s.value},        {"low", s.low},
+  return {{"images", s.images}, {"pictures", s.samples},    {"value", s.value},        {"low", s.low},
           {"high", s.high},     {"deviation", s.deviation}, {"full_rank", s.full_rank}};
 }
 

@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "data/dataset.h"
 #include "config/fields.h"
+#include "data/dataset.h"
 #include "metrics/feature_network.h"
 #include "metrics/moments.h"
 

@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include "io/tensors/safetensors.h"
 #include "base/test_folder.h"
-#include "runtime/pch.h"
+#include "io/tensors/safetensors.h"
 #include "nn/layers/weights_io.h"
+#include "runtime/pch.h"
 
 namespace diffit::analysis {
 namespace {

@@ -1,9 +1,9 @@
 // CIFAR-10 and CIFAR-100 as sets of images.
 #include <fmt/format.h>
 
+#include "base/printable.h"
 #include "data/sources.h"
 #include "io/datasets/cifar.h"
-#include "base/printable.h"
 
 namespace diffit::data {
 namespace {

@@ -4,9 +4,9 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "config/fields.h"
-#include "base/printable.h"
 
 namespace diffit::data {
 

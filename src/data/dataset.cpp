@@ -6,8 +6,8 @@
 #include <new>
 
 #include "base/error.h"
-#include "data/fit.h"
 #include "base/printable.h"
+#include "data/fit.h"
 
 namespace diffit::data {
 
@@ -17,8 +17,8 @@ struct Dataset::Cache {
 
   Cache(std::int64_t images, std::size_t image_bytes)
       : count(images),
-        pixels(std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(images) *
-                                                              image_bytes)),
+        pixels(
+            std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(images) * image_bytes)),
         states(std::make_unique<std::atomic<std::uint8_t>[]>(static_cast<std::size_t>(images))) {}
 
   std::int64_t count;
@@ -80,8 +80,8 @@ void Dataset::read(std::int64_t index, std::span<std::uint8_t> out) const {
       image.width == resolution_ && image.height == resolution_ && image.channels <= channels_,
       "{}: {}: wanted {}x{} with {} channels, as most images, got {}x{} with {}; bring them to one size by "
       "diffit data convert",
-      source_->describe(), printable(source_->name(index)), resolution_, resolution_, channels_,
-      image.width, image.height, image.channels);
+      source_->describe(), printable(source_->name(index)), resolution_, resolution_, channels_, image.width,
+      image.height, image.channels);
   if (image.channels == channels_) {
     std::memcpy(out.data(), image.pixels.data(), bytes);
   } else {

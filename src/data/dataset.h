@@ -59,7 +59,7 @@ inline constexpr std::int64_t kAugmentLabel = 9;
 /// Images for one step of training, in [-1, 1].
 struct Batch {
   std::int64_t first = 0;             // running number of the first image
-  std::vector<float> images;        // [B, R, R, C], x / 127.5 - 1
+  std::vector<float> images;          // [B, R, R, C], x / 127.5 - 1
   std::vector<std::int64_t> labels;   // [B]; 0 where there are no classes
   std::vector<float> augment_labels;  // [B, 9] where the augmentation is labelled, else empty
 };

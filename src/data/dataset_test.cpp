@@ -8,9 +8,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/test_folder.h"
 #include "data/fit.h"
 #include "data/workers.h"
-#include "base/test_folder.h"
 
 namespace diffit::data {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "data/source.h"
 #include "config/fields.h"
+#include "data/source.h"
 
 namespace diffit::data {
 

@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "data/listing.h"
 #include "base/printable.h"
+#include "data/listing.h"
 
 namespace diffit::data {
 namespace {

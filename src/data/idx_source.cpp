@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "data/sources.h"
 #include "io/datasets/idx.h"
-#include "base/printable.h"
 
 namespace diffit::data {
 namespace {
@@ -45,9 +45,7 @@ class IdxSource : public ImageSource {
     return image;
   }
 
-  std::optional<ImageInfo> uniform() const override {
-    return ImageInfo{images_.dims[2], images_.dims[1], 1};
-  }
+  std::optional<ImageInfo> uniform() const override { return ImageInfo{images_.dims[2], images_.dims[1], 1}; }
   std::int64_t classes() const override { return classes_; }
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
   std::string describe() const override { return "IDX " + printable(path_); }

@@ -2,10 +2,10 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "data/sources.h"
+#include "base/printable.h"
 #include "config/fields.h"
 #include "config/json_text.h"
-#include "base/printable.h"
+#include "data/sources.h"
 
 namespace diffit::data::detail {
 namespace {

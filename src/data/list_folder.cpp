@@ -8,9 +8,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "data/data_names.h"
 #include "data/listing.h"
-#include "base/printable.h"
 
 namespace diffit::data::detail {
 namespace {

@@ -43,8 +43,7 @@ class Maker {
     batch.labels[slot] = dataset_.label(index);
 
     const std::span<float> pixels(batch.images.data() + slot * bytes_.size(), bytes_.size());
-    for (std::size_t i = 0; i < bytes_.size(); ++i)
-      pixels[i] = static_cast<float>(bytes_[i]) / 127.5f - 1.0f;
+    for (std::size_t i = 0; i < bytes_.size(); ++i) pixels[i] = static_cast<float>(bytes_[i]) / 127.5f - 1.0f;
 
     Random random(seed_, stream_of(Purpose::augmentation, number));
     if (random.uniform() < augmentation_.flip) {

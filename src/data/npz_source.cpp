@@ -3,12 +3,12 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/random_access.h"
 #include "data/sources.h"
+#include "io/archives/zip_places.h"
 #include "io/tensors/convert_dtype.h"
 #include "io/tensors/npz.h"
-#include "base/printable.h"
-#include "io/archives/zip_places.h"
 
 namespace diffit::data {
 namespace {

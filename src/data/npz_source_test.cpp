@@ -3,9 +3,9 @@
 #include <numeric>
 #include <thread>
 
+#include "base/test_folder.h"
 #include "data/source.h"
 #include "io/tensors/npz.h"
-#include "base/test_folder.h"
 
 namespace diffit::data {
 namespace {

@@ -124,8 +124,7 @@ Image resized(const Image& image, std::int64_t width, std::int64_t height, Filte
   return resized_part(image, width, height, filter, {0, 0, width, height});
 }
 
-Image resized_part(const Image& image, std::int64_t width, std::int64_t height, Filter filter,
-                     Part part) {
+Image resized_part(const Image& image, std::int64_t width, std::int64_t height, Filter filter, Part part) {
   const auto fits = [](std::int64_t first, std::int64_t count, std::int64_t all) {
     return first >= 0 && count >= 1 && count <= kLargestSide && all < (std::int64_t{1} << 40) &&
            first + count <= all;

@@ -20,7 +20,6 @@ struct Part {
 
 /// The same, but only `part` of it is computed and kept: the whole, which may have sides up to 2^40, is never
 /// made.
-Image resized_part(const Image& image, std::int64_t width, std::int64_t height, Filter filter,
-                     Part part);
+Image resized_part(const Image& image, std::int64_t width, std::int64_t height, Filter filter, Part part);
 
 }  // namespace diffit::data

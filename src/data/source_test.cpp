@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "data/sources.h"
-#include "config/fields.h"
 #include "base/test_folder.h"
+#include "config/fields.h"
+#include "data/sources.h"
 #include "io/archives/zip.h"
 
 namespace diffit::data {

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "data/listing.h"
 #include "base/printable.h"
+#include "data/listing.h"
 #include "io/archives/zip.h"
 
 namespace diffit::data {

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <optional>
 
-#include "io/images/image.h"
 #include "base/test_folder.h"
+#include "io/images/image.h"
 
 namespace diffit::io {
 namespace {

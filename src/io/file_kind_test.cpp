@@ -2,9 +2,9 @@
 
 #include <sys/stat.h>
 
+#include "base/test_folder.h"
 #include "io/tensors/npz.h"
 #include "io/tensors/safetensors.h"
-#include "base/test_folder.h"
 
 namespace diffit::io {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "kernels/cpu/large_window.h"
 #include "kernels/ops.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
+#include "runtime/pch.h"
 
 namespace diffit::kernels {
 namespace {

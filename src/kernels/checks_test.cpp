@@ -7,11 +7,11 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "runtime/autocast.h"
 #include "kernels/ops.h"
 #include "kernels/packed_convolution.h"
 #include "kernels/packed_linear.h"
 #include "kernels/testing.h"
+#include "runtime/autocast.h"
 
 namespace diffit::kernels {
 namespace {

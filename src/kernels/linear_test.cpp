@@ -1,9 +1,9 @@
 #include <cmath>
 
-#include "runtime/autocast.h"
 #include "kernels/ops.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
+#include "runtime/autocast.h"
+#include "runtime/pch.h"
 
 namespace diffit::kernels {
 namespace {

@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include "kernels/ops.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
+#include "runtime/pch.h"
 
 namespace diffit::kernels {
 namespace {

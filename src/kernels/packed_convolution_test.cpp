@@ -4,8 +4,8 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
+#include "runtime/pch.h"
 
 namespace diffit::kernels {
 namespace {

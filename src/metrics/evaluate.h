@@ -49,7 +49,7 @@ struct Available {
   bool pooled = true, spatial = true;  // mean and covariance
   bool features = true;                // of single images
   bool score = true;                   // of the samples alone
-  std::int64_t images = 0;           // images that single features are of; 0: not known
+  std::int64_t images = 0;             // images that single features are of; 0: not known
   bool measured = false;               // mean and covariance are those of these images
 
   static Available of(const FeatureSet& set);

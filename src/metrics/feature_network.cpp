@@ -5,11 +5,11 @@
 
 #include "base/bundled.h"
 #include "base/error.h"
+#include "model/classifier_file.h"
+#include "nn/features/inception.h"
+#include "nn/layers/weights_fingerprint.h"
 #include "runtime/autocast.h"
 #include "runtime/pch.h"
-#include "nn/layers/weights_fingerprint.h"
-#include "nn/features/inception.h"
-#include "model/classifier_file.h"
 
 namespace diffit::metrics {
 

@@ -49,11 +49,12 @@ class FeatureNetwork {
 /// Whether make_feature_network recognizes the network in the file.
 bool holds_feature_network(const WeightsFile& file);
 
-/// Loads the network from a file: one of our classifiers, identified by its metadata (nn/classifier.h; takes
-/// images of its size or smaller, which are padded with zeros), or Inception-v3 of 2015-12-05, identified by
-/// pytorch-fid's tensor names (nn/inception.h; takes images of any size). Throws Error(invalid) that lists
-/// every mismatched tensor, or describes the expected file if it is neither. `dtype`: dtype of the
-/// convolutions, float32 (used for published results) or bfloat16.
+/// Loads the network from a file: one of our classifiers, identified by its metadata
+/// (nn/features/classifier.h; takes images of its size or smaller, which are padded with zeros), or
+/// Inception-v3 of 2015-12-05, identified by pytorch-fid's tensor names (nn/features/inception.h; takes
+/// images of any size). Throws Error(invalid) that lists every mismatched tensor, or describes the expected
+/// file if it is neither. `dtype`: dtype of the convolutions, float32 (used for published results) or
+/// bfloat16.
 std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at::Device device,
                                                      at::ScalarType dtype);
 

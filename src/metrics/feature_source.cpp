@@ -11,8 +11,8 @@
 
 #include "base/cpu_count.h"
 #include "base/error.h"
-#include "data/workers.h"
 #include "base/printable.h"
+#include "data/workers.h"
 #include "runtime/pch.h"
 
 namespace diffit::metrics {

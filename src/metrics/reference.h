@@ -19,7 +19,7 @@ namespace diffit::metrics {
 
 /// Metadata of a statistics file. A zero or empty field means unknown.
 struct StatisticsInfo {
-  std::int64_t images = 0;      // number of images used for mu and sigma
+  std::int64_t images = 0;        // number of images used for mu and sigma
   std::string network, identity;  // as in FeatureInfo
   std::int64_t height = 0, width = 0, channels = 0;
   std::string source;  // description of the measured set for messages
@@ -40,7 +40,7 @@ void visit_fields(V& v, StatisticsInfo& s) {
 struct Statistics {
   StatisticsInfo info;
   std::optional<Gaussian> pooled, spatial;
-  at::Tensor features;            // [n, D] float32; undefined if absent
+  at::Tensor features;          // [n, D] float32; undefined if absent
   std::int64_t arr_images = 0;  // number of images in arr_0, which is not read
 };
 

@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "io/tensors/safetensors.h"
 #include "io/tensors/weights_file.h"
-#include "nn/vae/vae.h"
 #include "model/vae_folder.h"
+#include "nn/vae/vae.h"
 
 namespace diffit::model {
 
@@ -29,7 +29,7 @@ struct OpenedVae {
 };
 
 /// The autoencoder of a file (safetensors, its index, or torch.save's) or of a folder of diffusers
-/// (train/vae_folder.h), float32 on `device`: our own (configuration in the metadata), diffusers'
+/// (model/vae_folder.h), float32 on `device`: our own (configuration in the metadata), diffusers'
 /// (config.json), or any other, whose configuration is inferred; under diffusers' current or older names or
 /// the original ones, by itself or with what lies beside it in checkpoints, which is left alone.
 /// Error(invalid) lists every tensor that does not fit, by the file's own names.

@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "base/test_folder.h"
-#include "runtime/pch.h"
+#include "model/model_file.h"
 #include "nn/layers/weights_io.h"
 #include "nn/vae/vae_names.h"
-#include "model/model_file.h"
+#include "runtime/pch.h"
 
 namespace diffit::model {
 namespace {

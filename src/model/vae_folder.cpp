@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "io/file_kind.h"
 #include "base/printable.h"
+#include "io/file_kind.h"
 #include "nn/vae/diffusers_config.h"
 
 namespace diffit::model {

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "base/test_folder.h"
-#include "runtime/pch.h"
-#include "nn/vae/diffusers_config.h"
-#include "nn/layers/weights_io.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
+#include "nn/layers/weights_io.h"
+#include "nn/vae/diffusers_config.h"
+#include "runtime/pch.h"
 
 namespace diffit::model {
 namespace {

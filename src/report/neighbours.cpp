@@ -24,7 +24,7 @@ at::Tensor stacked(const std::vector<Image>& images) {
 Image read_image_of(const Dataset& data, std::int64_t index) {
   const std::int64_t side = data.resolution();
   Image image{side, side, data.channels(),
-                  std::vector<std::uint8_t>(static_cast<std::size_t>(side * side * data.channels()))};
+              std::vector<std::uint8_t>(static_cast<std::size_t>(side * side * data.channels()))};
   data.read(index, image.pixels);
   return image;
 }
@@ -144,8 +144,7 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Image>& q
 }
 
 NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
-                                std::int64_t controls,
-                                const std::function<Image(const at::Tensor&)>& decode,
+                                std::int64_t controls, const std::function<Image(const at::Tensor&)>& decode,
                                 const SearchProgress& progress) {
   const at::NoGradGuard no_grad;
   const LatentInfo& info = data.info();

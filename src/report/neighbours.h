@@ -56,8 +56,7 @@ inline constexpr const char* kLatentUnit = "scaled latents, root mean square";
 /// Searches the means of cached latents for samples [Q, L, h, w] float32 of a latent model. The distance is
 /// the root mean square difference of scaled values. `decode` maps a scaled latent [1, L, h, w] to its image.
 NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& samples, std::int64_t k,
-                                std::int64_t controls,
-                                const std::function<Image(const at::Tensor&)>& decode,
+                                std::int64_t controls, const std::function<Image(const at::Tensor&)>& decode,
                                 const SearchProgress& progress = {});
 
 }  // namespace diffit::report

@@ -76,8 +76,7 @@ TEST(RenderPage, KeepsLineBreaksOfCode) {
 }
 
 TEST(RenderPage, EmbedsImagesAndLoadsNothingExternal) {
-  const std::string html =
-      render_page(page_of({ImageGrid{"Samples", "", {}, {{"", {grey(3)}}}, 4, false}}));
+  const std::string html = render_page(page_of({ImageGrid{"Samples", "", {}, {{"", {grey(3)}}}, 4, false}}));
   EXPECT_TRUE(has(html, "src=\"data:image/png;base64," + base64(encode_png(grey(3).image, 9)) + "\""));
   EXPECT_TRUE(has(html, "width=\"12\" height=\"12\" alt=\"a grey square\""));
   for (const char* outside : {"http://cdn", "https://", "url(", "@import", "src=\"http"}) {

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <map>
 
+#include "plot/scale.h"
 #include "report/page.h"
 #include "report/run_costs.h"
-#include "plot/scale.h"
 
 namespace diffit::report {
 

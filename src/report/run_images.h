@@ -15,12 +15,12 @@ namespace diffit::report {
 struct RunImagesOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
-  std::int64_t steps = 18;      // of Heun's method
-  std::uint64_t seed = 0;       // of the first image; the following images use consecutive seeds
-  std::int64_t images = 10;   // maximum number of images: one per class, evenly spread over the classes
-  std::size_t levels = 9;       // number of noise levels shown
-  std::int64_t neighbours = 4;  // 0: the training data are not opened
-  std::int64_t controls = 64;   // number of training images used to determine the usual distance
+  std::int64_t steps = 18;          // of Heun's method
+  std::uint64_t seed = 0;           // of the first image; the following images use consecutive seeds
+  std::int64_t images = 10;         // maximum number of images: one per class, evenly spread over the classes
+  std::size_t levels = 9;           // number of noise levels shown
+  std::int64_t neighbours = 4;      // 0: the training data are not opened
+  std::int64_t controls = 64;       // number of training images used to determine the usual distance
   std::optional<ImageSpace> space;  // space of the neighbors; pixels if not set
   /// Returns the names of that many classes for a run, if known.
   std::function<std::optional<ClassNames>(const RunRecord& run, std::int64_t classes)> class_names;

@@ -124,7 +124,7 @@ void add_neighbours(const RunRecord& run, const RunImages& made, bool several, S
     row.images.push_back({made.trajectories->results[b], " ", made.labels[b] + ", sample"});
     for (const Neighbour& n : search.nearest[b]) {
       row.images.push_back({n.image, fmt::format("{:.1f}", n.distance),
-                              fmt::format("training picture {} at distance {:.1f}", n.index, n.distance)});
+                            fmt::format("training picture {} at distance {:.1f}", n.index, n.distance)});
     }
     grid.rows.push_back(std::move(row));
   }

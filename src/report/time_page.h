@@ -10,7 +10,7 @@ namespace diffit::report {
 
 /// Measurements for one model, with trained and with untrained weights.
 struct TimeExplanation {
-  std::string model;     // as given on the command line
+  std::string model;   // as given on the command line
   std::string images;  // the images to which noise was added
   TimeMovement trained, untrained;
 };

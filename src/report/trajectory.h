@@ -12,11 +12,11 @@ namespace diffit::report {
 
 /// Trajectories of B images at the same K noise levels.
 struct Trajectories {
-  std::vector<double> sigmas;                  // noise levels shown, decreasing
+  std::vector<double> sigmas;                // noise levels shown, decreasing
   std::vector<std::vector<Image>> states;    // [B][K] x / sqrt(1 + sigma^2): the state of the sampler
   std::vector<std::vector<Image>> denoised;  // [B][K] D(x; sigma): the expected image
   std::vector<Image> results;                // [B]
-  at::Tensor samples;                          // samples of the results: [B, C, R, R] float32 on the CPU
+  at::Tensor samples;                        // samples of the results: [B, C, R, R] float32 on the CPU
 };
 
 /// Converts samples [B, C, R, R] float32 on the CPU to images.

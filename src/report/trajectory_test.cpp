@@ -100,8 +100,8 @@ TEST_F(NeighboursTest, CountIsLimitedToSizeOfSet) {
 TEST_F(NeighboursTest, SupportsOtherSpaces) {
   const auto data = open_dataset(folder_);
   const ImageSpace inverted{"last bits", "", [](const at::Tensor& p) {
-                                return p.flatten(1).to(at::kFloat).remainder(16).slice(1, 0, 1);
-                              }};
+                              return p.flatten(1).to(at::kFloat).remainder(16).slice(1, 0, 1);
+                            }};
   const NeighbourSearch search = find_neighbours(*data, {grey(16)}, 5, 0, inverted);
   for (const Neighbour& n : search.nearest[0]) EXPECT_EQ(n.index % 2, 0);
 }

@@ -1,7 +1,7 @@
 // Classifier trained with cross entropy for its learned features.
 #include "base/error.h"
-#include "runtime/autocast.h"
 #include "model/classifier_file.h"
+#include "runtime/autocast.h"
 #include "train/dataset_images.h"
 #include "train/pixel_objective.h"
 

@@ -32,8 +32,7 @@ at::Tensor image_labels(const Dataset& images, std::span<const std::int64_t> ind
   return labels;
 }
 
-at::Tensor read_images(const Dataset& images, std::span<const std::int64_t> indices,
-                         std::int64_t channels) {
+at::Tensor read_images(const Dataset& images, std::span<const std::int64_t> indices, std::int64_t channels) {
   const at::Tensor x = (image_bytes(images, indices).to(at::kFloat) / 127.5 - 1).permute({0, 3, 1, 2});
   return x.expand({x.size(0), channels, x.size(2), x.size(3)}).contiguous();
 }

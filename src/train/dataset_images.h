@@ -21,7 +21,6 @@ at::Tensor image_bytes(const Dataset& images, std::span<const std::int64_t> indi
 at::Tensor image_labels(const Dataset& images, std::span<const std::int64_t> indices);
 
 /// Reads images [B, C, R, R] float32 in [-1, 1] on the CPU. Gray images are repeated to `channels` channels.
-at::Tensor read_images(const Dataset& images, std::span<const std::int64_t> indices,
-                         std::int64_t channels);
+at::Tensor read_images(const Dataset& images, std::span<const std::int64_t> indices, std::int64_t channels);
 
 }  // namespace diffit::training

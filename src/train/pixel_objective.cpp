@@ -3,7 +3,7 @@
 namespace diffit::training {
 
 PixelObjective::PixelObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
-                                   at::Device device, at::ScalarType dtype)
+                               at::Device device, at::ScalarType dtype)
     : recipe_(recipe), dataset_(std::move(dataset)), device_(device), dtype_(dtype) {}
 
 void PixelObjective::seek(std::int64_t images) {
@@ -31,7 +31,7 @@ at::Tensor PixelObjective::images_of(const Batch& batch) const {
 
 std::vector<std::int64_t> PixelObjective::shown() const {
   return shown_images(dataset_->size(), dataset_->classes(), recipe_.sample.images,
-                        [this](std::int64_t i) { return dataset_->label(i); });
+                      [this](std::int64_t i) { return dataset_->label(i); });
 }
 
 }  // namespace diffit::training

@@ -11,7 +11,7 @@ class PixelObjective : public Objective {
 
  protected:
   PixelObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
-                   at::ScalarType dtype);
+                 at::ScalarType dtype);
 
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
   /// Reads the next microbatch; the reference is valid until the next call.

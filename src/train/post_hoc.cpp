@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "train/ema.h"
 #include "model/model_file.h"
+#include "train/ema.h"
 
 namespace diffit::training {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "data/latents.h"
 #include "config/fields.h"
-#include "nn/features/classifier_config.h"
+#include "data/latents.h"
 #include "nn/diffit/config.h"
+#include "nn/features/classifier_config.h"
 #include "nn/vae/vae_config.h"
 
 namespace diffit::training {

@@ -2,11 +2,11 @@
 #include <cmath>
 
 #include "diffusion/images.h"
+#include "model/vae_file.h"
 #include "runtime/autocast.h"
 #include "train/dataset_images.h"
 #include "train/encode_latents.h"
 #include "train/pixel_objective.h"
-#include "model/vae_file.h"
 #include "train/vae_loss.h"
 
 namespace diffit::training {

@@ -3,12 +3,12 @@
 
 #include "base/random.h"
 #include "data/source.h"
+#include "io/archives/zip.h"
 #include "io/datasets/cifar.h"
 #include "io/datasets/idx.h"
-#include "io/tensors/npz.h"
 #include "io/images/image.h"
+#include "io/tensors/npz.h"
 #include "io/tensors/safetensors.h"
-#include "io/archives/zip.h"
 #include "tests/hostile/hostile.h"
 
 namespace diffit::hostile {
@@ -57,8 +57,7 @@ void read_source(const fs::path& path) {
   const auto source = open_source(path);
   for (std::int64_t i = 0; i < std::min<std::int64_t>(source->size(), 8); ++i) {
     const Image image = source->read(i);
-    EXPECT_EQ(image.pixels.size(),
-              static_cast<std::size_t>(image.width * image.height * image.channels));
+    EXPECT_EQ(image.pixels.size(), static_cast<std::size_t>(image.width * image.height * image.channels));
     if (source->classes() > 0) {
       EXPECT_LT(source->label(i), source->classes());
     }
@@ -87,14 +86,12 @@ std::string good_npz() {
 }
 
 std::string good_image() {
-  const auto png =
-      encode_png(Image{3, 2, 3, std::vector<std::uint8_t>(18, 90)}, 6, {{"parameters", "text"}});
+  const auto png = encode_png(Image{3, 2, 3, std::vector<std::uint8_t>(18, 90)}, 6, {{"parameters", "text"}});
   return {reinterpret_cast<const char*>(png.data()), png.size()};
 }
 
 std::string good_edm() {
-  return zip_of({stored("00000/img00000000.png", good_image()),
-                 packed("00000/img00000001.png", good_image()),
+  return zip_of({stored("00000/img00000000.png", good_image()), packed("00000/img00000001.png", good_image()),
                  packed("dataset.json",
                         R"({"labels": [["00000/img00000000.png", 0], ["00000/img00000001.png", 1]]})")});
 }

@@ -27,9 +27,8 @@ class Images : public ::testing::Test {
  protected:
   const BadFile file_{"bad.png", [](const fs::path& path) {
                         const Image image = read_image(path);
-                        EXPECT_EQ(
-                            image.pixels.size(),
-                            static_cast<std::size_t>(image.width * image.height * image.channels));
+                        EXPECT_EQ(image.pixels.size(),
+                                  static_cast<std::size_t>(image.width * image.height * image.channels));
                         read_png_text(path);
                       }};
 };

@@ -54,8 +54,7 @@ TEST_F(NpzImages, RefuseArraysThatAreNone) {
 
 TEST_F(NpzImages, RefuseWhatIsShorterThanItSays) {
   refused("cut", {stored("arr_0.npy", images().substr(0, images().size() - 1))}, "there are 23");
-  refused("cut when packed", {packed("arr_0.npy", images().substr(0, images().size() - 1))},
-          "there are 23");
+  refused("cut when packed", {packed("arr_0.npy", images().substr(0, images().size() - 1))}, "there are 23");
   refused("terabytes", {stored("arr_0.npy", npy("|u1", "(4398046511104, 2, 2, 3)", zeros(24)))},
           "there are 24");
   refused("overflow", {stored("arr_0.npy", npy("|u1", "(4611686018427387904, 2048, 2048, 3)", zeros(24)))},

@@ -9,12 +9,12 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/random_access.h"
-#include "io/file_kind.h"
 #include "base/printable.h"
-#include "io/tensors/sizes.h"
+#include "base/random_access.h"
 #include "io/archives/zip_names.h"
 #include "io/archives/zip_places.h"
+#include "io/file_kind.h"
+#include "io/tensors/sizes.h"
 
 namespace diffit::io {
 

@@ -1,8 +1,8 @@
 #include "io/archives/zip_names.h"
 
 #include "base/error.h"
-#include "base/text.h"
 #include "base/printable.h"
+#include "base/text.h"
 
 namespace diffit::io::detail {
 

@@ -4,9 +4,9 @@
 #include <webp/encode.h>
 #include <zlib.h>
 
+#include "base/test_folder.h"
 #include "io/images/exif.h"
 #include "io/images/image_info.h"
-#include "base/test_folder.h"
 
 namespace diffit::io {
 namespace {

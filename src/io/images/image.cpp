@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "io/images/codecs.h"
 #include "io/file_kind.h"
+#include "io/images/codecs.h"
 
 namespace diffit::io {
 namespace {
@@ -76,8 +76,7 @@ void write_png(const fs::path& path, const Image& image, const PngText& text) {
   file.commit();
 }
 
-Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap,
-             std::uint8_t background) {
+Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap, std::uint8_t background) {
   DIFFIT_CHECK(!images.empty(), "a grid wants at least one picture, got none");
   const std::int64_t count = static_cast<std::int64_t>(images.size());
   if (columns <= 0) columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));

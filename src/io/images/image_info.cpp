@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "io/file_kind.h"
 #include "io/images/codecs.h"
 #include "io/images/exif.h"
-#include "io/file_kind.h"
 
 namespace diffit::io {
 namespace {
@@ -47,7 +47,7 @@ class Start {
 };
 
 ImageInfo turned(std::int64_t width, std::int64_t height, std::int64_t channels, int orientation,
-                   const std::string& where) {
+                 const std::string& where) {
   DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargestSide && height <= kLargestSide,
                "{}: wanted an image with sides of 1 to {} pixels, got {}x{}", where, kLargestSide, width,
                height);
@@ -142,8 +142,7 @@ std::optional<ImageInfo> webp_info(const Start& start, bool whole) {
 
 }  // namespace
 
-std::optional<ImageInfo> image_info(std::span<const std::byte> bytes, bool whole,
-                                        const std::string& where) {
+std::optional<ImageInfo> image_info(std::span<const std::byte> bytes, bool whole, const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const Start start(bytes, whole, where);
   if (text.starts_with("\x89PNG\r\n\x1a\n")) return png_info(start);

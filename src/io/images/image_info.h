@@ -27,7 +27,6 @@ inline constexpr std::size_t kInfoBytes = 4096;
 /// Reads the header at the start of `bytes`; the size is that after the EXIF orientation was applied. nullopt
 /// where more bytes are needed, never if `whole` (all of the file is there). Error(invalid) that begins with
 /// `where`: not an image, or a header that decode_image refuses.
-std::optional<ImageInfo> image_info(std::span<const std::byte> bytes, bool whole,
-                                        const std::string& where);
+std::optional<ImageInfo> image_info(std::span<const std::byte> bytes, bool whole, const std::string& where);
 
 }  // namespace diffit::io

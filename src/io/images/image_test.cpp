@@ -137,16 +137,15 @@ TEST(Png, ReadsFewBitsAndPalettes) {
   EXPECT_EQ(grey.channels, 1);
   EXPECT_EQ(grey.pixels, (std::vector<std::uint8_t>{80, 10}));
   // The second entry is half transparent: 255 * (1 - 128/255) + 80 * 128/255 = 167.2.
-  const Image clear = decode_image(
-      png(2, 1, 8, 3, std::string("\0\1\0", 3),
-          chunk("PLTE", std::string("\x0a\x0a\x0a\x50\x50\x50", 6)) + chunk("tRNS", "\xff\x80")),
-      "x");
+  const Image clear =
+      decode_image(png(2, 1, 8, 3, std::string("\0\1\0", 3),
+                       chunk("PLTE", std::string("\x0a\x0a\x0a\x50\x50\x50", 6)) + chunk("tRNS", "\xff\x80")),
+                   "x");
   EXPECT_EQ(clear.pixels, (std::vector<std::uint8_t>{167, 10}));
 }
 
 TEST(Png, PutsAlphaOverWhite) {
-  const Image rgba =
-      decode_image(png(2, 1, 8, 6, std::string("\0\x64\x00\xc8\x80\x01\x02\x03\x00", 9)), "x");
+  const Image rgba = decode_image(png(2, 1, 8, 6, std::string("\0\x64\x00\xc8\x80\x01\x02\x03\x00", 9)), "x");
   EXPECT_EQ(rgba.channels, 3);
   EXPECT_EQ(rgba.pixels, (std::vector<std::uint8_t>{177, 127, 227, 255, 255, 255}));
   const Image grey = decode_image(png(2, 1, 8, 4, std::string("\0\x64\xff\x64\x00", 5)), "x");
@@ -175,9 +174,7 @@ TEST(Png, RefusesLargeClaimsBeforeMemoryIsTaken) {
   expect_rejected([] { decode_image(png(0, 4, 8, 2, "few"), "x.png"); }, {"x.png"});
   expect_rejected([] { decode_image(png(4, 4, 8, 5, "few"), "x.png"); }, {"x.png"});
   expect_rejected(
-      [] {
-        decode_image(png(1, 1, 8, 0, std::string("\0a", 2), chunk("acTL", std::string(8, '\1'))), "x");
-      },
+      [] { decode_image(png(1, 1, 8, 0, std::string("\0a", 2), chunk("acTL", std::string(8, '\1'))), "x"); },
       {"animated"});
 }
 

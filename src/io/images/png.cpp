@@ -143,8 +143,7 @@ void flatten(const std::uint8_t* rgba, std::uint8_t* to, std::int64_t channels) 
 
 /// Decodes row by row, so that nothing beside the image and one row of RGBA takes memory. A row of an
 /// interlaced PNG holds the pixels of one pass only.
-void decode_flattened(spng_ctx* context, const spng_ihdr& header, Image& image,
-                      const std::string& where) {
+void decode_flattened(spng_ctx* context, const spng_ihdr& header, Image& image, const std::string& where) {
   constexpr std::int64_t kFirst[] = {0, 4, 0, 2, 0, 1, 0},
                          kStep[] = {8, 8, 4, 4, 2, 2, 1};  // columns, by pass
   const bool wide = header.bit_depth == 16;
@@ -291,12 +290,12 @@ Image detail::decode_png(std::span<const std::byte> bytes, const std::string& wh
 
 std::vector<std::byte> encode_png(const Image& image, int level, const PngText& text) {
   const std::string where = "PNG";
-  DIFFIT_CHECK(image.width >= 1 && image.height >= 1 && image.width <= kLargestSide &&
-                   image.height <= kLargestSide && (image.channels == 1 || image.channels == 3) &&
-                   static_cast<std::int64_t>(image.pixels.size()) ==
-                       image.width * image.height * image.channels,
-               "PNG: wanted a grey or RGB picture with sides of 1 to {}, got {}x{}x{} in {} bytes",
-               kLargestSide, image.height, image.width, image.channels, image.pixels.size());
+  DIFFIT_CHECK(
+      image.width >= 1 && image.height >= 1 && image.width <= kLargestSide && image.height <= kLargestSide &&
+          (image.channels == 1 || image.channels == 3) &&
+          static_cast<std::int64_t>(image.pixels.size()) == image.width * image.height * image.channels,
+      "PNG: wanted a grey or RGB picture with sides of 1 to {}, got {}x{}x{} in {} bytes", kLargestSide,
+      image.height, image.width, image.channels, image.pixels.size());
   const Context context(spng_ctx_new(SPNG_CTX_ENCODER));
   if (!context) fail("libspng could not start; is memory short?");
   spng_ihdr header{};

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "io/tensors/finite.h"
 #include "base/printable.h"
+#include "io/tensors/finite.h"
 
 namespace diffit::io {
 

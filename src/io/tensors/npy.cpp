@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "base/error.h"
-#include "io/tensors/npz.h"
 #include "base/printable.h"
+#include "io/tensors/npz.h"
 
 namespace diffit::io {
 

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "io/tensors/dtype.h"
 #include "io/archives/zip.h"
+#include "io/tensors/dtype.h"
 
 namespace diffit::io {
 

@@ -6,8 +6,8 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "io/tensors/pickle_names.h"
 #include "base/printable.h"
+#include "io/tensors/pickle_names.h"
 
 namespace diffit::io {
 

@@ -10,10 +10,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/text.h"
-#include "io/file_kind.h"
-#include "config/json_text.h"
 #include "base/printable.h"
+#include "base/text.h"
+#include "config/json_text.h"
+#include "io/file_kind.h"
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and mapped as they are");
 

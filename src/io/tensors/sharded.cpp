@@ -3,8 +3,8 @@
 #include <set>
 
 #include "base/error.h"
-#include "config/fields.h"
 #include "base/printable.h"
+#include "config/fields.h"
 
 namespace diffit::io {
 

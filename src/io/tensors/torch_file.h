@@ -5,9 +5,9 @@
 #include <deque>
 #include <vector>
 
+#include "io/archives/zip.h"
 #include "io/images/average.h"
 #include "io/tensors/tensor_table.h"
-#include "io/archives/zip.h"
 
 namespace diffit::io {
 
@@ -15,7 +15,7 @@ namespace diffit::io {
 /// (which opening then refuses, telling how to save again).
 bool begins_as_torch_file(std::span<const std::byte> start);
 
-/// One state dict out of such a file; io/pickle.h says what is understood, and that nothing is run.
+/// One state dict out of such a file; io/tensors/pickle.h says what is understood, and that nothing is run.
 ///
 /// The state dict is the file's own dict where all its values are tensors. Else it is the dict of tensors
 /// under one of these keys, or under one of the second kind within it: an average under `ema`, `model_ema`,

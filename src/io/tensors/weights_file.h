@@ -12,12 +12,12 @@
 namespace diffit::io {
 
 /// Prefixes that training code puts before every name (`module.`, `_orig_mod.`, `model.`, `ema.`, ...;
-/// io/wrapped_names.h) are taken off.
+/// io/tensors/wrapped_names.h) are taken off.
 ///
-/// One of: a .safetensors file; a set of them, by its index (*.index.json, io/sharded.h); a file of
-/// torch.save (io/torch_file.h). Told apart by content. Bytes are mapped: memory is taken when they are read.
-/// Views stay valid as long as this lives, and while it is moved. Throws Error(invalid), naming file and
-/// tensor, for anything malformed.
+/// One of: a .safetensors file; a set of them, by its index (*.index.json, io/tensors/sharded.h); a file of
+/// torch.save (io/tensors/torch_file.h). Told apart by content. Bytes are mapped: memory is taken when they
+/// are read. Views stay valid as long as this lives, and while it is moved. Throws Error(invalid), naming
+/// file and tensor, for anything malformed.
 class WeightsFile {
  public:
   /// `average` chooses among the state dicts of torch.save. A safetensors file that holds a training state

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "kernels/cpu/norm.h"
-#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
+#include "runtime/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/group_norm.cpp"

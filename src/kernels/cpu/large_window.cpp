@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
+#include "runtime/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/large_window.cpp"

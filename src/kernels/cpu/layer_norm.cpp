@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "kernels/cpu/norm.h"
-#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
+#include "runtime/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/layer_norm.cpp"

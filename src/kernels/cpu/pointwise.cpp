@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "runtime/parallel.h"
 #include "kernels/cpu/targets.h"
+#include "runtime/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/pointwise.cpp"

@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "kernels/cuda_backend.h"
-#include "runtime/device.h"
 #include "kernels/ops.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
+#include "runtime/device.h"
+#include "runtime/pch.h"
 
 extern "C" const diffit::kernels::cuda::Functions* diffit_cuda_functions(int version);
 

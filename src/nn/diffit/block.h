@@ -14,8 +14,8 @@ at::Tensor relative_position_index(std::int64_t w);
 inline constexpr double kLayerNormEps = 1e-6;
 
 /// Time-dependent multihead self-attention (DiffiT eq. 3 to 6). Depending on `path`, time can also enter
-/// elsewhere or not at all (nn/variant.h). The time token is one vector per sample, so its projection is one
-/// vector of 3C numbers per sample and never a tensor of the size of the token map.
+/// elsewhere or not at all (nn/diffit/variant.h). The time token is one vector per sample, so its projection
+/// is one vector of 3C numbers per sample and never a tensor of the size of the token map.
 struct Tmsa {
   Linear qkv_temb;            // tmsa: [3C]; undefined if time does not enter q, k and v
   Linear bias_temb, kv_temb;  // position_bias: [(2w-1)^2 * heads]; tokens: [2C], key and value
@@ -51,7 +51,7 @@ struct Mlp {
 };
 
 /// x += TMSA(LN(x), time); x += MLP(LN(x)) (DiffiT eq. 7 and 8). LayerNorm uses eps 1e-6 and no affine
-/// parameters, as in the released code. See nn/variant.h for the other time paths.
+/// parameters, as in the released code. See nn/diffit/variant.h for the other time paths.
 struct Block {
   Tmsa attn;
   Mlp mlp;

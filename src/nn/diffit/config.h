@@ -28,7 +28,8 @@ struct ImageConfig {
   // DDPM++: sides of the maps with attention; the lowest resolution always has it.
   std::vector<std::int64_t> attention_sides{16};
   double dropout = 0;  // dropout probability in each block during training
-  // Variants compared in the paper (nn/variant.h). A file names them only if they differ from these defaults.
+  // Variants compared in the paper (nn/diffit/variant.h). A file names them only if they differ from these
+  // defaults.
   TimePath time = TimePath::tmsa;
   TimeFeatures time_embedding = TimeFeatures::positional;
   Encoder encoder = Encoder::diffit;

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "nn/diffit/config.h"
-#include "nn/unet/ddpmpp.h"
 #include "nn/diffit/image_parts.h"
 #include "nn/layers/observer.h"
+#include "nn/unet/ddpmpp.h"
 
 namespace diffit::nn {
 
@@ -19,8 +19,8 @@ struct Condition {
   Dropout dropout = {};            // of the training images
 };
 
-/// Image-space model with any of the variants in nn/variant.h, including DDPM++. Parameters are uninitialized
-/// until initialise() or load_parameters() is called. Not thread-safe.
+/// Image-space model with any of the variants in nn/diffit/variant.h, including DDPM++. Parameters are
+/// uninitialized until initialise() or load_parameters() is called. Not thread-safe.
 class ImageDiffiT {
  public:
   explicit ImageDiffiT(const ImageConfig& config);

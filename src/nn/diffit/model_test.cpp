@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "runtime/autocast.h"
 #include "nn/cost/cost.h"
 #include "nn/diffit/image_model.h"
 #include "nn/diffit/latent_model.h"
+#include "runtime/autocast.h"
 
 namespace diffit::nn {
 namespace {

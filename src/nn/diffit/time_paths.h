@@ -1,4 +1,4 @@
-// Time paths of a block other than TMSA (nn/variant.h lists them).
+// Time paths of a block other than TMSA (nn/diffit/variant.h lists them).
 #pragma once
 
 #include "nn/diffit/variant.h"

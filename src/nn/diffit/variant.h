@@ -51,7 +51,8 @@ enum class Encoder {
   vit,               // A: patches, at the resolution of the last stage, one width, global attention
   multi_resolution,  // B, C: stages of the U-Net with plain blocks
   diffit,            // D, E: stages of the U-Net with DiffiT ResBlocks
-  ddpmpp,  // encoder and decoder of DDPM++ (nn/ddpmpp.h); time is `add` with its own attention, or `tmsa`
+  ddpmpp,  // encoder and decoder of DDPM++ (nn/unet/ddpmpp.h); time is `add` with its own attention, or
+           // `tmsa`
 };
 enum class Decoder {
   setr_mla,          // A, B: multi-level aggregation (Zheng et al. 2021, SETR-MLA)

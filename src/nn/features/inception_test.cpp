@@ -6,10 +6,10 @@
 
 #include "base/test_folder.h"
 #include "kernels/ops.h"
-#include "runtime/pch.h"
 #include "kernels/testing.h"
 #include "nn/features/inception_input.h"
 #include "nn/layers/weights_io.h"
+#include "runtime/pch.h"
 
 namespace diffit::nn {
 namespace {
@@ -165,8 +165,8 @@ TEST_P(InceptionGolden, MatchesTorchFidelityAndPytorchFid) {
   const Tensor images = read("pictures");
   const InceptionFeatures features = network()(images);
   using at::indexing::None, at::indexing::Slice;
-  expect_as_reference(
-      inception_input(images).index({Slice(), Slice(None, None, 23), Slice(None, None, 13)}), "input");
+  expect_as_reference(inception_input(images).index({Slice(), Slice(None, None, 23), Slice(None, None, 13)}),
+                      "input");
   expect_as_reference(features.pooled, "pooled");
   expect_as_reference(features.spatial, "spatial");
   expect_as_reference(features.probabilities, "probabilities");

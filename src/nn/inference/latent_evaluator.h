@@ -10,8 +10,8 @@
 #include "io/tensors/safetensors.h"
 #include "kernels/packed_linear.h"
 #include "nn/diffit/block.h"
-#include "nn/inference/condition_cache.h"
 #include "nn/diffit/config.h"
+#include "nn/inference/condition_cache.h"
 
 namespace diffit::nn {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "nn/diffit/config.h"
-#include "nn/layers/dropout.h"
 #include "nn/diffit/image_parts.h"
+#include "nn/layers/dropout.h"
 #include "nn/layers/observer.h"
 
 namespace diffit::nn {

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "base/printable.h"
+#include "base/text.h"
 
 namespace diffit::nn {
 

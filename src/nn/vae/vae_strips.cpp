@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "runtime/pch.h"
 #include "nn/vae/vae.h"
+#include "runtime/pch.h"
 
 namespace diffit::nn {
 

@@ -51,8 +51,8 @@ VaeConfig tiny() {
   return c;
 }
 
-// As in src/nn/golden_test.cpp: both float32 results are compared with the same network in float64, and the
-// error of ours may be at most eight times the error of diffusers.
+// As in src/nn/diffit/golden_test.cpp: both float32 results are compared with the same network in float64,
+// and the error of ours may be at most eight times the error of diffusers.
 void expect_as_exact(const at::Tensor& got, const at::Tensor& want, const at::Tensor& exact,
                      const std::string& name) {
   const double scale = exact.abs().max().item<double>();
