@@ -31,11 +31,10 @@ void check_same_training(const RunFolder& folder, const Recipe& recipe) {
         const auto value_in = [&, s = section, k = key](const Json& recipe_json) {
           return recipe_json[s].contains(k) ? json_text(recipe_json[s][k]) : std::string("(none)");
         };
-        DIFFIT_CHECK(
-            may_change_on_resume(name) || value_in(now) == value_in(then),
-            "{}: was trained with {} = {}, the experiment now says {}; give another `out`, or another "
-            "name to the variant",
-            where, name, value_in(then), value_in(now));
+        DIFFIT_CHECK(may_change_on_resume(name) || value_in(now) == value_in(then),
+                     "{}: was trained with {} = {}, but the experiment now has {}; give another `out`, or "
+                     "rename the variant",
+                     where, name, value_in(then), value_in(now));
       }
     }
   }
@@ -141,7 +140,7 @@ class Runner {
         elsewhere_.find(recipe, wanted, request_.features->info().identity, plan_.experiment.score.steps);
     if (!found) return false;
     write_record(*found, recipe, folder);
-    say(fmt::format("{}: taken over from {}", name, found->path().string()));
+    say(fmt::format("{}: reused from {}", name, found->path().string()));
     return true;
   }
 
@@ -151,7 +150,7 @@ class Runner {
 
   bool train(const RunFolder& folder, const Recipe& recipe, const std::string& name) {
     if (stopped()) return false;
-    say(fmt::format("{}: training{}", name, folder.used() ? ", from its last state" : ""));
+    say(fmt::format("{}: training{}", name, folder.used() ? ", from its last checkpoint" : ""));
     TrainingRequest training{recipe,          plan_.data,      folder.path(),
                              /*resume=*/true, request_.device, request_.dtype};
     if (recipe.train.eval_images > 0 && request_.evaluation) {
@@ -187,7 +186,7 @@ class Runner {
       scores.push_back(found);
       keep(folder, scores);
       news = true;
-      say(fmt::format("{}: {} {:.4g} [{:.4g}, {:.4g}] after {} images, {} pictures", name,
+      say(fmt::format("{}: {} {:.4g} [{:.4g}, {:.4g}] after {} training images, from {} samples", name,
                       request_.features->info().frechet_label(), found.value, found.low, found.high, images,
                       samples));
     }

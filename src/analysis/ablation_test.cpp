@@ -61,7 +61,7 @@ class Finished {
   Plan plan_;
 };
 
-TEST(Results, AreReadFromTheRunFolders) {
+TEST(Results, AreReadFromRunFolders) {
   const AblationResults results = Finished({{10, 12, 14}, {20, 21, 25}}).results();
   EXPECT_EQ(results.finished, 6);
   const VariantResult& g = results.variants[1];
@@ -73,14 +73,14 @@ TEST(Results, AreReadFromTheRunFolders) {
   EXPECT_EQ(g.trials[0].loss.size(), 3U);
 }
 
-TEST(Results, SayOfTheOrderWhatTheIntervalAllows) {
+TEST(Results, OrderVerdictFollowsInterval) {
   const auto verdict = [](const std::vector<std::vector<double>>& scores, double h = 1.95, double g = 3.81) {
     return Finished(scores, h, g).results().variants[1].verdict;
   };
   EXPECT_EQ(verdict({{10, 12, 14}, {20, 21, 25}}), Verdict::confirmed);
   EXPECT_EQ(verdict({{20, 21, 25}, {10, 12, 14}}), Verdict::refuted);
   EXPECT_EQ(verdict({{10, 12, 14}, {12, 11, 15}}), Verdict::noise);
-  EXPECT_EQ(verdict({{10}, {20}}), Verdict::open) << "one seed tells nothing of the scatter";
+  EXPECT_EQ(verdict({{10}, {20}}), Verdict::open) << "one seed says nothing about the spread";
   EXPECT_EQ(verdict({{10, 12}, {20, 22}}, 1.95, 0), Verdict::open) << "the paper has no figure";
 }
 

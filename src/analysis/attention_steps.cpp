@@ -49,7 +49,7 @@ class Watch {
 
 std::vector<LayerSteps> attention_over_steps(ImageDiffiT& model, std::int64_t count, const at::Tensor& labels,
                                              std::int64_t steps) {
-  DIFFIT_CHECK(count >= 2 && steps >= 2, "attention over steps: wanted two pictures and two steps at least");
+  DIFFIT_CHECK(count >= 2 && steps >= 2, "attention over steps: wanted at least two images and two steps");
   const at::NoGradGuard no_grad;
   const ImageConfig& config = model.config();
   const at::Device device = model.parameters().items()[0].tensor.device();

@@ -16,7 +16,8 @@ constexpr std::int64_t kBlock = 1024;
 /// `same`: row i of `of` is row i of `in`, and is not counted as its own neighbor.
 Neighbours search(const at::Tensor& of, const at::Tensor& in, bool same) {
   DIFFIT_CHECK(of.dim() == 2 && in.dim() == 2 && of.size(1) == in.size(1) && in.size(0) > (same ? 1 : 0),
-               "nearest neighbours: wanted sets of one width, with a picture to find");
+               "nearest neighbours: wanted two sets with the same number of features, and a second set that "
+               "is not empty");
   const at::Tensor norms = in.square().sum(1);
   Neighbours found{at::empty({of.size(0)}, at::kDouble), at::empty({of.size(0)}, at::kLong)};
   for (std::int64_t first = 0; first < of.size(0); first += kBlock) {

@@ -79,24 +79,23 @@ std::vector<Signature> signatures_of_levels(const std::vector<LevelError>& level
        .expected = 0,
        .threshold = 1,
        .raised = linear.share_low > 1,
-       .measure =
-           fmt::format("error over that of the best filter of single pixels, at sigma {:.3g}", linear.sigma),
-       .reason =
-           "a network that sees the whole picture has no reason to be worse than a filter of one pixel: "
-           "the build, the preconditioning or the noise levels of the training do not fit this sigma"}};
+       .measure = fmt::format("error relative to that of the best single-pixel filter, at sigma {:.3g}",
+                              linear.sigma),
+       .reason = "a network that sees the whole image should not be worse than a single-pixel filter: the "
+                 "implementation, the preconditioning or the training noise levels do not fit this sigma"}};
   if (levels.front().rival > 0) {
     const LevelError& level = worst(levels, &LevelError::ratio_low);
-    all.push_back({.name = "worse than the other model at some noise level",
-                   .value = level.ratio,
-                   .low = level.ratio_low,
-                   .high = level.ratio_high,
-                   .expected = 1,
-                   .threshold = 1.05,
-                   .raised = level.ratio_low > 1.05,
-                   .measure = fmt::format("error over the other model's, at sigma {:.3g}", level.sigma),
-                   .reason =
-                       "a twentieth more error at one level is more than two trainings of one recipe differ: "
-                       "high sigma decides the layout, middle sigma shapes, low sigma texture"});
+    all.push_back(
+        {.name = "worse than the other model at some noise level",
+         .value = level.ratio,
+         .low = level.ratio_low,
+         .high = level.ratio_high,
+         .expected = 1,
+         .threshold = 1.05,
+         .raised = level.ratio_low > 1.05,
+         .measure = fmt::format("error relative to the other model's, at sigma {:.3g}", level.sigma),
+         .reason = "5 % more error at one level is more than the difference between two runs of the same "
+                   "recipe: high sigma affects the layout, medium sigma shapes, low sigma texture"});
   }
   return all;
 }
@@ -104,20 +103,19 @@ std::vector<Signature> signatures_of_levels(const std::vector<LevelError>& level
 Signature signature_of_duplicates(const Share& share) {
   Signature s = signature_of_share(share);
   s.name = "near-duplicates among the samples";
-  s.measure = "share of samples nearer to another sample than 99 % of real pictures are to another";
+  s.measure =
+      "fraction of samples closer to another sample than 99 % of real images are to another real image";
   s.reason =
-      "real pictures give 1 % by construction; five times that is collapse: too little noise at the start, "
-      "too "
-      "much guidance, or too long a training on too little";
+      "real images give 1 % by construction; five times as much indicates collapse: too little initial "
+      "noise, too much guidance, or too long a training on too few images";
   return s;
 }
 
 Signature signature_of_copies(const Share& share) {
   Signature s = signature_of_share(share);
-  s.name = "copies of training pictures";
-  s.measure = "share of samples nearer to a training picture than 99 % of held-out pictures are";
-  s.reason =
-      "held-out pictures give 1 % by construction; five times that is memory instead of a distribution";
+  s.name = "copies of training images";
+  s.measure = "fraction of samples closer to a training image than 99 % of held-out images are";
+  s.reason = "held-out images give 1 % by construction; five times as much indicates memorization";
   return s;
 }
 
@@ -126,11 +124,11 @@ Signature signature_of_diversity(const std::vector<ClassDiversity>& classes) {
               .expected = 1,
               .threshold = 0.7,
               .reason =
-                  "under seven tenths of the variance of real pictures is more than any truncation that one "
-                  "would choose: guidance is too strong, or the class was seen too rarely"};
+                  "less than 70 % of the variance of real images is less than any deliberate truncation "
+                  "gives: guidance is too strong, or the class is too rare in the training data"};
   if (classes.empty()) {
     s.value = s.low = s.high = 1;
-    s.measure = "no class has two pictures on both sides";
+    s.measure = "no class has two images in both sets";
     return s;
   }
   const ClassDiversity& least =
@@ -138,7 +136,7 @@ Signature signature_of_diversity(const std::vector<ClassDiversity>& classes) {
                         [](const ClassDiversity& a, const ClassDiversity& b) { return a.high < b.high; });
   s.value = least.ratio, s.low = least.low, s.high = least.high;
   s.raised = least.high < s.threshold;
-  s.measure = fmt::format("variance of features over that of real pictures, class {}", least.label);
+  s.measure = fmt::format("variance of features relative to that of real images, class {}", least.label);
   return s;
 }
 
@@ -146,17 +144,16 @@ Signature signature_of_steps(const std::vector<LayerSteps>& layers) {
   const LayerSteps& worst_layer =
       *std::max_element(layers.begin(), layers.end(),
                         [](const LayerSteps& a, const LayerSteps& b) { return a.ratio() < b.ratio(); });
-  Signature s{
-      .name = "attention inconsistent over time",
-      .expected = 0.3,
-      .threshold = 1,
-      .reason =
-          "from one denoising step to the next a picture hardly changes: attention that moves further "
-          "than it does between two pictures follows the time token alone, or noise"};
+  Signature s{.name = "attention inconsistent over time",
+              .expected = 0.3,
+              .threshold = 1,
+              .reason =
+                  "an image hardly changes from one denoising step to the next: attention that changes more "
+                  "between steps than between two images follows only the time token, or noise"};
   s.value = s.low = s.high = worst_layer.ratio();
   s.raised = s.value > s.threshold;
   s.measure = fmt::format(
-      "attention's total variation from step to step over that between pictures, {} ({:.3f} over {:.3f})",
+      "total variation of attention between steps relative to that between images, {} ({:.3f} over {:.3f})",
       worst_layer.layer, worst_layer.step, worst_layer.image);
   return s;
 }

@@ -15,24 +15,25 @@ namespace diffit::analysis {
 
 template <class V>
 static void visit_fields(V& v, Experiment& e) {
-  v("title", e.title, "what is compared");
-  v("source", e.source, "the paper's table");
+  v("title", e.title, "title of the comparison");
+  v("source", e.source, "table of the paper");
   v("base", e.base, "preset or recipe that the variants change");
-  v("reference", e.reference, "name of the variant that the others are compared with; empty is the first");
-  v("note", e.note, "for people");
-  v("seeds", e.seeds, "of the trainings of each variant", 0, 9e15);
-  v("images", e.images, "budget of a training in images; or flops", 0, 1e13);
-  v("flops", e.flops, "budget of a training in FLOP, forward and backward; or images", 0, 1e30);
-  v("snapshots", e.snapshots, "of each training, at equal distances", 1, 1000);
+  v("reference", e.reference, "name of the variant that the others are compared with; empty: the first");
+  v("note", e.note, "free text for readers");
+  v("seeds", e.seeds, "training seeds of each variant", 0, 9e15);
+  v("images", e.images, "training budget in images; alternative to flops", 0, 1e13);
+  v("flops", e.flops, "training budget in FLOP, forward and backward; alternative to images", 0, 1e30);
+  v("snapshots", e.snapshots, "evenly spaced snapshots per run", 1, 1000);
 }
 
 template <class V>
 static void visit_fields(V& v, VariantSection& s) {
-  v("name", s.name, "letters, digits, '-', '_', '.'");
-  v("label", s.label, "head of the table's row; empty is the name");
-  v("row", s.row, "the paper's row");
-  v("comparable", s.comparable, "to the reference within 10%: parameters, flops, both; empty: as it comes");
-  v("published", s.published, "the paper's FID; 0: it has none", 0, 1e6);
+  v("name", s.name, "name: letters, digits, '-', '_', '.'");
+  v("label", s.label, "label of the table row; empty: the name");
+  v("row", s.row, "row of the paper's table");
+  v("comparable", s.comparable,
+    "what must match the reference within 10%: parameters, flops, both; empty: nothing");
+  v("published", s.published, "FID in the paper; 0: none", 0, 1e6);
 }
 
 namespace {
@@ -88,18 +89,18 @@ Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string
     for (const std::string& assignment : *set) {
       const std::string key(trim(assignment.substr(0, assignment.find('='))));
       DIFFIT_CHECK(key != "train.images" && key != "train.epochs" && key != "train.seed",
-                   "{}: set '{}': the experiment's own {} says it", where, printable(assignment),
+                   "{}: set '{}': this is set by {} of the experiment", where, printable(assignment),
                    key == "train.seed" ? "seeds" : "budget");
       DIFFIT_CHECK(set == &e.set || !key.starts_with("data."),
-                   "{}: set '{}': all variants see the same data; set it for the experiment", where,
+                   "{}: set '{}': all variants use the same data; set it for the whole experiment", where,
                    printable(assignment));
-      set_by_path(toml, assignment);
+      set_in_recipe(toml, assignment);
     }
   }
   if (!data.empty()) set_in_table(toml, "data", "path", data, where);
   Recipe recipe = read_recipe(toml, where);
-  DIFFIT_CHECK(recipe.kind() == ModelKind::image,
-               "{}: variants are of the image-space model, '{}' is not one", where, e.base);
+  DIFFIT_CHECK(recipe.kind() == ModelKind::image, "{}: variants must be image-space models, but '{}' is not",
+               where, e.base);
   if (recipe.train.dtype == "auto") recipe.train.dtype = dtype;
   recipe.train.seed = e.seeds.front();
   recipe.train.keep_states = 1;
@@ -112,13 +113,13 @@ void set_budget(const Experiment& e, PlannedVariant& planned, const std::string&
   const std::int64_t batch = recipe.train.batch;
   const double images = e.images > 0 ? static_cast<double>(e.images) : e.flops / planned.flops_per_image;
   constexpr double kMostImages = 1e13;  // as of train.images
-  DIFFIT_CHECK(images <= kMostImages, "{}: the budget is {:.3g} images a training, wanted at most {:.0e}",
-               where, images, kMostImages);
+  DIFFIT_CHECK(images <= kMostImages, "{}: the budget is {:.3g} images per run, the limit is {:.0e}", where,
+               images, kMostImages);
   const std::int64_t steps = static_cast<std::int64_t>(images) / batch;
   DIFFIT_CHECK(steps >= kFewestSteps,
-               "{}: the budget of {} is too small to score: {} steps of {} images, wanted at least {}", where,
-               e.images > 0 ? fmt::format("{} images", e.images) : human_count(e.flops) + "FLOP", steps,
-               batch, kFewestSteps);
+               "{}: the budget of {} is too small to score: {} steps of {} images, wanted at least {} steps",
+               where, e.images > 0 ? fmt::format("{} images", e.images) : human_count(e.flops) + "FLOP",
+               steps, batch, kFewestSteps);
   recipe.train.images = steps * batch;
   recipe.train.snapshot_images = e.snapshots > 1 ? steps / e.snapshots * batch : 0;
 }
@@ -126,11 +127,10 @@ void set_budget(const Experiment& e, PlannedVariant& planned, const std::string&
 void check_comparable(const PlannedVariant& planned, const std::string& reference, const std::string& where) {
   const std::string& way = planned.section.comparable;
   const auto check = [&](const char* what, double ratio) {
-    DIFFIT_CHECK(
-        std::abs(ratio - 1) <= kComparableWithin,
-        "{}: said to be comparable by {}, but has {:.3f} times those of '{}'; change its width or depth, "
-        "or say comparable = \"\"",
-        where, what, ratio, reference);
+    DIFFIT_CHECK(std::abs(ratio - 1) <= kComparableWithin,
+                 "{}: declared comparable by {}, but has {:.3f} times those of '{}'; change its width or "
+                 "depth, or set comparable = \"\"",
+                 where, what, ratio, reference);
   };
   if (way == "parameters" || way == "both") check("parameters", planned.parameters_ratio);
   if (way == "flops" || way == "both") check("flops", planned.flops_ratio);
@@ -164,8 +164,8 @@ Experiment read_experiment(const Json& toml, const std::string& where) {
   DIFFIT_CHECK((e.images > 0) != (e.flops > 0), "{}: wanted a budget, either images or flops; got {}", where,
                e.images > 0 ? "both" : "neither");
   if (e.reference.empty()) e.reference = e.variants.front().name;
-  DIFFIT_CHECK(names.contains(e.reference), "{}: reference: no variant '{}'{}", where, printable(e.reference),
-               did_you_mean(e.reference, names_of(e)));
+  DIFFIT_CHECK(names.contains(e.reference), "{}: reference: unknown variant '{}'{}", where,
+               printable(e.reference), did_you_mean(e.reference, names_of(e)));
   return e;
 }
 
@@ -192,7 +192,7 @@ void keep_variants(Experiment& experiment, const std::vector<std::string>& names
   const std::vector<std::string> known = names_of(experiment);
   for (const std::string& name : names) {
     DIFFIT_CHECK(std::find(known.begin(), known.end(), name) != known.end(),
-                 "no variant '{}'{}; there are: {}", printable(name), did_you_mean(name, known),
+                 "unknown variant '{}'{}; available: {}", printable(name), did_you_mean(name, known),
                  fmt::join(known, ", "));
   }
   std::erase_if(experiment.variants, [&](const VariantSection& v) {

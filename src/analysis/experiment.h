@@ -22,12 +22,11 @@ struct ScoreSection {
 
 template <class V>
 void visit_fields(V& v, ScoreSection& s) {
-  v("features", s.features, "bundled feature network, or a file of Inception's weights");
-  v("pictures", s.samples, "pictures sampled of each trained variant", 50, 10000000);
-  v("curve_pictures", s.curve_samples, "pictures sampled at each earlier snapshot; 0 is no curve", 0,
-    10000000);
+  v("features", s.features, "feature network: a bundled one or an Inception-v3 file");
+  v("pictures", s.samples, "images sampled from each trained variant", 50, 10000000);
+  v("curve_pictures", s.curve_samples, "images sampled at each earlier snapshot; 0: no curve", 0, 10000000);
   v("steps", s.steps, "steps of Heun's method", 2, 10000);
-  v("batch", s.batch, "pictures sampled together", 1, 1 << 20);
+  v("batch", s.batch, "images per sampling batch", 1, 1 << 20);
 }
 
 /// Entry of [[variant]].

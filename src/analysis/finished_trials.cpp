@@ -64,7 +64,7 @@ FinishedTrials::FinishedTrials(const std::vector<fs::path>& folders) {
           trial, compared(read_recipe(parse_toml(read_text(trial.config(), 1 << 20), where), where)));
     }
     DIFFIT_CHECK(trials_.size() > before,
-                 "`from` {}: wanted an experiment's folder or record, with runs/*/config.toml and "
+                 "`from` {}: wanted the folder or record of an experiment, with runs/*/config.toml and "
                  "scores.json; found none",
                  folder.string());
   }

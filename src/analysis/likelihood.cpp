@@ -43,7 +43,7 @@ Slope slope_at(const Denoiser& denoise, const at::Tensor& x, double sigma, const
 
 at::Tensor log_density(const Denoiser& denoise, const at::Tensor& z, const std::vector<double>& sigmas,
                        std::uint64_t seed, std::int64_t first) {
-  DIFFIT_CHECK(sigmas.size() >= 2 && sigmas.front() > 0, "likelihood: wanted two noise levels at least");
+  DIFFIT_CHECK(sigmas.size() >= 2 && sigmas.front() > 0, "likelihood: wanted at least two noise levels");
   const at::Tensor probe =
       drawn(z, Purpose::probe, seed, first, [](Random& random, std::span<float> numbers) {
         for (float& number : numbers) number = (random.bits() & 1) != 0 ? 1.0F : -1.0F;

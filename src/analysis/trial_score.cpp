@@ -137,7 +137,7 @@ Score score_from_json(const Json& object, const std::string& where) {
     s.deviation = object.at("deviation");
     s.full_rank = object.at("full_rank");
   } catch (const Json::exception&) {
-    reject("{}: a score lacks one of images, pictures, value, low, high, deviation, full_rank", where);
+    reject("{}: a score lacks one of images, images, value, low, high, deviation, full_rank", where);
   }
   return s;
 }

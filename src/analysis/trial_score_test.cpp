@@ -54,7 +54,7 @@ fs::path only_file(const TemporaryFolder& folder) {
   return fs::directory_iterator(folder.path())->path();
 }
 
-TEST(KeptFeatures, AreReadAgainForTheSameDataAlone) {
+TEST(KeptFeatures, AreReusedOnlyForTheSameData) {
   const TemporaryFolder folder;
   const Means network;
   const Gaussian first = kept_features_of(set_of(10), network, folder.path());
@@ -71,7 +71,7 @@ TEST(KeptFeatures, AreReadAgainForTheSameDataAlone) {
   EXPECT_EQ(network.asked, 3);
 }
 
-TEST(KeptFeatures, AFileThatIsDamagedOrOfOtherDataIsMadeAgain) {
+TEST(KeptFeatures, DamagedOrOtherFileIsRecomputed) {
   const TemporaryFolder folder;
   const Means network;
   const Gaussian right = kept_features_of(set_of(10), network, folder.path());

@@ -30,7 +30,7 @@ class AtomicFiles : public InFolder {
   }
 };
 
-TEST_F(AtomicFiles, TakeTheUmaskWhereTheyAreNew) {
+TEST_F(AtomicFiles, NewFilesRespectUmask) {
   const mode_t before = ::umask(0027);
   write_file(folder_ / "a", "x");
   ::umask(0077);
@@ -43,7 +43,7 @@ TEST_F(AtomicFiles, TakeTheUmaskWhereTheyAreNew) {
   EXPECT_EQ(mode(folder_ / "c"), 0664u);
 }
 
-TEST_F(AtomicFiles, KeepTheModeOfAFileThatExists) {
+TEST_F(AtomicFiles, KeepModeOfExistingFile) {
   write_file(folder_ / "a", "old");
   ::chmod((folder_ / "a").c_str(), 0604);
   const ino_t before = info(folder_ / "a").st_ino;
@@ -52,7 +52,7 @@ TEST_F(AtomicFiles, KeepTheModeOfAFileThatExists) {
   EXPECT_NE(info(folder_ / "a").st_ino, before) << "it is another file, which appeared whole";
 }
 
-TEST_F(AtomicFiles, FollowLinksAndLeaveThemLinks) {
+TEST_F(AtomicFiles, FollowAndKeepLinks) {
   fs::create_directories(folder_ / "far");
   write_file(folder_ / "far/a", "old");
   fs::create_symlink("far/a", folder_ / "link");
@@ -74,7 +74,7 @@ TEST_F(AtomicFiles, FollowLinksAndLeaveThemLinks) {
   EXPECT_TRUE(fs::is_symlink(folder_ / "lost"));
 }
 
-TEST_F(AtomicFiles, KeepHardLinksTogether) {
+TEST_F(AtomicFiles, PreserveHardLinks) {
   write_file(folder_ / "a", "something old");
   fs::create_hard_link(folder_ / "a", folder_ / "b");
   {
@@ -108,13 +108,13 @@ TEST_F(AtomicFiles, GoIntoAPipe) {
   EXPECT_TRUE(S_ISFIFO(info(path).st_mode));
 }
 
-TEST_F(AtomicFiles, GoToDevicesAsTheyAre) {
+TEST_F(AtomicFiles, WriteToDevicesInPlace) {
   write_file("/dev/null", "gone");
   EXPECT_TRUE(S_ISCHR(info("/dev/null").st_mode));
   EXPECT_THROW(write_file("/dev/full", "x"), Error);
 }
 
-TEST_F(AtomicFiles, GoToADescriptorThatIsOpen) {
+TEST_F(AtomicFiles, WriteToOpenDescriptor) {
   const fs::path path = folder_ / "log";
   write_file(path, "before\n");
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -125,14 +125,14 @@ TEST_F(AtomicFiles, GoToADescriptorThatIsOpen) {
   EXPECT_EQ(read_text(path, 99), "before\none\ntwo\n");
 }
 
-TEST_F(AtomicFiles, MayHaveTheLongestNames) {
+TEST_F(AtomicFiles, SupportLongestNames) {
   const fs::path path = folder_ / std::string(255, 'x');
   write_file(path, "x");
   EXPECT_EQ(count(), 1u);
   EXPECT_EQ(read_text(path, 9), "x");
 }
 
-TEST_F(AtomicFiles, LeftByAKilledWriterAreRemovedAndNoOthers) {
+TEST_F(AtomicFiles, RemoveOnlyLeftoversOfKilledWriters) {
   for (const char* name :
        {"a.png.k3Xz9Q.tmp", "mine.tmp", ".diffit-abcdef.tmp", ".diffit-0123abcd-aaaaaaaa0000.tmp"}) {
     write_file(folder_ / name, "x");
@@ -147,7 +147,7 @@ TEST_F(AtomicFiles, LeftByAKilledWriterAreRemovedAndNoOthers) {
   ::close(fd);
 }
 
-TEST_F(AtomicFiles, AreNotTakenForLeftOversWhileTheyAreWritten) {
+TEST_F(AtomicFiles, KeepFilesThatAreBeingWritten) {
   AtomicFile file(folder_ / "a");
   file.write("x");
   remove_temporaries(folder_);
@@ -155,7 +155,7 @@ TEST_F(AtomicFiles, AreNotTakenForLeftOversWhileTheyAreWritten) {
   EXPECT_EQ(read_text(folder_ / "a", 9), "x");
 }
 
-TEST_F(AtomicFiles, RemoveWhatAKilledProcessLeft) {
+TEST_F(AtomicFiles, RemoveLeftoversOfKilledProcess) {
   const pid_t child = ::fork();
   if (child == 0) {
     AtomicFile file(folder_ / "a");
@@ -170,7 +170,7 @@ TEST_F(AtomicFiles, RemoveWhatAKilledProcessLeft) {
   EXPECT_EQ(read_text(folder_ / "a", 9), "whole");
 }
 
-TEST_F(AtomicFiles, OpenOnesAreRemovedByASignalHandler) {
+TEST_F(AtomicFiles, SignalHandlerRemovesOpenFiles) {
   const pid_t child = ::fork();
   if (child == 0) {
     AtomicFile file(folder_ / "a");
@@ -184,7 +184,7 @@ TEST_F(AtomicFiles, OpenOnesAreRemovedByASignalHandler) {
   EXPECT_EQ(count(), 0u);
 }
 
-TEST_F(AtomicFiles, LargerThanTheLimitOfTheShellAreAnError) {
+TEST_F(AtomicFiles, FileSizeLimitIsAnError) {
   write_file(folder_ / "a", "old");
   const pid_t child = ::fork();
   if (child == 0) {

@@ -65,7 +65,7 @@ fs::path find_file(const std::string& given, const char* what, const fs::path& f
   const std::vector<std::string> names = stems(folder, extension);
   if (std::find(names.begin(), names.end(), given) != names.end()) return folder / (given + extension);
   if (exists) return given;  // a folder, which its reader refuses in its own words
-  reject("{} '{}': no such file, and no bundled one of that name{}; there are: {}", what, given,
+  reject("{} '{}': no such file, and nothing bundled has that name{}; available: {}", what, given,
          did_you_mean(given, names), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
 }
 

@@ -43,7 +43,7 @@ class Cgroups : public ::testing::Test {
   fs::path root;
 };
 
-TEST_F(Cgroups, VersionTwoHasTheSmallestQuotaOnTheWayUp) {
+TEST_F(Cgroups, VersionTwoUsesSmallestQuotaOfAllParents) {
   mount_v2();
   write("proc/self/cgroup", "0::/user.slice/job\n");
   write("sys/fs/cgroup/user.slice/job/cpu.max", "max 100000\n");
@@ -54,7 +54,7 @@ TEST_F(Cgroups, VersionTwoHasTheSmallestQuotaOnTheWayUp) {
   EXPECT_EQ(cgroup_quota(root), 1.5);
 }
 
-TEST_F(Cgroups, AContainerSeesItsGroupAsTheRoot) {
+TEST_F(Cgroups, ContainerSeesItsGroupAsRoot) {
   mount_v2();
   write("proc/self/cgroup", "0::/\n");
   write("sys/fs/cgroup/cpu.max", "400000 100000\n");
@@ -82,7 +82,7 @@ TEST_F(Cgroups, VersionOne) {
   EXPECT_EQ(cgroup_quota(root), 3);
 }
 
-TEST_F(Cgroups, WhatDoesNotSayIsNoQuota) {
+TEST_F(Cgroups, MissingValuesMeanNoQuota) {
   EXPECT_EQ(cgroup_quota(root), std::nullopt);
   mount_v2();
   write("proc/self/cgroup", "nonsense\n0::/a b\n");
@@ -95,7 +95,7 @@ TEST_F(Cgroups, WhatDoesNotSayIsNoQuota) {
   EXPECT_EQ(cgroup_quota(root), 1);
 }
 
-TEST(CpuLimits, TheSmallerCountsAndAQuotaIsRoundedUp) {
+TEST(CpuLimits, UsesSmallerLimitAndRoundsQuotaUp) {
   EXPECT_EQ((CpuLimits{8, std::nullopt}.count()), 8);
   EXPECT_EQ((CpuLimits{8, 2.5}.count()), 3);
   EXPECT_EQ((CpuLimits{8, 0.2}.count()), 1);
@@ -103,13 +103,13 @@ TEST(CpuLimits, TheSmallerCountsAndAQuotaIsRoundedUp) {
   EXPECT_EQ((CpuLimits{0, std::nullopt}.count()), 1);
 }
 
-TEST(StartableThreads, CountsThoseThatStart) {
+TEST(StartableThreads, CountsStartedThreads) {
   EXPECT_EQ(startable_threads(0), 0);
   EXPECT_EQ(startable_threads(-1), 0);
   EXPECT_EQ(startable_threads(5), 5);
 }
 
-TEST(CpuLimits, HeedsTheAffinityOfTheThread) {
+TEST(CpuLimits, RespectsThreadAffinity) {
   cpu_set_t before;
   ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
   // In a thread of its own, whose mask ends with it.

@@ -20,7 +20,7 @@ template <class Container>
 Container read_whole(const fs::path& path, std::uint64_t limit) {
   std::uint64_t size = 0;
   const Descriptor file(open_input(path, &size));
-  DIFFIT_CHECK(size <= limit, "{}: {} bytes, at most {} wanted here", path.string(), size, limit);
+  DIFFIT_CHECK(size <= limit, "{}: {} bytes, the limit is {}", path.string(), size, limit);
   Container content(size, {});
   std::uint64_t done = 0;
   while (done < size) {

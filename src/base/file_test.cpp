@@ -39,14 +39,14 @@ TEST_F(Files, AppearOnlyWhenCommitted) {
   EXPECT_EQ(count(), 1u);
 }
 
-TEST_F(Files, ThatExistAreKeptWhenAWriterIsAbandoned) {
+TEST_F(Files, ExistingFileSurvivesAbandonedWriter) {
   const fs::path path = folder_ / "a.txt";
   write_file(path, "old");
   { AtomicFile(path).write("new"); }
   EXPECT_EQ(read_text(path, 100), "old");
 }
 
-TEST_F(Files, LargerThanTheLimitAreRefused) {
+TEST_F(Files, RejectsFilesAboveLimit) {
   write_file(folder_ / "a", "12345");
   EXPECT_EQ(read_file(folder_ / "a", 5).size(), 5u);
   try {
@@ -57,14 +57,14 @@ TEST_F(Files, LargerThanTheLimitAreRefused) {
   }
 }
 
-TEST_F(Files, FoldersAndMissingFilesAreInvalid) {
+TEST_F(Files, RejectsFoldersAndMissingFiles) {
   EXPECT_THROW(MappedFile{folder_}, Error);
   EXPECT_THROW(MappedFile{folder_ / "none"}, Error);
   EXPECT_THROW(AtomicFile{folder_}, Error);
   EXPECT_THROW(AtomicFile{folder_ / "none" / "x"}, Error);
 }
 
-TEST_F(Files, PipesAndDevicesAreRefusedAtOnce) {
+TEST_F(Files, RejectsPipesAndDevices) {
   ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
   for (const fs::path& path : {folder_ / "pipe", fs::path("/dev/zero"), folder_}) {
     EXPECT_THROW(MappedFile{path}, Error) << path;

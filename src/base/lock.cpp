@@ -47,7 +47,8 @@ FileLock::~FileLock() {
 std::string FileLock::warning() const {
   if (state_ != LockState::unsupported) return {};
   return fmt::format(
-      "{}: this disk has no file locks ({}): make sure that no other process works in the same folder",
+      "{}: this file system does not support file locks ({}): make sure that no other process uses the same "
+      "folder",
       path_.parent_path().string(), std::strerror(reason_));
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 using Locks = InFolder;
 
-TEST_F(Locks, ExcludeEachOtherAndLeaveNothing) {
+TEST_F(Locks, AreExclusiveAndLeaveNoFiles) {
   const fs::path path = FileLock::path_in(folder_);
   {
     const FileLock first(path);
@@ -42,13 +42,13 @@ TEST_F(Locks, OfAKilledProcessAreFree) {
   EXPECT_EQ(count(), 0u);
 }
 
-TEST_F(Locks, RefusedByTheDiskAreNotAnotherProcess) {
+TEST_F(Locks, MissingLockSupportIsNotAConflict) {
   int reason = 0;
   EXPECT_EQ(try_lock(-1, &reason), LockState::unsupported);  // EBADF, as NFS answers
   EXPECT_EQ(reason, EBADF);
 }
 
-TEST_F(Locks, ThatCannotBeMadeAreAnError) {
+TEST_F(Locks, UncreatableLockFileIsAnError) {
   EXPECT_THROW(FileLock(folder_ / "none" / "lock"), Error);
 }
 

@@ -149,7 +149,7 @@ void MappedFile::check_all() {
     if (m->begin.load() != 0 && was_cut(*m)) cut.insert(m->path);
   }
   if (!cut.empty()) {
-    fail("{}: was changed while it was read: another process cut it, or the disk failed",
+    fail("{}: changed while it was being read: another process truncated it, or the disk failed",
          cut.begin()->string());
   }
 }

@@ -22,7 +22,7 @@ TEST_F(MappedFiles, AreWhole) {
   MappedFile::check_all();
 }
 
-TEST_F(MappedFiles, ThatAreCutGiveZerosAndAnError) {
+TEST_F(MappedFiles, TruncationGivesZerosAndAnError) {
   const fs::path path = folder_ / "a";
   write_file(path, std::string(100000, '\1'));
   {
@@ -40,7 +40,7 @@ TEST_F(MappedFiles, ThatAreCutGiveZerosAndAnError) {
   MappedFile::check_all();
 }
 
-TEST_F(MappedFiles, ThatAreCutWithinAPageGiveAnError) {
+TEST_F(MappedFiles, TruncationWithinAPageIsAnError) {
   const fs::path path = folder_ / "a";
   write_file(path, "some bytes");
   {
@@ -51,7 +51,7 @@ TEST_F(MappedFiles, ThatAreCutWithinAPageGiveAnError) {
   EXPECT_THROW(MappedFile::check_all(), Error);
 }
 
-TEST_F(MappedFiles, ThatAreReplacedOrRemovedStayWhole) {
+TEST_F(MappedFiles, ReplacedOrRemovedFilesStayReadable) {
   const fs::path path = folder_ / "a";
   write_file(path, "some bytes");
   const MappedFile file(path);

@@ -22,8 +22,8 @@ std::size_t longest_name(const fs::path& folder) {
 
 void check_name(const fs::path& folder, const std::string& name, const std::string& where) {
   const std::size_t most = longest_name(folder);
-  DIFFIT_CHECK(name.size() <= most, "{}: the name has {} bytes, at most {} are allowed there", where,
-               name.size(), most);
+  DIFFIT_CHECK(name.size() <= most, "{}: the file name has {} bytes, but this file system allows at most {}",
+               where, name.size(), most);
 }
 
 /// Free space is asked for only where the file system tells it.
@@ -33,14 +33,14 @@ void check_space(const fs::path& folder, const std::string& where, std::uint64_t
     const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
     const std::uint64_t free = blocks * info.f_frsize;
     if (free == 0 || free < bytes) {
-      fail("{}: the disk has {} free, {} needed", where, human_bytes(static_cast<double>(free)),
+      fail("{}: the disk has {} free, but {} needed", where, human_bytes(static_cast<double>(free)),
            bytes > 0 ? human_bytes(static_cast<double>(bytes)) + " are" : std::string("some space is"));
     }
   }
   struct rlimit limit {};
   if (bytes > 0 && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur < bytes) {
-    fail("{}: a file of {} is needed, the limit on file sizes is {} (ulimit -f)", where,
+    fail("{}: the file needs {}, but the limit on file sizes is {} (ulimit -f)", where,
          human_bytes(static_cast<double>(bytes)), human_bytes(static_cast<double>(limit.rlim_cur)));
   }
 }
@@ -54,7 +54,7 @@ void try_folder(const fs::path& folder, const std::string& where) {
   }
   const fs::path path = folder / temporary_name();
   const int fd = open_file(path.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0600);
-  if (fd < 0) fail("{}: nothing can be written in {}: {}", where, folder.string(), std::strerror(errno));
+  if (fd < 0) fail("{}: cannot write to the folder {}: {}", where, folder.string(), std::strerror(errno));
   ::close(fd);
   ::unlink(path.c_str());
 }
@@ -66,26 +66,26 @@ fs::path folder_of(const fs::path& path) {
 }  // namespace
 
 void check_output_file(const fs::path& path, std::string_view option, std::uint64_t bytes) {
-  DIFFIT_CHECK(!path.empty(), "{}: wanted the name of a file, got nothing", option);
+  DIFFIT_CHECK(!path.empty(), "{}: wanted a file name, got nothing", option);
   const std::string where = fmt::format("{} {}", option, path.string());
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  DIFFIT_CHECK(!fs::is_directory(status) && path.has_filename(), "{}: wanted a file, it is a folder", where);
+  DIFFIT_CHECK(!fs::is_directory(status) && path.has_filename(), "{}: wanted a file, got a folder", where);
   // A link that leads nowhere yet: the file appears where it points to.
   if (fs::is_symlink(fs::symlink_status(path, error)) && !fs::exists(status)) {
     const fs::path target = fs::read_symlink(path, error);
-    DIFFIT_CHECK(!error, "{}: the link cannot be read: {}", where, error.message());
+    DIFFIT_CHECK(!error, "{}: cannot read the link: {}", where, error.message());
     const fs::path full = folder_of(path) / target;
     DIFFIT_CHECK(!fs::is_symlink(fs::symlink_status(full, error)),
-                 "{}: a chain of links that leads nowhere; give another name", where);
+                 "{}: a broken or circular symbolic link; give another name", where);
     return check_output_file(full, option, bytes);
   }
   const fs::path folder = folder_of(path);
-  DIFFIT_CHECK(fs::is_directory(folder, error), "{}: there is no folder {}", where, folder.string());
+  DIFFIT_CHECK(fs::is_directory(folder, error), "{}: the folder {} does not exist", where, folder.string());
   check_name(folder, path.filename().string(), where);
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    DIFFIT_CHECK(!fs::is_socket(status), "{}: wanted a file, it is a socket", where);
-    if (::access(path.c_str(), W_OK) != 0) fail("{}: cannot be written: {}", where, std::strerror(errno));
+    DIFFIT_CHECK(!fs::is_socket(status), "{}: wanted a file, got a socket", where);
+    if (::access(path.c_str(), W_OK) != 0) fail("{}: cannot write: {}", where, std::strerror(errno));
     return;
   }
   try_folder(folder, where);
@@ -93,7 +93,7 @@ void check_output_file(const fs::path& path, std::string_view option, std::uint6
 }
 
 void check_output_folder(const fs::path& path, std::string_view option, std::uint64_t bytes) {
-  DIFFIT_CHECK(!path.empty(), "{}: wanted the name of a folder, got nothing", option);
+  DIFFIT_CHECK(!path.empty(), "{}: wanted a folder name, got nothing", option);
   const std::string where = fmt::format("{} {}", option, path.string());
   std::error_code error;
   // The nearest folder above that is there; what is missing below it will be made.
@@ -110,7 +110,7 @@ void check_output_folder(const fs::path& path, std::string_view option, std::uin
   }
   if (above.empty()) above = ".";
   DIFFIT_CHECK(fs::is_directory(above, error), "{}: wanted a folder, {} is {}", where, above.string(),
-               fs::exists(above, error) ? "a file" : "a link that leads nowhere");
+               fs::exists(above, error) ? "a file" : "a broken symbolic link");
   for (const std::string& name : missing) check_name(above, name, where);
   try_folder(above, where);
   check_space(above, where, bytes);

@@ -17,8 +17,9 @@ void read_all(int fd, std::uint64_t offset, std::span<std::byte> out, const fs::
   while (!out.empty()) {
     const ssize_t count =
         repeated([&] { return ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset)); });
-    if (count < 0) fail("{}: cannot be read: {}", path.string(), std::strerror(errno));
-    if (count == 0) fail("{}: ends at {} bytes, while it is read; was it changed?", path.string(), offset);
+    if (count < 0) fail("{}: cannot read: {}", path.string(), std::strerror(errno));
+    if (count == 0)
+      fail("{}: ends after {} bytes; was it changed while it was being read?", path.string(), offset);
     offset += static_cast<std::uint64_t>(count);
     out = out.subspan(static_cast<std::size_t>(count));
   }
@@ -40,7 +41,7 @@ ScratchFile::ScratchFile() : folder_(fs::temp_directory_path()) {
   std::string name = (folder_ / "diffit-XXXXXX").string();
   fd_ = repeated([&] { return ::mkostemp(name.data(), O_CLOEXEC); });
   if (fd_ < 0) {
-    fail("{}: no temporary file can be made there: {}; set TMPDIR to another folder", folder_.string(),
+    fail("{}: cannot create a temporary file: {}; set TMPDIR to another folder", folder_.string(),
          std::strerror(errno));
   }
   ::unlink(name.c_str());
@@ -57,7 +58,7 @@ void ScratchFile::write(std::span<const std::byte> bytes) {
 
 void ScratchFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
   if (const int reason = write_all(fd_, bytes, static_cast<off_t>(offset)); reason != 0) {
-    fail("{}: a temporary file cannot grow beyond {} bytes: {}; set TMPDIR to another folder",
+    fail("{}: cannot extend a temporary file beyond {} bytes: {}; set TMPDIR to another folder",
          folder_.string(), size_, std::strerror(reason));
   }
 }

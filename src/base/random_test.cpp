@@ -19,7 +19,7 @@ TEST(Philox, GivesTheKnownAnswers) {
             (std::array<std::uint32_t, 4>{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-TEST(Random, NormalsHaveTheMomentsOfANormal) {
+TEST(Random, NormalsHaveExpectedMoments) {
   constexpr int kCount = 200000;
   Random random(7, stream_of(Purpose::test));
   double sums[4] = {};

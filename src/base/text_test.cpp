@@ -22,7 +22,7 @@ TEST(Text, NumbersForPeople) {
   EXPECT_EQ(human_seconds(7500), "2h 05m");
 }
 
-TEST(Text, NumbersAreParsedWholeOrRefused) {
+TEST(Text, ParsesNumbersCompletely) {
   EXPECT_EQ(parse_int(" 12 ", "n"), 12);
   EXPECT_EQ(parse_double("1e-3", "lr"), 1e-3);
   for (const char* bad : {"", "1x", "x", "1 2", "99999999999999999999"})

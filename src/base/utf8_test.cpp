@@ -18,7 +18,7 @@ TEST(Utf8, InvalidBytesBecomeReplacementCharacters) {
   EXPECT_EQ(valid_utf8(""), "");
 }
 
-TEST(Utf8, WhatCommandsATerminalIsEscaped) {
+TEST(Utf8, EscapesTerminalControlCharacters) {
   EXPECT_EQ(escaped("a\x1b[31mb"), "a\\u001b[31mb");
   EXPECT_EQ(escaped("\x7f\xc2\x9b"), "\\u007f\\u009b");
   EXPECT_EQ(escaped("gpj\xe2\x80\xae.exe"), "gpj\\u202e.exe");

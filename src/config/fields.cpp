@@ -44,7 +44,7 @@ void read_list(const Json& value, std::vector<T>& out, const std::string& where,
 }
 
 Json from_toml(const toml::node& node, const std::string& where, int depth) {
-  DIFFIT_CHECK(depth < kDeepest, "{}: nested deeper than {} tables", where, kDeepest);
+  DIFFIT_CHECK(depth < kDeepest, "{}: tables are nested more than {} deep", where, kDeepest);
   if (const auto* table = node.as_table()) {
     Json object = Json::object();
     for (const auto& [key, value] : *table) {
@@ -61,7 +61,7 @@ Json from_toml(const toml::node& node, const std::string& where, int depth) {
   if (const auto* value = node.as_integer()) return value->get();
   if (const auto* value = node.as_floating_point()) return value->get();
   if (const auto* value = node.as_string()) return value->get();
-  reject("{}:{}: dates are not used here", where, node.source().begin.line);
+  reject("{}:{}: a date is not a valid value for any key", where, node.source().begin.line);
 }
 
 std::string toml_value(const Json& value) {
@@ -84,7 +84,7 @@ std::string toml_value(const Json& value) {
 class JsonWatch {
  public:
   bool operator()(int depth, Json::parse_event_t event, const Json& value) {
-    if (depth > kDeepest) reject("nested deeper than {} levels", kDeepest);
+    if (depth > kDeepest) reject("nested more than {} levels deep", kDeepest);
     if (event == Json::parse_event_t::object_start) keys_.emplace_back();
     if (event == Json::parse_event_t::object_end) keys_.pop_back();
     if (event == Json::parse_event_t::key) {
@@ -151,7 +151,7 @@ void read_field(const Json& value, double& out, const std::string& where, double
 }
 
 void read_field(const Json& value, std::string& out, const std::string& where, double, double) {
-  DIFFIT_CHECK(value.is_string(), "{}: wanted text in quotes, got {}", where, printable(json_text(value)));
+  DIFFIT_CHECK(value.is_string(), "{}: wanted a quoted string, got {}", where, printable(json_text(value)));
   out = value.get<std::string>();
 }
 
@@ -190,7 +190,7 @@ void FieldReader::refuse_unknown(std::span<const std::string> also_known) const 
 
 Json parse_json(std::string_view text, const std::string& where) {
   // The library takes a NUL for the end, and would let pass whatever follows it.
-  DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: not valid JSON: holds a NUL", where);
+  DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: not valid JSON: contains a NUL byte", where);
   try {
     return Json::parse(text, JsonWatch());
   } catch (const Json::exception& error) {
@@ -225,7 +225,7 @@ std::string format_toml(const Json& object) {
 
 void set_by_path(Json& object, std::string_view assignment) {
   const std::size_t equals = assignment.find('=');
-  DIFFIT_CHECK(equals != std::string_view::npos && equals > 0, "--set wants key=value, got '{}'",
+  DIFFIT_CHECK(equals != std::string_view::npos && equals > 0, "--set: wanted KEY=VALUE, got '{}'",
                printable(assignment));
   const std::string path(trim(assignment.substr(0, equals)));
   const std::string text(trim(assignment.substr(equals + 1)));

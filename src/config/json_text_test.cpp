@@ -5,7 +5,7 @@
 namespace diffit::config {
 namespace {
 
-TEST(JsonText, NeverThrowsAndIsSafeToPrint) {
+TEST(JsonText, NeverThrowsAndEscapesOutput) {
   const nlohmann::ordered_json value = {{"caf\xe9", "a\x1b\xc2\x9b\xe2\x80\xae\x7f\n"}, {"n", 1.5}};
   const std::string text = json_text(value);
   EXPECT_EQ(text, R"({"caf)"

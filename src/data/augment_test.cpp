@@ -42,12 +42,12 @@ double middle_difference(const std::vector<float>& a, const std::vector<float>& 
   return worst;
 }
 
-TEST(Geometry, LabelsOfAnUntouchedImageAreZero) {
+TEST(Geometry, LabelsOfUnchangedImageAreZero) {
   EXPECT_FALSE(Geometry{}.warps());
   for (const float value : Geometry{}.label()) EXPECT_EQ(value, 0);
 }
 
-TEST(Geometry, LabelsLieInTheirRangesAndTransformsComeAsOftenAsAsked) {
+TEST(Geometry, LabelsAreInRangeAndFrequenciesAsConfigured) {
   constexpr int kCount = 20000;
   constexpr double kProbability = 0.12;
   int flips = 0, upside_down = 0, scaled = 0, rotated = 0, stretched = 0, shifted = 0;
@@ -97,7 +97,7 @@ TEST(Flip, IsItsOwnInverseAndMirrors) {
   }
 }
 
-TEST(Warp, NextToNothingGivesTheImageBack) {
+TEST(Warp, NearIdentityReturnsTheImage) {
   // The two filters are orthonormal to rounding: an unmoved grid is the identity, for any image.
   for (const std::int64_t n : {1, 2, 3, 16, 33}) {
     std::vector<float> noise(static_cast<std::size_t>(n * n * 3));
@@ -136,7 +136,7 @@ TEST(Warp, ShiftsByWholePixelsExactly) {
   EXPECT_NEAR(at(warped, n, 2, 10, 3, 0), at(original, n, 2, 13, 1, 0), 1e-5) << "borders are reflected";
 }
 
-TEST(Warp, QuarterTurnsMovePixelsToTheirPlaces) {
+TEST(Warp, QuarterTurnsPermutePixels) {
   constexpr std::int64_t n = 24;
   const std::vector<float> original = smooth(n, 1);
   std::vector<float> warped = original;
@@ -155,7 +155,7 @@ TEST(Warp, QuarterTurnsMovePixelsToTheirPlaces) {
   EXPECT_LT(worst, 0.01);
 }
 
-TEST(Warp, StretchAlongAnAngleIsUndoneByItsOpposite) {
+TEST(Warp, StretchIsUndoneByInverse) {
   constexpr std::int64_t n = 48;
   const std::vector<float> original = smooth(n, 3);
   Warp warp(n, 3);

@@ -19,7 +19,7 @@ class CifarSource : public ImageSource {
     if (labelled_) {
       for (const std::string& name : set_.class_names) facts_.class_names.push_back(printable(name));
     }
-    if (set_.test) facts_.notes.push_back("these are the test images: the training files are not here");
+    if (set_.test) facts_.notes.push_back("these are the test images; the training files are missing");
   }
   std::int64_t size() const override { return static_cast<std::int64_t>(set_.size()); }
   Image read(std::int64_t index) const override { return set_.image(static_cast<std::size_t>(index)); }

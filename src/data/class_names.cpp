@@ -53,7 +53,7 @@ ClassNames::ClassNames(std::vector<std::vector<std::string>> names, const std::s
 
 std::int64_t ClassNames::find(std::string_view wanted) const {
   const std::string word = lower(trim(wanted));
-  DIFFIT_CHECK(!word.empty(), "wanted the name of a class, got nothing");
+  DIFFIT_CHECK(!word.empty(), "wanted a class name, got nothing");
   std::vector<std::string> known, candidates;
   std::int64_t begun = -1;
   for (std::int64_t label = 0; label < size(); ++label) {
@@ -73,10 +73,10 @@ std::int64_t ClassNames::find(std::string_view wanted) const {
   if (candidates.size() > 1) {
     const bool more = candidates.size() > kShown;
     if (more) candidates.resize(kShown);
-    reject("class '{}' may be {}{}: give more of the name", printable(wanted), fmt::join(candidates, ", "),
-           more ? ", ..." : "");
+    reject("class '{}' is ambiguous, it may be {}{}: give more of the name", printable(wanted),
+           fmt::join(candidates, ", "), more ? ", ..." : "");
   }
-  reject("no class is named '{}'{} (diffit info --classes lists them)", printable(wanted),
+  reject("no class has the name '{}'{} (diffit info --classes lists the names)", printable(wanted),
          did_you_mean(word, known));
 }
 

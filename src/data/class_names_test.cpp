@@ -11,13 +11,13 @@ fs::path tables() {
   return fs::path(DIFFIT_SOURCE_DIR) / "presets/classes";
 }
 
-TEST(ClassNames, TheTablesHaveANameForEachLabelAndNoneTwice) {
+TEST(ClassNames, TablesNameEachLabelUniquely) {
   EXPECT_EQ(read_class_names(tables() / "imagenet.txt").size(), 1000);
   EXPECT_EQ(read_class_names(tables() / "cifar10.txt").size(), 10);
   EXPECT_EQ(read_class_names(tables() / "fashion-mnist.txt").name(9), "Ankle boot");
 }
 
-TEST(ClassNames, AreFoundWholeByAnyNameInAnyCase) {
+TEST(ClassNames, MatchWholeNamesIgnoringCase) {
   const ClassNames names = read_class_names(tables() / "imagenet.txt");
   EXPECT_EQ(names.find("golden retriever"), 207);
   EXPECT_EQ(names.find("Golden Retriever "), 207);
@@ -30,14 +30,14 @@ TEST(ClassNames, AreFoundWholeByAnyNameInAnyCase) {
     for (const std::string& name : names.all_names(label)) EXPECT_EQ(names.find(name), label) << name;
 }
 
-TEST(ClassNames, AreFoundByABeginningThatOnlyOneHas) {
+TEST(ClassNames, MatchUniquePrefixes) {
   const ClassNames names = read_class_names(tables() / "imagenet.txt");
   EXPECT_EQ(names.find("golden r"), 207);
   EXPECT_EQ(names.find("yellow lady"), 986);
   expect_rejected([&] { names.find("xyzzy"); }, {"no class"});
 }
 
-TEST(ClassNames, ANameThatIsNotThereNamesTheNearest) {
+TEST(ClassNames, UnknownNameSuggestsNearest) {
   const ClassNames names = read_class_names(tables() / "imagenet.txt");
   expect_rejected([&] { names.find("goldn retriever"); },
                   {"'goldn retriever'", "did you mean 'golden retriever'"});
@@ -45,7 +45,7 @@ TEST(ClassNames, ANameThatIsNotThereNamesTheNearest) {
   expect_rejected([&] { names.find(" "); }, {"nothing"});
 }
 
-TEST(ClassNames, TheModelsOwnComeFirst) {
+TEST(ClassNames, NamesOfTheModelTakePrecedence) {
   const auto names_of = [](const char* model, const Metadata& metadata, std::int64_t classes) {
     return class_names_of(model, metadata, classes, tables());
   };

@@ -74,7 +74,7 @@ class Conversion {
       out.png = encode_png(prepared(index, channels), 0);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::failed) throw;
-      if (!options_.skip_broken) reject("{}; `skip_broken` leaves such images out", error.what());
+      if (!options_.skip_broken) reject("{}; `skip_broken` skips such images", error.what());
       out.broken = error.what();
     }
   }
@@ -82,7 +82,7 @@ class Conversion {
   Image prepared(std::int64_t index, std::int64_t channels) const {
     Image image = source_.read(index);
     DIFFIT_CHECK(image.width == resolution_ && image.height == resolution_,
-                 "{}: {}: wanted {}x{} as most images, got {}x{}; try `size` {} `crop` center",
+                 "{}: {}: wanted {}x{} like most images, got {}x{}; try `size` {} `crop` center",
                  source_.describe(), printable(source_.name(index)), resolution_, resolution_, image.width,
                  image.height, resolution_);
     if (image.channels > channels) throw ColourFound{};
@@ -120,20 +120,19 @@ class Conversion {
 /// Refuses what the headers tell already.
 void check_scan(const ImageSource& source, const ImageScan& scan) {
   if (scan.broken_count > 0) {
-    reject("{}{}; `skip_broken` leaves such images out", scan.broken.front().reason,
-           scan.broken_count > 1 ? fmt::format(" (and {} more images cannot be used)", scan.broken_count - 1)
-                                 : "");
+    reject("{}{}; `skip_broken` skips such images", scan.broken.front().reason,
+           scan.broken_count > 1 ? fmt::format(" ({} more images are unusable)", scan.broken_count - 1) : "");
   }
   const std::int64_t odd = scan.first_odd();
   if (odd < 0) return;
   const auto of =
       std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == odd; });
   const ImageInfo usual = scan.usual();
-  reject("{}: {}: wanted {}x{} as most images, got {}x{}{}; try `size` {} `crop` center, or `skip_broken`",
+  reject("{}: {}: wanted {}x{} like most images, got {}x{}{}; try `size` {} `crop` center, or `skip_broken`",
          source.describe(), printable(source.name(odd)), usual.width, usual.height, of->info.width,
          of->info.height,
          scan.odd_count() > 1
-             ? fmt::format(" ({} of {} images are of other sizes)", scan.odd_count(), source.size())
+             ? fmt::format(" ({} of {} images have other sizes)", scan.odd_count(), source.size())
              : "",
          std::min(usual.width, usual.height));
 }
@@ -145,7 +144,7 @@ Converted convert(const ImageSource& source, const fs::path& destination, const 
   DIFFIT_CHECK(destination.extension() == ".zip", "wanted a destination that ends in .zip, got {}",
                destination.string());
   DIFFIT_CHECK(options.crop == Crop::none || options.size > 0,
-               "a crop wants the size to bring images to: `size` N");
+               "a crop needs the size of the result: `size` N");
   const auto view = options.size > 0 ? fitted_view(source, options.size, options.crop) : nullptr;
   const ImageSource& wanted = view ? *view : source;
   DIFFIT_CHECK(wanted.size() > 0, "{}: wanted a data set with images, got an empty one", source.describe());

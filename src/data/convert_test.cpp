@@ -49,7 +49,7 @@ std::string content(const ZipReader& zip, const std::string& name) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-TEST(Convert, KeepsImagesOrderAndLabels) {
+TEST(Convert, PreservesImagesOrderAndLabels) {
   const TemporaryFolder folder;
   for (const std::int64_t channels : {1, 3}) {
     const auto images = squares(1003, 3, channels);
@@ -75,7 +75,7 @@ TEST(Convert, KeepsImagesOrderAndLabels) {
   }
 }
 
-TEST(Convert, WritesTheLayoutThatOtherToolsRead) {
+TEST(Convert, WritesEdmLayout) {
   const TemporaryFolder folder;
   convert(Listed(squares(2, 2, 1)), folder / "labelled.zip", {});
   convert(Listed(squares(2, 2, 1), false), folder / "plain.zip", {});
@@ -86,7 +86,7 @@ TEST(Convert, WritesTheLayoutThatOtherToolsRead) {
   for (const auto& entry : labelled.entries()) EXPECT_EQ(entry.size, entry.packed) << entry.name;
 }
 
-TEST(Convert, GivesTheSameBytesForAnyThreads) {
+TEST(Convert, BytesDoNotDependOnThreads) {
   const TemporaryFolder folder;
   const Listed source(squares(600, 5, 3));
   convert(source, folder / "one.zip", {.size = 8, .threads = 1});
@@ -105,7 +105,7 @@ TEST(Convert, MakesAllRgbWhereOneIs) {
   EXPECT_EQ(back->read(1).pixels, (std::vector<std::uint8_t>{1, 1, 1, 4, 4, 4, 7, 7, 7, 10, 10, 10}));
 }
 
-TEST(Convert, RefusesImagesThatDoNotMatchAndLeavesNothing) {
+TEST(Convert, RejectsMismatchedImagesAndLeavesNoFile) {
   const TemporaryFolder folder;
   auto images = squares(5, 2, 1);
   images[3] = squares(1, 4, 1)[0];
@@ -120,7 +120,7 @@ TEST(Convert, RefusesImagesThatDoNotMatchAndLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
-TEST(Convert, LeavesBrokenImagesOutWhereAsked) {
+TEST(Convert, SkipsBrokenImagesOnRequest) {
   const TemporaryFolder folder;
   auto images = squares(700, 2, 3);
   images[3] = squares(1, 4, 3)[0];
@@ -141,7 +141,7 @@ TEST(Convert, LeavesBrokenImagesOutWhereAsked) {
   EXPECT_EQ(back->read(697).pixels, images[699].pixels);
 }
 
-TEST(Convert, CutsBannersBeforeTheyGrow) {
+TEST(Convert, CropsWideImagesBeforeEnlarging) {
   const TemporaryFolder folder;
   for (const auto& [width, height] : {std::pair{30000, 1}, std::pair{2, 32768}, std::pair{300, 20}}) {
     const Listed banner(

@@ -64,9 +64,9 @@ std::string_view why_no_data(std::string_view name) {
                                                           "aquota.group",
                                                           "$extend"};
   if (name.starts_with('.'))
-    return name.starts_with("._") ? "macOS companion (._*)" : "hidden (name begins with a dot)";
+    return name.starts_with("._") ? "macOS companion file (._*)" : "hidden file (name begins with a dot)";
   if (is_one_of(lower_case(name), kLeft))
-    return "left by a system or tool (__MACOSX, @eaDir, Thumbs.db, ...)";
+    return "file created by a system or tool (__MACOSX, @eaDir, Thumbs.db, ...)";
   return {};
 }
 

@@ -10,7 +10,7 @@
 
 namespace diffit::data::detail {
 
-/// Why a file or folder of that name is no data: "hidden", "left by a system or tool"; empty where it may be.
+/// Why a file or folder of that name is not data: such as "hidden file"; empty if it may be data.
 /// Hidden are names that begin with a dot; the others are those that macOS, Windows, NAS devices and tools
 /// leave: __MACOSX, Thumbs.db, desktop.ini, @eaDir, #recycle, $RECYCLE.BIN, lost+found, ...
 std::string_view why_no_data(std::string_view name);

@@ -5,7 +5,7 @@
 namespace diffit::data::detail {
 namespace {
 
-TEST(DataNames, KnowsWhatSystemsAndToolsLeave) {
+TEST(DataNames, RecognizesSystemAndToolFiles) {
   for (const char* name : {".git", ".cache", ".thumbnails", ".ipynb_checkpoints", ".Trash-1000", ".DS_Store",
                            "._0.png", ".0.png", "__MACOSX", "Thumbs.db", "thumbs.DB", "desktop.ini", "@eaDir",
                            "#recycle", "lost+found", "$RECYCLE.BIN", "System Volume Information"}) {
@@ -16,7 +16,7 @@ TEST(DataNames, KnowsWhatSystemsAndToolsLeave) {
   }
 }
 
-TEST(DataNames, KnowsImagesThatAreNotReadAndSplits) {
+TEST(DataNames, RecognizesUnsupportedImagesAndSplits) {
   EXPECT_TRUE(is_unread_image_name("a.GIF"));
   EXPECT_TRUE(is_unread_image_name("a.b.tiff"));
   EXPECT_FALSE(is_unread_image_name("a.png"));

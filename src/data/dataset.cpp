@@ -36,16 +36,15 @@ Dataset::Dataset(std::unique_ptr<ImageSource> source, std::uint64_t cache_bytes)
                source_->describe(), scan.broken_count, size(), scan.broken.front().reason);
   DIFFIT_CHECK(
       usual.width == usual.height,
-      "{}: {}: wanted square images, got {}x{}; cut them by diffit data convert --size N --crop center",
+      "{}: {}: wanted square images, got {}x{}; crop them with diffit data convert --size N --crop center",
       source_->describe(), printable(source_->name(scan.sizes[0].first)), usual.width, usual.height);
   constexpr std::int64_t kOddShare = 20;
   const std::int64_t odd = scan.first_odd();
-  DIFFIT_CHECK(
-      kOddShare * scan.odd_count() <= size(),
-      "{}: wanted images of one size, got {} of {} that are not {}x{}, the first is {}; bring them to one "
-      "size by diffit data convert --size N --crop center",
-      source_->describe(), scan.odd_count(), size(), usual.width, usual.height,
-      printable(source_->name(odd)));
+  DIFFIT_CHECK(kOddShare * scan.odd_count() <= size(),
+               "{}: wanted images of one size, but {} of {} are not {}x{}, the first is {}; resize them with "
+               "diffit data convert --size N --crop center",
+               source_->describe(), scan.odd_count(), size(), usual.width, usual.height,
+               printable(source_->name(odd)));
   check_decodes(*source_);
   resolution_ = usual.width;
   channels_ = usual.channels;
@@ -76,12 +75,11 @@ void Dataset::read(std::int64_t index, std::span<std::uint8_t> out) const {
   }
 
   const Image image = source_->read(index);
-  DIFFIT_CHECK(
-      image.width == resolution_ && image.height == resolution_ && image.channels <= channels_,
-      "{}: {}: wanted {}x{} with {} channels, as most images, got {}x{} with {}; bring them to one size by "
-      "diffit data convert",
-      source_->describe(), printable(source_->name(index)), resolution_, resolution_, channels_, image.width,
-      image.height, image.channels);
+  DIFFIT_CHECK(image.width == resolution_ && image.height == resolution_ && image.channels <= channels_,
+               "{}: {}: wanted {}x{} with {} channels like most images, got {}x{} with {}; make them equal "
+               "with diffit data convert",
+               source_->describe(), printable(source_->name(index)), resolution_, resolution_, channels_,
+               image.width, image.height, image.channels);
   if (image.channels == channels_) {
     std::memcpy(out.data(), image.pixels.data(), bytes);
   } else {

@@ -45,7 +45,7 @@ std::shared_ptr<const Dataset> gradients(std::int64_t size) {
   return std::make_shared<const Dataset>(std::make_unique<Gradients>(size));
 }
 
-TEST(Dataset, KeepsWhatFitsAndReadsTheRestAgain) {
+TEST(Dataset, CachesWhatFitsAndReadsTheRestAgain) {
   auto owned = std::make_unique<Gradients>(10);
   const Gradients& source = *owned;
   const Dataset dataset(std::move(owned), 4 * 16);  // room for four images
@@ -60,7 +60,7 @@ TEST(Dataset, KeepsWhatFitsAndReadsTheRestAgain) {
   EXPECT_EQ(source.reads, 4 + 3 * 6);
 }
 
-TEST(Dataset, GreyAmongRgbIsRepeatedWhereverItComes) {
+TEST(Dataset, GreyscaleIsRepeatedToRgb) {
   for (const std::int64_t grey : {0, 1}) {
     auto rgb = std::make_unique<Gradients>(3, 3);
     rgb->grey = grey;
@@ -72,7 +72,7 @@ TEST(Dataset, GreyAmongRgbIsRepeatedWhereverItComes) {
   }
 }
 
-TEST(Dataset, WarnsOfFewBadImagesAndRefusesMany) {
+TEST(Dataset, WarnsAboutFewBadImagesAndRejectsMany) {
   auto few = std::make_unique<Gradients>(40);
   few->bad = 7;
   few->large = 9;
@@ -88,7 +88,7 @@ TEST(Dataset, WarnsOfFewBadImagesAndRefusesMany) {
                            {"1 of 10", "is 9", "diffit data convert"});
 }
 
-TEST(Loader, DoesWithoutThreadsThatCannotBeHad) {
+TEST(Loader, WorksIfThreadsCannotBeStarted) {
   const auto dataset = gradients(11);
   Loader reference(dataset, {}, 7, 3, 0, 0);
   const Batch expected = reference.next();
@@ -108,7 +108,7 @@ TEST(Loader, DoesWithoutThreadsThatCannotBeHad) {
   }
 }
 
-TEST(Loader, GivesTheSameBatchesForAnyThreadsAndFromAnyStart) {
+TEST(Loader, BatchesDoNotDependOnThreadsOrStart) {
   const auto dataset = gradients(11);
   const Augmentation augmentation{0.5, 0.5};
   Loader reference(dataset, augmentation, 7, 3, 0, 0);
@@ -129,7 +129,7 @@ TEST(Loader, GivesTheSameBatchesForAnyThreadsAndFromAnyStart) {
   }
 }
 
-TEST(Loader, ShowsEachImageOnceAnEpochInAnOrderOfItsOwn) {
+TEST(Loader, EachEpochIsAPermutation) {
   const auto dataset = gradients(50);
   Loader loader(dataset, {}, 1, 50, 0, 1);
   std::vector<std::vector<float>> orders;
@@ -157,7 +157,7 @@ TEST(Loader, FlipsAsOftenAsAsked) {
   EXPECT_NEAR(flipped, 1000, 5 * std::sqrt(4000 * 0.25 * 0.75));
 }
 
-TEST(Loader, UsesTheMemoryOfABatchAgain) {
+TEST(Loader, ReusesBatchMemory) {
   Loader loader(gradients(8), {}, 3, 4, 0, 1);
   std::set<const float*> buffers;
   Batch batch;
@@ -168,7 +168,7 @@ TEST(Loader, UsesTheMemoryOfABatchAgain) {
   EXPECT_LE(buffers.size(), 3u);  // one in each of two slots, one here
 }
 
-TEST(Loader, HandsOnWhatAReaderThrew) {
+TEST(Loader, PropagatesReaderExceptions) {
   auto source = std::make_unique<Gradients>(8);
   source->bad = 5;
   Loader loader(std::make_shared<const Dataset>(std::move(source)), {}, 3, 8, 0, 2);
@@ -176,7 +176,7 @@ TEST(Loader, HandsOnWhatAReaderThrew) {
   testing::expect_rejected([&] { loader.next(); }, {"picture 5 is bad"});
 }
 
-TEST(OpenDataset, FramesIdxImagesWithZeros) {
+TEST(OpenDataset, PadsIdxImagesWithZeros) {
   const testing::TemporaryFolder folder;
   std::string images("\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02", 16), labels("\0\0\x08\x01\0\0\0\x02", 8);
   images += "abcdefgh";

@@ -50,9 +50,8 @@ void warn_of_classes(DataDescription& d) {
       names += fmt::format("{}'{}' (label {})", shown++ > 0 ? ", " : "", d.classes[i].name, i);
     }
     d.warnings.push_back(
-        fmt::format("{} of {} class folders ha{} no image that can be read: {}{}; {} the label, the other "
-                    "labels do not move; "
-                    "remove the folder if it is no class",
+        fmt::format("{} of {} class folders ha{} no readable image: {}{}; {} the label, and the other labels "
+                    "do not change; remove the folder if it is not a class",
                     empty, d.classes.size(), empty == 1 ? "s" : "ve", names, empty > kShown ? ", ..." : "",
                     empty == 1 ? "it keeps" : "they keep"));
     return;
@@ -60,8 +59,7 @@ void warn_of_classes(DataDescription& d) {
   const bool from_one = named == d.classes.begin() && empty == 1;
   d.warnings.push_back(
       fmt::format("{}labels {} of 0 to {} have no image ({} of {} classes have images): a model would have "
-                  "classes that it never "
-                  "sees",
+                  "classes that are never trained",
                   from_one ? "labels begin at 1: " : "", ranges_of_empty(d.classes), d.classes.size() - 1,
                   d.classes.size() - static_cast<std::size_t>(empty), d.classes.size()));
 }
@@ -69,8 +67,8 @@ void warn_of_classes(DataDescription& d) {
 void warn_of_images(DataDescription& d, const ImageScan& scan, const ImageSource& source) {
   if (scan.broken_count > 0) {
     d.warnings.push_back(
-        fmt::format("{} of {} images cannot be read, the first is {}; `diffit data info --check` lists "
-                    "all, `diffit data convert --skip-broken` leaves them out",
+        fmt::format("{} of {} images cannot be read, the first is {}; `diffit data info --check` lists all, "
+                    "`diffit data convert --skip-broken` skips them",
                     scan.broken_count, d.images, scan.broken.front().reason));
   }
   if (const std::int64_t odd = scan.odd_count(); odd > 0) {
@@ -78,8 +76,8 @@ void warn_of_images(DataDescription& d, const ImageScan& scan, const ImageSource
     const auto of =
         std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == at; });
     d.warnings.push_back(
-        fmt::format("images are of {} sizes: {} are {}x{}, {} are not, the first is {} with {}x{}; "
-                    "`diffit data convert --size N --crop center` brings them to one size",
+        fmt::format("images have {} sizes: {} are {}x{}, {} are not, the first is {} with {}x{}; `diffit "
+                    "data convert --size N --crop center` makes the sizes equal",
                     d.sizes.size(), d.images - scan.broken_count - odd, d.width, d.height, odd,
                     printable(source.name(at)), of->info.width, of->info.height));
   }
@@ -216,7 +214,7 @@ DataDescription describe_data(const ImageSource& source, const ImageScan& scan) 
   if (grey > 0 && d.channels == 3) {
     std::int64_t images = 0;
     for (const ImageSize& s : d.sizes) images += s.info.channels == 1 ? s.images : 0;
-    d.notes.push_back(fmt::format("{} grey images among RGB ones are read as RGB", images));
+    d.notes.push_back(fmt::format("{} greyscale images among RGB images are read as RGB", images));
   }
   return d;
 }
@@ -267,8 +265,8 @@ std::string description_text(const DataDescription& d, const std::string& indent
   const auto line = [&](const std::string& words) { text += indent + words + "\n"; };
   line(fmt::format("{} images, {}x{}, {}{}", d.images, d.width, d.height, d.channels == 1 ? "grey" : "RGB",
                    !d.decoded            ? ""
-                   : d.broken_count == 0 ? ", each read"
-                                         : ", those that can be read"));
+                   : d.broken_count == 0 ? ", all decoded"
+                                         : ", counting readable images"));
   if (d.sizes.size() > 1) {
     for (std::size_t i = 0; i < std::min(d.sizes.size(), kShownSizes); ++i) {
       const ImageSize& s = d.sizes[i];

@@ -41,7 +41,7 @@ DataDescription described(const Sized& source, bool decode = false) {
   return describe_data(source, scan_images(source, {.decode = decode}));
 }
 
-TEST(Description, SaysSizesChannelsAndBrokenImages) {
+TEST(Description, ReportsSizesChannelsAndBrokenImages) {
   const Sized source({{4, 4, 1}, {5, 4, 3}, {0, 0, 0}, {4, 4, 3}, {4, 4, 3}, {0, 0, 0}});
   for (const bool decode : {false, true}) {
     const DataDescription d = described(source, decode);
@@ -63,7 +63,7 @@ TEST(Description, SaysSizesChannelsAndBrokenImages) {
   }
 }
 
-TEST(Description, CountsClassesAndWarnsOfThoseWithoutImages) {
+TEST(Description, CountsClassesAndWarnsAboutEmptyOnes) {
   const std::vector<ImageInfo> four(4, {2, 2, 1});
   const DataDescription whole = described(Sized(four, {0, 1, 1, 0}));
   EXPECT_TRUE(whole.warnings.empty());
@@ -76,7 +76,7 @@ TEST(Description, CountsClassesAndWarnsOfThoseWithoutImages) {
   EXPECT_EQ(description_json(holes)["class_counts"][9], 2);
 }
 
-TEST(Workers, GoOnWithTheThreadsThatCanBeHad) {
+TEST(Workers, ContinueWithTheThreadsThatStart) {
   for (const int available : {0, 1, 2}) {
     int started = 0;
     const ThreadFactory before = set_thread_factory([&](std::function<void()> work) {

@@ -51,8 +51,8 @@ Image adm_crop(Image image, std::int64_t size) {
 void check_fits(std::int64_t width, std::int64_t height, std::int64_t size, Crop crop,
                 const std::string& where) {
   DIFFIT_CHECK(crop != Crop::none || width == height || std::max(width, height) <= size,
-               "{}: wanted a square image or one that fits {}x{}, got {}x{}; try `crop` center", where, size,
-               size, width, height);
+               "{}: wanted a square image or one that fits into {}x{}, got {}x{}; try `crop` center", where,
+               size, size, width, height);
 }
 
 class FittedSource : public ImageSource {

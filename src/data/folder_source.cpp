@@ -16,7 +16,7 @@ namespace {
 std::vector<std::byte> read_start(const fs::path& path, std::size_t count) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const auto why = [&] {
-    return fmt::format("{}: cannot be read: {}", printable(path.string()), std::strerror(errno));
+    return fmt::format("{}: cannot read: {}", printable(path.string()), std::strerror(errno));
   };
   if (fd < 0) reject("{}", why());
   std::vector<std::byte> bytes(count);

@@ -22,7 +22,7 @@ class IdxSource : public ImageSource {
     facts_.format = "IDX";
     const auto beside = labels_beside(images);
     if (!beside) {
-      facts_.notes.push_back("there is no labels file beside the images: no labels");
+      facts_.notes.push_back("no labels: the folder of the images contains no labels file");
       return;
     }
     if (options.labels == LabelMode::none) return;

@@ -32,7 +32,7 @@ Labels labels_of(const std::vector<std::string>& names, std::string_view text, c
                  printable(json_text(pair)).substr(0, 80));
     const std::string name = with_slashes(pair[0].get_ref<const std::string&>());
     DIFFIT_CHECK(!pair[1].is_array(),
-                 "{}: wanted classes as labels, got a vector for {}; such sets are not supported", where,
+                 "{}: wanted class labels, got a vector for {}; vector labels are not supported", where,
                  printable(name));
     DIFFIT_CHECK(pair[1].is_number_integer() && !(pair[1] < 0) && pair[1] < kMostClasses,
                  "{}: wanted a class of 0 to {} for {}, got {}", where, kMostClasses - 1, printable(name),
@@ -52,8 +52,8 @@ Labels labels_of(const std::vector<std::string>& names, std::string_view text, c
   if (by_name.size() > names.size()) {
     for (const std::string& name : names) by_name.erase(name);
     const auto first = std::min_element(by_name.begin(), by_name.end());
-    reject("{}: {} labels are of images that are not there, as {}; is the set whole?", where, by_name.size(),
-           printable(first->first));
+    reject("{}: {} labels refer to missing images, such as {}; is the data set complete?", where,
+           by_name.size(), printable(first->first));
   }
   return labels;
 }

@@ -29,15 +29,16 @@ struct ShardHeader {
 template <class V>
 void visit_fields(V& v, ShardHeader& h) {
   v("vae", h.vae, "identity of the autoencoder");
-  v("scale", h.scale, "latents are multiplied by it", 1e-6, 1e6);
-  v("source", h.source, "the pictures");
-  v("pictures", h.images, "of the whole set", 1, 1e12);
-  v("first", h.first, "number of the shard's first picture", 0, 1e12);
-  v("classes", h.classes, "0 where there are no labels", 0, 1e6);
-  v("mean", h.mean, "of this shard's scaled latents", -1e6, 1e6);
-  v("deviation", h.deviation, "of this shard's scaled latents", 0, 1e6);
-  v("stamp", h.stamp, "of the pictures and options, to tell another set under the same name");
-  v("crc32", h.crc32, "of moments, moments_flip and labels in this order; -1: not known", -1, 4294967295.0);
+  v("scale", h.scale, "factor that latents are multiplied by", 1e-6, 1e6);
+  v("source", h.source, "the images");
+  v("pictures", h.images, "number of images in the whole set", 1, 1e12);
+  v("first", h.first, "number of the shard's first image", 0, 1e12);
+  v("classes", h.classes, "number of classes; 0 without labels", 0, 1e6);
+  v("mean", h.mean, "statistics of this shard's scaled latents", -1e6, 1e6);
+  v("deviation", h.deviation, "statistics of this shard's scaled latents", 0, 1e6);
+  v("stamp", h.stamp, "hash of images and options, to detect another data set with the same name");
+  v("crc32", h.crc32, "checksums of moments, moments_flip and labels in this order; -1: unknown", -1,
+    4294967295.0);
 }
 
 fs::path shard_path(const fs::path& folder, std::int64_t index) {
@@ -47,8 +48,8 @@ fs::path shard_path(const fs::path& folder, std::int64_t index) {
 ShardHeader read_header(const SafetensorsFile& file) {
   const std::string where = file.path().string();
   const auto found = file.metadata().find(kLatentsKey);
-  DIFFIT_CHECK(found != file.metadata().end(), "{}: no latents of diffit data encode (no metadata key {})",
-               where, kLatentsKey);
+  DIFFIT_CHECK(found != file.metadata().end(),
+               "{}: not a latents file of diffit data encode (no metadata key {})", where, kLatentsKey);
   ShardHeader header;
   const std::string place = where + ": " + kLatentsKey;
   read_fields(header, parse_json(found->second, place), place);
@@ -111,29 +112,26 @@ std::string different_parts(const std::string& stamp, const std::string& wanted)
 void check_shard(const SafetensorsFile& file, const ShardHeader& header, const LatentInfo& info,
                  std::int64_t index) {
   const std::string where = file.path().string();
-  DIFFIT_CHECK(header.vae == info.vae,
-               "{}: encoded by the VAE {}, wanted {}; encode into a folder of its own", where, header.vae,
-               info.vae);
+  DIFFIT_CHECK(header.vae == info.vae, "{}: encoded by the VAE {}, wanted {}; encode into a separate folder",
+               where, header.vae, info.vae);
   DIFFIT_CHECK(header.scale == info.scale, "{}: its scale is {}, wanted {}", where, header.scale, info.scale);
-  DIFFIT_CHECK(
-      header.source == info.source && header.images == info.images && header.classes == info.classes,
-      "{}: holds latents of {} ({} pictures, {} classes), wanted {} ({} pictures, {} classes); encode into a "
-      "folder of its own",
-      where, header.source, header.images, header.classes, info.source, info.images, info.classes);
+  DIFFIT_CHECK(header.source == info.source && header.images == info.images && header.classes == info.classes,
+               "{}: contains latents of {} ({} images, {} classes), wanted {} ({} images, {} classes); "
+               "encode into a separate folder",
+               where, header.source, header.images, header.classes, info.source, info.images, info.classes);
   const std::string parts = different_parts(header.stamp, info.stamp);
-  DIFFIT_CHECK(
-      parts.empty(),
-      "{}: its latents are of other images or options than the wanted ones: {} differ, though {} and the "
-      "number of images are the same; encode into a folder of its own, or anew with `restart`",
-      where, parts, info.source);
+  DIFFIT_CHECK(parts.empty(),
+               "{}: its latents were encoded from other images or options: {} differ, although {} and the "
+               "number of images are the same; encode into a separate folder, or again with `restart`",
+               where, parts, info.source);
   const std::int64_t first = index * info.shard_images();
   const std::int64_t count = std::min(info.shard_images(), info.images - first);
   const std::vector<std::int64_t> wanted{count, 2 * info.channels, info.height, info.width};
   for (const bool mirrored : {false, true}) {
     const TensorView& moments = moments_of(file, mirrored);
     DIFFIT_CHECK(header.first == first && moments.dtype == Dtype::f32 && moments.shape == wanted,
-                 "{}: wanted `{}` F32 [{}] of pictures from {} on, got {} [{}] from {} on", where,
-                 moments.name, fmt::join(wanted, ", "), first, safetensors_name(moments.dtype),
+                 "{}: wanted `{}` F32 [{}] beginning with image {}, got {} [{}] beginning with image {}",
+                 where, moments.name, fmt::join(wanted, ", "), first, safetensors_name(moments.dtype),
                  fmt::join(moments.shape, ", "), header.first);
   }
 }
@@ -143,7 +141,7 @@ void read_labels(const SafetensorsFile& file, const LatentInfo& info, std::vecto
   if (info.classes == 0) return;
   const TensorView& view = file.at("labels");
   DIFFIT_CHECK(view.dtype == Dtype::i64 && view.count() == moments_of(file, false).shape[0],
-               "{}: wanted the array labels as I64, one for each of {} pictures, got {} {}",
+               "{}: wanted the array labels as I64, one for each of {} images, got {} {}",
                file.path().string(), moments_of(file, false).shape[0], view.count(),
                safetensors_name(view.dtype));
   const auto before = labels.size();
@@ -185,14 +183,14 @@ double LatentSums::deviation() const {
 LatentDataset::LatentDataset(const fs::path& folder) : folder_(folder) {
   std::error_code none;
   DIFFIT_CHECK(holds_latents(folder),
-               "{}: wanted a folder of latents; make one by diffit data encode DATA {} "
-               "`vae` FILE",
+               "{}: wanted a folder of latents; create one with diffit data encode DATA {} `vae` FILE",
                folder.string(), folder.string());
   double sum = 0, squares = 0;
   for (std::int64_t index = 0; index == 0 || index < info_.shards(); ++index) {
     const fs::path path = shard_path(folder, index);
-    DIFFIT_CHECK(fs::exists(path, none), "{}: {} of {} shards are there; go on with diffit data encode",
-                 folder.string(), index, index == 0 ? std::string("its") : std::to_string(info_.shards()));
+    DIFFIT_CHECK(fs::exists(path, none),
+                 "{}: incomplete, {} of {} shards exist; continue with diffit data encode", folder.string(),
+                 index, index == 0 ? std::string("its") : std::to_string(info_.shards()));
     const SafetensorsFile& file = shards_.emplace_back(path);
     const ShardHeader header = read_header(file);
     if (index == 0) info_ = info_of(file, header);
@@ -310,7 +308,7 @@ void remove_latent_shards(const fs::path& folder) {
   for (const fs::path& path : shards) {
     std::error_code error;
     fs::remove(path, error);
-    if (error) fail("{}: cannot be removed: {}", path.string(), error.message());
+    if (error) fail("{}: cannot remove: {}", path.string(), error.message());
   }
 }
 

@@ -82,7 +82,7 @@ TEST_F(Latents, WhatIsWrittenIsRead) {
   EXPECT_EQ(dataset.label(2), 2);
 }
 
-TEST_F(Latents, StatisticsAreThoseOfScaledSamples) {
+TEST_F(Latents, StatisticsDescribeScaledSamples) {
   write();
   double sum = 0, squares = 0;
   for (const double mean : {0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23}) {
@@ -119,7 +119,7 @@ TEST_F(Latents, ShardsMakeOneSet) {
   EXPECT_NE(refusal().find("1 of 3 shards"), std::string::npos) << refusal();
 }
 
-TEST_F(Latents, ABatchHasTheOrderAndTheMirroringOfTheLoader) {
+TEST_F(Latents, BatchesMatchLoaderOrderAndMirroring) {
   write();
   const LatentDataset dataset(folder_);
   LatentBatch batch;
@@ -138,7 +138,7 @@ TEST_F(Latents, ABatchHasTheOrderAndTheMirroringOfTheLoader) {
   }
 }
 
-TEST_F(Latents, ShardsOfAnotherVaeScaleOrSetAreRefused) {
+TEST_F(Latents, RejectsShardsOfOtherVaeScaleOrDataSet) {
   info_.images = 20001;
   info_.height = info_.width = info_.channels = 1;
   write();
@@ -162,7 +162,7 @@ TEST_F(Latents, ShardsOfAnotherVaeScaleOrSetAreRefused) {
   EXPECT_NE(refusal().find("from 10000 on"), std::string::npos) << refusal();
 }
 
-TEST_F(Latents, LabelsOutOfRangeAndMissingTensorsAreRefused) {
+TEST_F(Latents, RejectsBadLabelsAndMissingTensors) {
   LatentShard wrong = shard(0);
   wrong.labels[1] = 3;
   write_latent_shard(folder_, info_, wrong);

@@ -42,15 +42,15 @@ class Walk {
     struct stat status {};
     if (::stat((folder_ / name).c_str(), &status) != 0) return skip_for_errno(name);
     if (!seen_.emplace(status.st_dev, status.st_ino).second)
-      return skip("link to a folder that is read already", name, false);
+      return skip("link to a folder that is already read", name, false);
     if (static_cast<std::size_t>(std::count(name.begin(), name.end(), '/')) >= kDeepest)
-      return skip("folder that lies too deep", name, true);
+      return skip("folder that is nested too deeply", name, true);
     if (!name.empty()) listing_.folders.push_back(name);
     std::error_code error;
     fs::directory_iterator at(folder_ / name, error), end;
     for (; !error && at != end; at.increment(error)) take(*at, name);
     if (!error) return;
-    if (name.empty()) fail("{}: the folder cannot be read: {}", folder_.string(), error.message());
+    if (name.empty()) fail("{}: cannot read the folder: {}", folder_.string(), error.message());
     skip("folder that cannot be read", name, true);
   }
 
@@ -67,8 +67,7 @@ class Walk {
       take_file(entry.path(), name);
     } else if (type == fs::file_type::symlink) {
       const fs::file_type target = entry.status(error).type();
-      if (target == fs::file_type::not_found)
-        return skip("link to a file or folder that is not there", name, true);
+      if (target == fs::file_type::not_found) return skip("broken link", name, true);
       if (error) return skip_for_errno(name);
       if (target == fs::file_type::directory) {
         links_.push_back(name);

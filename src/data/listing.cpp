@@ -79,8 +79,9 @@ class Arrangement {
       facts.warnings.push_back(fmt::format("{}: {} skipped, the first is {}", s.reason, s.count, s.first));
     }
     if (!root_.empty()) {
-      facts.notes.push_back(fmt::format("everything lies in the folder '{}', which is read through",
-                                        printable(root_.substr(0, root_.size() - 1))));
+      facts.notes.push_back(
+          fmt::format("everything is inside the folder '{}', which is treated as the top level",
+                      printable(root_.substr(0, root_.size() - 1))));
     }
     if (options_.labels == LabelMode::none) {
       if (json_) facts.notes.push_back("the labels of dataset.json are not used (`labels` none)");
@@ -101,8 +102,8 @@ class Arrangement {
   }
 
  private:
-  static constexpr const char* kNoImage = "no image by its name";
-  static constexpr const char* kUnread = "image in a format that is not read (convert it to PNG)";
+  static constexpr const char* kNoImage = "not an image file name";
+  static constexpr const char* kUnread = "image in an unsupported format (convert it to PNG)";
 
   /// Which files may be data, which are passed over.
   void sort_out() {
@@ -138,7 +139,7 @@ class Arrangement {
     for (const Skipped& s : layout_.facts.skipped)
       told += fmt::format("; {}: {}, the first is {}", s.reason, s.count, s.first);
     DIFFIT_CHECK(
-        !images_.empty(), "{}: wanted images (.png, .jpg, .jpeg, .webp){}, got none among {} entries{}",
+        !images_.empty(), "{}: wanted images (.png, .jpg, .jpeg, .webp){}, found none among {} entries{}",
         where_,
         listing_.folders.empty() && listing_.files.empty() ? "; a folder of images, CIFAR binary or IDX" : "",
         listing_.files.size(), told);
@@ -249,8 +250,8 @@ class Arrangement {
     if (classes.empty() || (wanted < 2 && !forced)) {
       if (beside_ > 0 && inside > 0) {
         facts.warnings.push_back(
-            fmt::format("{} images lie beside the folder {} with {} more: it is not taken as a class; "
-                        "`labels` folders does",
+            fmt::format("{} images are next to the folder {}, which contains {} more: the folder is not "
+                        "treated as a class; use `labels` folders to treat it as one",
                         beside_, quoted(classes), inside));
       }
       return;
@@ -258,17 +259,16 @@ class Arrangement {
     if (!forced) {
       if (beside_ >= inside) {
         facts.warnings.push_back(
-            fmt::format("{} images lie beside the folders {} with {}: the folders are not taken as classes; "
-                        "move the images "
-                        "into folders, or give `labels` folders, which skips them",
+            fmt::format("{} images are next to the folders {}, which contain {}: the folders are not treated "
+                        "as classes; move the images into folders, or use `labels` folders, which skips them",
                         beside_, quoted(classes), inside));
         return;
       }
       const auto splits = std::count_if(classes.begin(), classes.end(), is_split_name);
       if (splits == static_cast<std::int64_t>(classes.size())) {
         facts.warnings.push_back(fmt::format(
-            "the folders {} look like splits of a data set, not classes: all images are read, without "
-            "labels; give one of the folders, or `labels` folders to take them as classes",
+            "the folders {} look like splits of a data set, not classes: all images are read without labels; "
+            "give one of the folders, or use `labels` folders to treat them as classes",
             quoted(classes)));
         return;
       }
@@ -279,9 +279,8 @@ class Arrangement {
       }
       if (are_shards(classes)) {
         facts.notes.push_back(
-            fmt::format("the folders {} are numbered shards of images, not classes: no labels; `labels` "
-                        "folders takes them as "
-                        "classes",
+            fmt::format("the folders {} look like numbered shards, not classes: no labels; use `labels` "
+                        "folders to treat them as classes",
                         quoted(classes)));
         return;
       }
@@ -300,13 +299,12 @@ class Arrangement {
       for (std::size_t i = 0; i < classes.size(); ++i)
         same = same && number_of(classes[i]) == static_cast<std::int64_t>(i);
       if (same) {
-        facts.notes.push_back("class folders are named by numbers: the label is the number");
+        facts.notes.push_back("class folders have numbers as names: the label is the number");
       } else {
-        facts.warnings.push_back(
-            fmt::format("class folders are named by numbers that are not 0 to {}: labels follow the order of "
-                        "the numbers, '{}' "
-                        "is label 0 and '{}' is label {}; if these are shards of images, give `labels` none",
-                        classes.size() - 1, classes.front(), classes.back(), classes.size() - 1));
+        facts.warnings.push_back(fmt::format(
+            "class folders have numbers as names, but not 0 to {}: labels follow the order of the numbers, "
+            "'{}' is label 0 and '{}' is label {}; if these are shards of images, use `labels` none",
+            classes.size() - 1, classes.front(), classes.back(), classes.size() - 1));
       }
     }
     std::map<std::string, std::int64_t, std::less<>> label;
@@ -321,17 +319,16 @@ class Arrangement {
     for (const std::size_t i : layout_.images) {
       const auto found = label.find(top_of(i));
       if (found == label.end()) {
-        skipped.add("image beside the class folders, without a class", listing_.files[i]);
+        skipped.add("image outside the class folders, without a class", listing_.files[i]);
         continue;
       }
       kept.push_back(i);
       labels.values.push_back(found->second);
     }
     if (kept.size() < layout_.images.size()) {
-      facts.warnings.push_back(
-          fmt::format("{} images lie beside the class folders and have no class: they are skipped, "
-                      "the first is {}",
-                      layout_.images.size() - kept.size(), facts.skipped.back().first));
+      facts.warnings.push_back(fmt::format(
+          "{} images are outside the class folders and have no class: they are skipped, the first is {}",
+          layout_.images.size() - kept.size(), facts.skipped.back().first));
     }
     layout_.images = std::move(kept);
     facts.labels_from = "folders";

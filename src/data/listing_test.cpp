@@ -43,7 +43,7 @@ bool says(const Names& list, const std::string& part) {
                      [&](const auto& s) { return s.find(part) != std::string::npos; });
 }
 
-TEST(Arrange, PassesOverWhatIsNoDataAndCountsIt) {
+TEST(Arrange, SkipsAndCountsOtherFiles) {
   const Arranged a =
       arranged({"ant/0.png", "bee/0.png", ".git/x.png", "ant/.ipynb_checkpoints/0.png",
                 "__MACOSX/ant/._0.png", "@eaDir/0.png/THUMB.jpg", "#recycle/0.png", "lost+found/",
@@ -57,11 +57,11 @@ TEST(Arrange, PassesOverWhatIsNoDataAndCountsIt) {
   EXPECT_EQ(skipped, 10);
 }
 
-TEST(Arrange, ReadsThroughFoldersAroundEverything) {
+TEST(Arrange, SingleOuterFolderIsTheTopLevel) {
   for (const std::string wrapper : {"", "mydata/", "a/b c/d/"}) {
     const Arranged a = arranged({wrapper + "cat/0.png", wrapper + "dog/0.png", "__MACOSX/._x", "README.md"});
     EXPECT_EQ(a.classes, (Names{"cat", "dog"})) << wrapper;
-    EXPECT_EQ(says(a.facts.notes, "read through"), !wrapper.empty());
+    EXPECT_EQ(says(a.facts.notes, "treated as the top level"), !wrapper.empty());
   }
   const Arranged labelled = arranged({"w/00000/a.png", "w/Dataset.JSON"}, LabelMode::automatic,
                                      R"({"labels": [["00000\\a.png", 4]]})");
@@ -79,7 +79,7 @@ TEST(Arrange, SplitsAreNoClasses) {
   EXPECT_TRUE(says(arranged({"test/0.png", "train/0.png", "x/0.png"}).facts.warnings, "splits"));
 }
 
-TEST(Arrange, NumberedShardsAreNoClasses) {
+TEST(Arrange, NumberedShardsAreNotClasses) {
   for (const Names& names : {Names{"00000/00003.png", "01000/01000.png", "02000/02999.png"},
                              Names{"00000/img00000000.png", "00001/img00001999.png"},
                              Names{"images/000000/000000.png", "images/001000/001001.png"}}) {
@@ -90,7 +90,7 @@ TEST(Arrange, NumberedShardsAreNoClasses) {
   }
 }
 
-TEST(Arrange, FoldersOfNumbersAreInOrderOfTheNumbers) {
+TEST(Arrange, NumericFolderNamesAreSortedNumerically) {
   const Arranged digits = arranged({"0/a.png", "1/a.png", "10/a.png", "2/a.png", "3/a.png", "4/a.png",
                                     "5/a.png", "6/a.png", "7/a.png", "8/a.png", "9/a.png"});
   EXPECT_EQ(digits.classes, (Names{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}));
@@ -102,7 +102,7 @@ TEST(Arrange, FoldersOfNumbersAreInOrderOfTheNumbers) {
   EXPECT_TRUE(says(from_one.facts.warnings, "'1' is label 0"));
 }
 
-TEST(Arrange, ClassesWithoutImagesKeepTheirLabels) {
+TEST(Arrange, EmptyClassesKeepTheirLabels) {
   for (const Names& empty : {Names{"ant/"}, Names{"ant/0.gif"}, Names{"ant/notes.txt", "ant/"}}) {
     Names names{"bee/0.png", "cat/0.png", "bee/", "cat/"};
     names.insert(names.end(), empty.begin(), empty.end());
@@ -114,7 +114,7 @@ TEST(Arrange, ClassesWithoutImagesKeepTheirLabels) {
   EXPECT_EQ(arranged({"ant/", "bee/0.png"}).classes, (Names{"ant", "bee"}));
 }
 
-TEST(Arrange, ImagesBesideFoldersAreSaid) {
+TEST(Arrange, ImagesOutsideClassFoldersAreReported) {
   const Arranged few = arranged({"a/0.png", "a/1.png", "b/0.png", "c.png"});
   EXPECT_EQ(few.images, (Names{"a/0.png", "a/1.png", "b/0.png"}));
   EXPECT_EQ(few.classes, (Names{"a", "b"}));
@@ -122,10 +122,10 @@ TEST(Arrange, ImagesBesideFoldersAreSaid) {
   const Arranged many = arranged({"a/0.png", "b/0.png", "c.png", "d.png", "e.png"});
   EXPECT_EQ(many.images.size(), 5u);
   EXPECT_TRUE(many.labels.empty());
-  EXPECT_TRUE(says(many.facts.warnings, "3 images lie beside"));
+  EXPECT_TRUE(says(many.facts.warnings, "3 images are"));
 }
 
-TEST(Arrange, LabelsMayBeSwitchedOff) {
+TEST(Arrange, LabelsCanBeDisabled) {
   EXPECT_TRUE(arranged({"a/0.png", "b/0.png"}, LabelMode::none).labels.empty());
   EXPECT_TRUE(arranged({"0.png", "dataset.json"}, LabelMode::none, "no json").labels.empty());
   EXPECT_EQ(arranged({"a/0.png", "b/0.png", "dataset.json"}, LabelMode::folders, "no json").classes,
@@ -133,15 +133,15 @@ TEST(Arrange, LabelsMayBeSwitchedOff) {
   EXPECT_EQ(arranged({"a/0.png"}, LabelMode::folders).classes, (Names{"a"}));
 }
 
-TEST(Arrange, SaysWhatWasThereWhereThereIsNoImage) {
+TEST(Arrange, ErrorListsSkippedFilesIfThereIsNoImage) {
   expect_rejected(
       [] {
         arranged({"a.gif", "b.gif", ".c.png"});
       },
-      {"set", "image in a format that is not read (convert it to PNG): 2", "a.gif", ".c.png"});
+      {"set", "image in an unsupported format (convert it to PNG): 2", "a.gif", ".c.png"});
 }
 
-TEST(ListFolder, ReadsEachFolderOnceAndNamesWhatIsMissing) {
+TEST(ListFolder, ReadsEachFolderOnceAndReportsBrokenLinks) {
   const TemporaryFolder folder;
   folder.write("set/b/0.png", "x");
   folder.write("elsewhere/1.png", "x");
@@ -159,7 +159,7 @@ TEST(ListFolder, ReadsEachFolderOnceAndNamesWhatIsMissing) {
   std::map<std::string, std::int64_t> counts;
   for (const Skipped& s : listing.skipped) counts[s.reason.substr(0, 16)] += s.count;
   EXPECT_EQ(counts["link to a folder"], 2);
-  EXPECT_EQ(counts["link to a file o"] + counts["file or folder t"], 2);
+  EXPECT_EQ(counts["broken link"] + counts["file or folder t"], 2);
   EXPECT_EQ(counts["neither a file n"], 1);
 }
 

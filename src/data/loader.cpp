@@ -14,10 +14,10 @@
 namespace diffit::data {
 namespace {
 
-/// What one thread needs to make batches, and nobody else's memory.
-class Maker {
+/// Buffers of one thread for making batches.
+class BatchMaker {
  public:
-  Maker(const Dataset& dataset, const Augmentation& augmentation, std::uint64_t seed)
+  BatchMaker(const Dataset& dataset, const Augmentation& augmentation, std::uint64_t seed)
       : dataset_(dataset),
         augmentation_(augmentation),
         seed_(seed),
@@ -85,12 +85,12 @@ struct Loader::State {
   std::int64_t to_make = 0;  // the next batch that a thread takes
   std::int64_t to_hand_out = 0;
   bool stopping = false;
-  std::vector<std::unique_ptr<Maker>> makers;  // one a thread; one where next() makes the batches
-  std::atomic<std::size_t> taken = 0;          // makers that a thread has
-  std::vector<std::thread> threads;            // empty: next() makes the batches
+  std::vector<std::unique_ptr<BatchMaker>> makers;  // one a thread; one where next() makes the batches
+  std::atomic<std::size_t> taken = 0;               // makers that a thread has
+  std::vector<std::thread> threads;                 // empty: next() makes the batches
 
   void work() {
-    Maker& maker = *makers[taken++];
+    BatchMaker& maker = *makers[taken++];
     const auto depth = static_cast<std::int64_t>(slots.size());
     while (true) {
       std::unique_lock lock(mutex);
@@ -117,7 +117,8 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation
                std::int64_t batch, std::int64_t first_image, int threads)
     : state_(std::make_unique<State>()) {
   DIFFIT_CHECK(batch >= 1 && first_image >= 0,
-               "wanted a batch of 1 or more from image 0 or later, got {} from {}", batch, first_image);
+               "wanted a batch of at least 1 starting at image 0 or later, got {} starting at {}", batch,
+               first_image);
   state_->dataset = std::move(dataset);
   state_->augmentation = augmentation;
   state_->seed = seed;
@@ -127,7 +128,7 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation
   // first.
   do {
     try {
-      state_->makers.push_back(std::make_unique<Maker>(*state_->dataset, augmentation, seed));
+      state_->makers.push_back(std::make_unique<BatchMaker>(*state_->dataset, augmentation, seed));
     } catch (const std::bad_alloc&) {
       if (state_->makers.empty()) throw;
       break;

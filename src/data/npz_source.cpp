@@ -66,7 +66,7 @@ class NpzSource : public ImageSource {
         labels_.clear();
         classes_ = 0;
         facts_.notes.push_back(
-            fmt::format("{} is no list of labels and is not used: {}", kLabels, error.what()));
+            fmt::format("{} is not a list of labels and is ignored: {}", kLabels, error.what()));
       }
     }
     const auto stored = stored_offset(path, npz.header(kImages).data_offset);
@@ -115,10 +115,10 @@ class NpzSource : public ImageSource {
     const auto& shape = header.shape;
     const std::int64_t channels = shape.size() == 4 ? shape[3] : shape.size() == 3 ? 1 : 0;
     DIFFIT_CHECK(header.dtype == Dtype::u8 && (channels == 1 || channels == 3),
-                 "{}: {}: wanted pictures, uint8 [N, H, W, 3] or [N, H, W, 1], got {} [{}]", path_, kImages,
+                 "{}: {}: wanted images, uint8 [N, H, W, 3] or [N, H, W, 1], got {} [{}]", path_, kImages,
                  numpy_name(header.dtype), fmt::join(shape, ", "));
-    DIFFIT_CHECK(shape[0] > 0 && std::min(shape[1], shape[2]) > 0, "{}: {}: holds no picture, [{}]", path_,
-                 kImages, fmt::join(shape, ", "));
+    DIFFIT_CHECK(shape[0] > 0 && std::min(shape[1], shape[2]) > 0,
+                 "{}: {}: contains no image, its shape is [{}]", path_, kImages, fmt::join(shape, ", "));
     DIFFIT_CHECK(std::max(shape[1], shape[2]) <= kLargestSide, "{}: {}: wanted sides up to {}, got {}x{}",
                  path_, kImages, kLargestSide, shape[2], shape[1]);
     count_ = shape[0];
@@ -130,7 +130,7 @@ class NpzSource : public ImageSource {
   void read_labels(const NpzReader& npz) {
     const NpyHeader header = npz.header(kLabels);
     DIFFIT_CHECK(is_whole(header.dtype) && header.shape.size() == 1 && header.shape[0] == count_,
-                 "{}: {}: wanted one whole number a picture, [{}], got {} [{}]", path_, kLabels, count_,
+                 "{}: {}: wanted one whole number per image, [{}], got {} [{}]", path_, kLabels, count_,
                  numpy_name(header.dtype), fmt::join(header.shape, ", "));
     const NpyArray array = npz.read(kLabels, 8 * static_cast<std::uint64_t>(count_));
     for (std::size_t i = 0; i < static_cast<std::size_t>(count_); ++i) {

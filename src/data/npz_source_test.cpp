@@ -35,7 +35,7 @@ fs::path write(const TemporaryFolder& folder, const std::string& name,
   return folder / name;
 }
 
-TEST(NpzSource, ReadsImagesAndLabelsInAnyOrderFromAnyThread) {
+TEST(NpzSource, ReadsInAnyOrderFromAnyThread) {
   const TemporaryFolder folder;
   std::vector<std::int64_t> labels(kCount);
   std::iota(labels.begin(), labels.end(), 0);
@@ -67,7 +67,7 @@ TEST(NpzSource, ReadsImagesAndLabelsInAnyOrderFromAnyThread) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(NpzSource, GreyImagesMayLackTheirAxis) {
+TEST(NpzSource, GreyscaleImagesMayOmitChannelAxis) {
   const TemporaryFolder folder;
   for (const auto& [name, shape] : std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
            {"three.npz", {kCount, kHeight, kWidth}}, {"four.npz", {kCount, kHeight, kWidth, 1}}}) {
@@ -79,7 +79,7 @@ TEST(NpzSource, GreyImagesMayLackTheirAxis) {
   }
 }
 
-TEST(NpzSource, IsKnownByItsContentToo) {
+TEST(NpzSource, IsRecognizedByContent) {
   const TemporaryFolder folder;
   const fs::path path = write(folder, "set.bin", [&](NpzWriter& npz) {
     add(npz, "arr_0", Dtype::u8, {kCount, kHeight, kWidth, 1}, pixels(1));
@@ -87,7 +87,7 @@ TEST(NpzSource, IsKnownByItsContentToo) {
   EXPECT_EQ(open_source(path)->describe(), "npz " + path.string());
 }
 
-TEST(NpzSource, LabelsMayBeAnyWholeNumbers) {
+TEST(NpzSource, LabelsCanBeAnyIntegers) {
   const TemporaryFolder folder;
   const auto last = [&](const std::string& name, Dtype dtype, const auto& values) {
     return open_source(write(folder, name,
@@ -122,7 +122,7 @@ TEST(NpzSource, NamesWhatIsNoImage) {
           {"floats.npz", "arr_0", "uint8", "float32 [2, 4, 4, 3]"});
   refused("planes.npz", "arr_0", Dtype::u8, {2, 3, 4, 4}, {"planes.npz", "[2, 3, 4, 4]"});
   refused("flat.npz", "arr_0", Dtype::u8, {2, 48}, {"flat.npz", "[2, 48]"});
-  refused("none.npz", "arr_0", Dtype::u8, {0, 4, 4, 3}, {"none.npz", "no picture"});
+  refused("none.npz", "arr_0", Dtype::u8, {0, 4, 4, 3}, {"none.npz", "no image"});
   refused("wide.npz", "arr_0", Dtype::u8, {1, 1, 40000, 1}, {"wide.npz", "40000"});
   refused("statistics.npz", "mu", Dtype::f64, {4}, {"statistics.npz", "arr_0", "mu"});
 }

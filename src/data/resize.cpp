@@ -120,7 +120,7 @@ Image cut(const Image& image, const Part& part) {
 
 Image resized(const Image& image, std::int64_t width, std::int64_t height, Filter filter) {
   DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargestSide && height <= kLargestSide,
-               "wanted an image resized to sides of 1 to {}, got {}x{}", kLargestSide, width, height);
+               "wanted to resize to sides of 1 to {}, got {}x{}", kLargestSide, width, height);
   return resized_part(image, width, height, filter, {0, 0, width, height});
 }
 

@@ -57,7 +57,7 @@ TEST(Resized, IsPillowsToTheBit) {
 }
 
 // As the data set tools of EDM and ADM cut, done with Pillow 13.0 and NumPy on the same pattern.
-TEST(Fitted, CropsAsTheDatasetToolsDo) {
+TEST(Fitted, CropsMatchEdmDatasetTool) {
   struct Case {
     std::int64_t width, height, channels, size;
     std::uint32_t center, adm;
@@ -90,7 +90,7 @@ TEST(Fitted, FramesWithZerosCentred) {
             (std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0}));
 }
 
-TEST(Fitted, ReducesSquaresAndRefusesOthersUncropped) {
+TEST(Fitted, DownscalesSquaresAndRejectsOthersWithoutCrop) {
   EXPECT_EQ(checksum(fitted(pattern(64, 64, 3), 32, Crop::none, "x")), 0x427cb2dcu);
   expect_rejected([] { fitted(pattern(64, 40, 3), 32, Crop::none, "x.png"); }, {"x.png", "64x40", "`crop`"});
   expect_rejected([] { fitted(pattern(4, 4, 1), 0, Crop::none, "x"); }, {"size"});
@@ -98,7 +98,7 @@ TEST(Fitted, ReducesSquaresAndRefusesOthersUncropped) {
   expect_rejected([] { parse_crop("centre"); }, {"'centre'", "center"});
 }
 
-TEST(ResizedPart, IsThatPartOfTheWhole) {
+TEST(ResizedPart, EqualsPartOfWholeResize) {
   Image image{13, 7, 3, {}};
   for (int i = 0; i < 13 * 7 * 3; ++i) image.pixels.push_back(static_cast<std::uint8_t>(i * 37));
   for (const auto& [width, height] :

@@ -56,7 +56,7 @@ std::unique_ptr<ImageSource> open_source(const fs::path& path, const SourceOptio
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   const std::string where = printable(path.string());
-  DIFFIT_CHECK(fs::exists(status), "{}: wanted a data set, got nothing there; check the path", where);
+  DIFFIT_CHECK(fs::exists(status), "{}: wanted a data set, but there is no such file or directory", where);
   if (fs::is_directory(status)) return open_directory(path, options);
   DIFFIT_CHECK(fs::is_regular_file(status), "{}: wanted a data set as a file or folder, got neither", where);
   const std::vector<std::byte> bytes = first_bytes(path);
@@ -70,11 +70,11 @@ std::unique_ptr<ImageSource> open_source(const fs::path& path, const SourceOptio
   if (gzip || (start.starts_with(std::string("\0\0", 2)) && start.size() > 2 && start[2] != 0))
     return detail::open_idx(path, options);
   DIFFIT_CHECK(path.extension() != ".zip", "{}: wanted a zip of images{}", where,
-               got_instead(path, ", got a file that is no zip; is it whole?"));
+               got_instead(path, ", got a file that is not a zip archive; is it complete?"));
   reject(
       "{}: wanted a zip of images, an .npz, an IDX(.gz) images file, CIFAR binary or a folder of images{}{}",
       where, got_instead(path, ", got something else"),
-      is_image_name(path.filename().string()) ? "; give the folder that it lies in" : "");
+      is_image_name(path.filename().string()) ? "; give the folder that contains it" : "");
 }
 
 }  // namespace diffit::data

@@ -56,12 +56,12 @@ class Files {
   std::unique_ptr<ZipWriter> zip_ = std::make_unique<ZipWriter>(folder_ / "set.zip");
 };
 
-TEST(Source, TopFoldersInOrderOfNameAreTheClasses) {
+TEST(Source, TopFoldersAreClassesInOrderOfNames) {
   Files files;
   files.add("b/2.png", png(2));
   files.add("a/deep/er/1.PNG", png(1));
   files.add("b/10.png", png(10));
-  files.add("c/notes.txt", "no picture");
+  files.add("c/notes.txt", "no image");
   files.add("c/3.png", png(3));
   for (const fs::path& path : files.paths()) {
     const auto source = open_source(path);
@@ -97,7 +97,7 @@ TEST(Source, DatasetJsonGivesTheLabels) {
   }
 }
 
-TEST(Source, BadDatasetJsonIsRefusedByName) {
+TEST(Source, RejectsBadDatasetJson) {
   const std::vector<std::string> names{"a.png", "b/c.png"};
   const auto labels = [&](const std::string& json) {
     return detail::labels_of(names, json, "set.zip: dataset.json");
@@ -124,7 +124,7 @@ TEST(Source, BadDatasetJsonIsRefusedByName) {
   }
 }
 
-TEST(Source, FoldersOfKnownSetsAreThoseSets) {
+TEST(Source, RecognizesFoldersOfKnownDataSets) {
   const TemporaryFolder folder;
   folder.write("mnist/train-images-idx3-ubyte",
                std::string("\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01!", 17));
@@ -141,7 +141,7 @@ TEST(Source, FoldersOfKnownSetsAreThoseSets) {
 
 TEST(Source, OthersAreRefusedByName) {
   const TemporaryFolder folder;
-  expect_rejected([&] { open_source(folder / "absent"); }, {"absent", "nothing there"});
+  expect_rejected([&] { open_source(folder / "absent"); }, {"absent", "no such file"});
   expect_rejected([&] { open_source(folder.path()); }, {"folder of images"});
   expect_rejected([&] { open_source(folder.write("a.txt", "hello")); }, {"a.txt", "a text file"});
   expect_rejected([&] { open_source(folder.write("a.zip", "hello")); }, {"a.zip", "a text file"});
@@ -156,7 +156,7 @@ TEST(Source, OthersAreRefusedByName) {
   expect_rejected([&] { open_source(folder.write("page.zip", "<!DOCTYPE html>")); },
                   {"page.zip", "web page"});
   expect_rejected([&] { open_source(folder.write("one.png", png(1))); },
-                  {"one.png", "the folder that it lies in"});
+                  {"one.png", "the folder that contains it"});
   expect_rejected(
       [&] {
         open_source(folder.write("x.download", std::string(257, 'x') + "ustar" + std::string(250, '\0')));
@@ -168,7 +168,7 @@ TEST(Source, OthersAreRefusedByName) {
   expect_rejected([&] { open_source(folder / "texts.zip"); }, {"texts.zip", "among 1 entries"});
 }
 
-TEST(Source, ZipsFromWindowsAndMacAreRead) {
+TEST(Source, ReadsZipsFromWindowsAndMac) {
   const TemporaryFolder folder;
   ZipWriter zip(folder / "set.zip");
   zip.add("set\\b\\1.png", png(2));
@@ -182,7 +182,7 @@ TEST(Source, ZipsFromWindowsAndMacAreRead) {
   EXPECT_EQ(source->info(0), (ImageInfo{2, 1, 1}));
 }
 
-TEST(Source, NamesOfOtherEncodingsAreRead) {
+TEST(Source, ReadsNamesInOtherEncodings) {
   const TemporaryFolder folder;
   folder.write("caf\xe9/\xe9t\xe9/n\xb0.png", png(3));
   folder.write("caf\xe9/hiver/n\xb0.png", png(4));

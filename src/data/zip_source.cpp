@@ -31,7 +31,7 @@ class ZipSource : public ImageSource {
     });
     layout_.facts.format = layout_.has_json ? "EDM zip" : "zip";
     if (backslashes)
-      layout_.facts.notes.push_back("names in the zip have '\\' between their parts, taken as '/'");
+      layout_.facts.notes.push_back("names in the zip use '\\' as a separator, which is read as '/'");
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(layout_.images.size()); }

@@ -102,7 +102,7 @@ TEST(Crc32c, IsThatOfRfc3720) {
   EXPECT_EQ(crc32c(std::vector<std::byte>(32, std::byte{0xff})), 0x62a8ab43u);
 }
 
-TEST(Events, BeginWithTheVersionInAFileThatTensorBoardLooksFor) {
+TEST(Events, StartWithVersionRecord) {
   const TemporaryFolder folder;
   const EventWriter events(folder.path());
   EXPECT_EQ(events.path().parent_path(), folder.path());
@@ -113,7 +113,7 @@ TEST(Events, BeginWithTheVersionInAFileThatTensorBoardLooksFor) {
   EXPECT_GT(number_of<double>(only(records[0], 1).text), 1.6e9);
 }
 
-TEST(Events, HoldScalarsImagesAndTextAtTheirSteps) {
+TEST(Events, StoreScalarsImagesAndTextWithSteps) {
   const TemporaryFolder folder;
   const std::vector<std::byte> png = encode_png(Image{2, 1, 1, {0, 255}}, 6);
   EventWriter events(folder.path());
@@ -143,7 +143,7 @@ TEST(Events, HoldScalarsImagesAndTextAtTheirSteps) {
   EXPECT_EQ(only(only(only(text, 9).text, 1).text, 1).text, "text");
 }
 
-TEST(Events, ATrainingTakenUpAgainForgetsWhatItWillWriteAgain) {
+TEST(Events, ResumePurgesLaterSteps) {
   const TemporaryFolder folder;
   { EventWriter(folder.path()).scalar("loss", 1, 10); }
   const EventWriter again(folder.path(), 8);
@@ -153,13 +153,13 @@ TEST(Events, ATrainingTakenUpAgainForgetsWhatItWillWriteAgain) {
   EXPECT_EQ(only(only(records[1], 7).text, 1).value, 1u);  // SessionLog.START
 }
 
-TEST(Events, WritersOfOneSecondHaveFilesOfTheirOwnInOrder) {
+TEST(Events, WritersInSameSecondUseSeparateOrderedFiles) {
   const TemporaryFolder folder;
   const EventWriter first(folder.path()), second(folder.path());
   EXPECT_LT(first.path().string(), second.path().string());
 }
 
-TEST(Events, ANameThatIsTakenIsPassedOver) {
+TEST(Events, ExistingNamesAreSkipped) {
   const TemporaryFolder folder;
   const std::string name = EventWriter(folder.path()).path().filename().string();
   // events.out.tfevents.TIME.HOST.PID.N: what another process of the same number leaves in these seconds.
@@ -186,7 +186,7 @@ TEST(Events, ArriveAtOnce) {
   }
 }
 
-TEST(Events, AFolderThatIsNotThereCannotBeWritten) {
+TEST(Events, MissingFolderIsAnError) {
   const TemporaryFolder folder;
   try {
     EventWriter(folder / "absent");

@@ -31,7 +31,7 @@ struct Signature {
 
 constexpr std::string_view kHdf5 = "an HDF5 file (Keras or h5py)";
 constexpr std::string_view kGgml =
-    "a GGUF file, quantised for llama.cpp and its relatives; take the .safetensors of the same model";
+    "a GGUF file, quantized for llama.cpp; use the .safetensors file of the same model";
 
 // A signature that is the beginning of another one stands behind it.
 constexpr std::array kSignatures{
@@ -46,7 +46,7 @@ constexpr std::array kSignatures{
     Signature{0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive; unpack it first (7z x)"},
     Signature{0, "Rar!\x1a\x07"sv, "a RAR archive; unpack it first (unrar x)"},
     Signature{257, "ustar"sv, "a tar archive; unpack it first (tar -xf)"},
-    Signature{0, "\x93NUMPY"sv, "a single .npy array of NumPy; an .npz archive is written by numpy.savez"},
+    Signature{0, "\x93NUMPY"sv, "a single NumPy .npy array; numpy.savez writes an .npz archive"},
     Signature{0, "GGUF"sv, kGgml},
     Signature{0, "lmgg"sv, kGgml},
     Signature{0, "tjgg"sv, kGgml},
@@ -79,9 +79,9 @@ constexpr std::array kSignatures{
               "ELF"sv,
               "a program or library (ELF)"},
     Signature{0, "\0\x05\x16\x07"sv,
-              "a macOS companion file (._NAME); the file itself has the name without ._"},
-    Signature{0, "L\0\0\0\x01\x14\x02\0"sv, "a Windows shortcut; give the file that it points to"},
-    Signature{0, "book\0\0\0\0mark"sv, "a macOS alias; give the file that it points to"},
+              "a macOS companion file (._NAME); use the file whose name does not begin with ._"},
+    Signature{0, "L\0\0\0\x01\x14\x02\0"sv, "a Windows shortcut; use the file that it points to"},
+    Signature{0, "book\0\0\0\0mark"sv, "a macOS alias; use the file that it points to"},
     Signature{0, "\0\0\x08\x01"sv, "an IDX file of labels (MNIST's format)"},
     Signature{0, "\0\0\x08\x03"sv, "an IDX file of images (MNIST's format)"},
 };
@@ -140,23 +140,23 @@ bool is_text(std::string_view start) {
 std::string what_text_is_this(std::string_view start) {
   const std::string_view text = without_space(start);
   if (text.starts_with("version https://git-lfs.github.com/") || text.starts_with("version https://hawser")) {
-    return "a git-lfs pointer: the file itself was not fetched; run git lfs pull in its repository";
+    return "a git-lfs pointer: the actual file was not downloaded; run git lfs pull in its repository";
   }
   if (text.starts_with("/annex/objects/") || text.find("/annex/objects/") < 64) {
-    return "a git-annex pointer: the file itself was not fetched; run git annex get";
+    return "a git-annex pointer: the actual file was not downloaded; run git annex get";
   }
   if (text.starts_with("# xet version")) {
-    return "a git-xet pointer: the file itself was not fetched; run git xet checkout, or download it";
+    return "a git-xet pointer: the actual file was not downloaded; run git xet checkout, or download it";
   }
   if (text.starts_with("outs:\n- ") || (text.starts_with("md5:") && text.find("outs:") < text.size())) {
-    return "a DVC pointer: the file itself was not fetched; run dvc pull";
+    return "a DVC pointer: the actual file was not downloaded; run dvc pull";
   }
   for (const std::string_view tag : {"<!doctype html"sv, "<html"sv, "<head"sv, "<body"sv, "<script"sv}) {
     if (!begins_without_case(text, tag)) continue;
-    return fmt::format("a web page{}; download the file itself", quoted(inside_tag(text, "title")));
+    return fmt::format("a web page{}; download the actual file", quoted(inside_tag(text, "title")));
   }
   if (text.starts_with("<!--") && inside_tag(text, "html").data() != nullptr) {
-    return fmt::format("a web page{}; download the file itself", quoted(inside_tag(text, "title")));
+    return fmt::format("a web page{}; download the actual file", quoted(inside_tag(text, "title")));
   }
   if (begins_without_case(text, "<svg") ||
       (text.starts_with("<?xml") && inside_tag(text, "svg").data() != nullptr)) {
@@ -165,7 +165,7 @@ std::string what_text_is_this(std::string_view start) {
   if (text.starts_with("<?xml") || text.starts_with("<Error>")) {
     const std::string_view code = inside_tag(text, "code"), message = inside_tag(text, "message");
     if (!code.empty() || !message.empty()) {
-      return fmt::format("an error reply of a server in XML{}; download the file itself",
+      return fmt::format("an XML error response from a server{}; download the actual file",
                          quoted(code.empty() ? message : code));
     }
     return "an XML file";
@@ -177,7 +177,7 @@ std::string what_text_is_this(std::string_view start) {
                                                        text.find("\"message\"") != std::string_view::npos ||
                                                        text.find("\"detail\"") != std::string_view::npos);
     if (failed) {
-      return fmt::format("an error reply of a server in JSON{}; download the file itself", quoted(line));
+      return fmt::format("a JSON error response from a server{}; download the actual file", quoted(line));
     }
     return "a JSON file";
   }
@@ -205,7 +205,7 @@ std::vector<std::string_view> first_names(std::string_view start) {
 
 std::string what_zip_is_this(std::string_view start) {
   for (const std::string_view name : first_names(start)) {
-    if (name == "data.pkl" || name.ends_with("/data.pkl")) return "a file of torch.save (.pt)";
+    if (name == "data.pkl" || name.ends_with("/data.pkl")) return "a torch.save file (.pt)";
     if (name.ends_with(".npy")) return "an .npz archive of NumPy arrays";
     if (name == "[Content_Types].xml") return "an Office document";
     if (name == "model.weights.h5") return "a Keras model (.keras)";
@@ -238,8 +238,7 @@ std::string what_file_is_this(std::span<const std::byte> bytes, std::uint64_t si
   const std::string_view start = as_text(bytes.first(std::min(bytes.size(), kBytesThatTell)));
   constexpr std::size_t kFewZeros = 64;
   if (start.size() >= kFewZeros && start.find_first_not_of('\0') == std::string_view::npos) {
-    return fmt::format("a file that begins with {} zeros: a download or copy that was not finished",
-                       start.size());
+    return fmt::format("a file that begins with {} zero bytes: an incomplete download or copy", start.size());
   }
   if (is_safetensors(start, size)) return "a safetensors file";
   if (start.starts_with("PK\3\4") || start.starts_with("PK\7\x08")) return what_zip_is_this(start);
@@ -249,11 +248,11 @@ std::string what_file_is_this(std::span<const std::byte> bytes, std::uint64_t si
       return std::string(signature.what);
   }
   if (start.starts_with("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv)) {
-    return "a file of torch.save of before torch 1.6; save it again by a later torch: "
+    return "a torch.save file from before PyTorch 1.6; save it again with a newer PyTorch: "
            "torch.save(torch.load(OLD), NEW)";
   }
   if (start.size() > 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5) return "a Python pickle";
-  if (is_onnx(start)) return "an ONNX model; take the weights that it was exported from";
+  if (is_onnx(start)) return "an ONNX model; use the weights that it was exported from";
   if (start.starts_with("\xff\xfe") || start.starts_with("\xfe\xff")) return "a text file in UTF-16";
   if (start.starts_with("BM") && size > 26 && start.size() > 26 && start[14] == 40) return "a BMP image";
   return is_text(start) ? what_text_is_this(start) : "";

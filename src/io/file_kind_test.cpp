@@ -20,7 +20,7 @@ struct Case {
   std::string content, wanted;
 };
 
-TEST(FileKind, NamesWhatPeopleHaveUnderAnotherName) {
+TEST(FileKind, RecognizesCommonFileTypes) {
   const std::string tar = "folder/" + std::string(250, '\0') + "ustar\0"s + std::string(255, '\0');
   const std::vector<Case> cases{
       {"version https://git-lfs.github.com/spec/v1\noid sha256:4444\nsize 12\n", "git lfs pull"},
@@ -43,11 +43,11 @@ TEST(FileKind, NamesWhatPeopleHaveUnderAnotherName) {
        "an ONNX model"},
       {"\x89HDF\r\n\x1a\n\0"s, "an HDF5 file"},
       {std::string(512, '\1') + "\x89HDF\r\n\x1a\n", "an HDF5 file"},
-      {"\x93NUMPY\1\0v\0"s, "a single .npy array"},
+      {"\x93NUMPY\1\0v\0"s, "a single NumPy .npy array"},
       {"\x89PNG\r\n\x1a\n\0\0"s, "a PNG image"},
       {"\xff\xd8\xff\xe0\0"s, "a JPEG image"},
       {"RIFF\4\0\0\0WEBPVP8 "s, "a WebP image"},
-      {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "before torch 1.6"},
+      {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "before PyTorch 1.6"},
       {"\x80\4\x95\1\0\0\0\0\0\0\0N."s, "a Python pickle"},
       {"", "an empty file"},
       {std::string(4096, '\0'), "begins with 4096 zeros"},
@@ -65,14 +65,14 @@ TEST(FileKind, NamesWhatPeopleHaveUnderAnotherName) {
   }
 }
 
-TEST(FileKind, TextOfAFileCannotReachATerminalAsItIs) {
-  const std::string told = what("hello \x1b[31mred\nsecond line");
-  EXPECT_EQ(told.find('\x1b'), std::string::npos) << told;
-  EXPECT_EQ(told.find("second"), std::string::npos) << told;
+TEST(FileKind, EscapesTextOfFiles) {
+  const std::string text = what("hello \x1b[31mred\nsecond line");
+  EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  EXPECT_EQ(text.find("second"), std::string::npos) << text;
   EXPECT_LT(what(std::string(5000, 'a')).size(), 120u);
 }
 
-TEST(FileKind, TellsZipArchivesApart) {
+TEST(FileKind, DistinguishesZipArchives) {
   const TemporaryFolder folder;
   NpzWriter npz(folder / "x.npz");
   const std::int64_t shape[] = {1};
@@ -81,7 +81,7 @@ TEST(FileKind, TellsZipArchivesApart) {
   npz.finish();
   EXPECT_EQ(what_file_is_this(folder / "x.npz"), "an .npz archive of NumPy arrays");
   EXPECT_EQ(what_file_is_this(fs::path(DIFFIT_SOURCE_DIR) / "tests/golden/torch/module.pt"),
-            "a file of torch.save (.pt)");
+            "a torch.save file (.pt)");
 }
 
 TEST(FileKind, KnowsWhatIsNoFile) {

@@ -18,7 +18,7 @@ std::string processor() {
         line.starts_with("model name") && colon != std::string::npos)
       return std::string(trim(std::string_view(line).substr(colon + 1)));
   }
-  return "processor of unknown name";
+  return "unknown processor";
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ std::string describe_runtime(const Runtime& runtime) {
   std::string text = fmt::format("{}, {} threads, {} kernels, {}", processor(), at::get_num_threads(),
                                  cpu_kernel_target(), dtype);
   if (!runtime.device.is_cpu()) {
-    text += fmt::format(", on {} {} own CUDA kernels", runtime.device.str(),
+    text += fmt::format(", on {} {} our CUDA kernels", runtime.device.str(),
                         has_cuda_kernels() ? "with" : "without");
   }
   return text;

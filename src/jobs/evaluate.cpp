@@ -34,7 +34,7 @@ std::vector<std::string> choose_metrics(const EvaluateSpec& spec, const FeatureI
   if (wanted.metrics.empty()) {
     wanted.metrics = possible_metrics(network, of_samples, of_reference);
     notes = too_few_images(network, of_samples, of_reference);
-    DIFFIT_CHECK(!wanted.metrics.empty(), "no metric can be computed of {} and {}{}", spec.samples,
+    DIFFIT_CHECK(!wanted.metrics.empty(), "no metric can be computed from {} and {}{}", spec.samples,
                  spec.reference, notes.empty() ? "" : ": " + notes.front());
   } else {
     notes = remove_too_few_images(wanted.metrics, network, of_samples, of_reference);
@@ -61,19 +61,19 @@ Evaluation run_evaluation(const EvaluateSpec& spec, const RuntimeOptions& option
     for (std::string& note : side->notes()) e.notes.push_back(std::move(note));
   }
   DIFFIT_CHECK(!wanted.extrapolate || samples.has_images(),
-               "`extrapolate`: takes SAMPLES as pictures; {} is a file of statistics", spec.samples);
+               "`extrapolate` needs SAMPLES as images; {} is a statistics file", spec.samples);
   if (reference.has_images() && !reference.is_statistics()) {
     monitor.note(
-        fmt::format("{}: its {} pictures are measured now, and would be each time; `diffit stats {} -o "
-                    "ref.npz --features {}` keeps what eval needs",
+        fmt::format("{}: computing features of {} images, as every evaluation will; run `diffit stats {} -o "
+                    "ref.npz --features {}` once and use ref.npz instead",
                     spec.reference, reference.images(), spec.reference, spec.features));
   }
   if (reference.is_statistics() && reference.info().identity.empty()) {
-    e.notes.push_back(fmt::format("{} does not tell its network: that it is {} is taken on trust",
-                                  spec.reference, e.network.name));
+    e.notes.push_back(
+        fmt::format("{} does not name its feature network; assuming {}", spec.reference, e.network.name));
   }
   if (runtime.dtype != at::kFloat)
-    e.notes.push_back("features in bfloat16: published figures are of float32");
+    e.notes.push_back("features are computed in bfloat16; published metrics use float32");
 
   const FeatureSet real = reference.measure(*network, sums_of_reference(wanted), {spec.batch, 0, &monitor});
   const FeatureSet made =

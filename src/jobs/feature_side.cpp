@@ -106,17 +106,15 @@ Json FeatureSide::describe() const {
 void check_same_images(const FeatureSide& samples, const FeatureSide& reference) {
   const StatisticsInfo &a = samples.info(), &b = reference.info();
   if (a.height == 0 || b.height == 0) return;
-  DIFFIT_CHECK(
-      a.height == b.height && a.width == b.width,
-      "{}: pictures of {} x {}, the reference {} is of {} x {}; make both of one size (diffit data convert "
-      "--size), and the reference anew with diffit stats",
-      samples.path(), a.width, a.height, reference.path(), b.width, b.height);
+  DIFFIT_CHECK(a.height == b.height && a.width == b.width,
+               "{}: images of {} x {}, but the reference {} is of {} x {}; resize both to the same size "
+               "(diffit data convert --size), and compute the reference again with diffit stats",
+               samples.path(), a.width, a.height, reference.path(), b.width, b.height);
   const auto kind = [](std::int64_t channels) { return channels == 1 ? "grey" : "RGB"; };
-  DIFFIT_CHECK(
-      a.channels == b.channels,
-      "{}: {} pictures, the reference {} is of {} ones; a grey picture's RGB copy has other statistics where "
-      "it was resized or compressed: take both of one kind",
-      samples.path(), kind(a.channels), reference.path(), kind(b.channels));
+  DIFFIT_CHECK(a.channels == b.channels,
+               "{}: {} images, but the reference {} is of {} images; a greyscale image converted to RGB has "
+               "other statistics if it was resized or compressed: use the same kind for both",
+               samples.path(), kind(a.channels), reference.path(), kind(b.channels));
 }
 
 void for_each_measured(const FeatureSource& source, const MeasureOptions& options, const std::string& what,

@@ -26,7 +26,7 @@ void parse_interval(const std::string& text, Guidance& g) {
   const bool rises = g.axis == Guidance::Axis::timestep ? g.low <= g.high : g.low < g.high;
   DIFFIT_CHECK(rises && g.low >= 0, "`guidance_interval`: wanted 0 <= LO < HI, got {} and {}", g.low, g.high);
   DIFFIT_CHECK(g.axis != Guidance::Axis::step || g.high <= 1,
-               "`guidance_interval` step:LO,HI: wanted shares from 0 to 1, got {}", g.high);
+               "`guidance_interval` step:LO,HI: wanted fractions from 0 to 1, got {}", g.high);
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace diffit::jobs {
 std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Runtime& machine) {
   const ModelConfig config = config_of(file);
   const auto* latent = std::get_if<LatentConfig>(&config);
-  DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space one", file.path().string());
+  DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space model",
+               file.path().string());
   check_size(file, config);
   return std::make_shared<LatentEvaluator>(*latent, file.tensors(), file.path().string(), machine.dtype,
                                            machine.device,
@@ -20,11 +21,10 @@ std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, cons
 }
 
 void check_null_row(const WeightsFile& file, const Guidance& guidance) {
-  DIFFIT_CHECK(
-      !guidance.on() || !file.metadata().contains(kNullRowKey),
-      "`guidance`: {} was trained without label dropout: its row of the null label was added by convert "
-      "`null_row` and says nothing; give `guidance` 1",
-      file.path().string());
+  DIFFIT_CHECK(!guidance.on() || !file.metadata().contains(kNullRowKey),
+               "`guidance`: {} was trained without label dropout: its null-label row was added by convert "
+               "`null_row` and is untrained; give `guidance` 1",
+               file.path().string());
 }
 
 LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator) {
@@ -50,20 +50,19 @@ fs::path vae_path(const std::string& given, const WeightsFile& model) {
 Vae open_vae(const fs::path& path, const WeightsFile& model, const LatentConfig& config, at::Device device) {
   OpenedVae opened = open_autoencoder(path, device);
   Vae& vae = opened.vae;
-  DIFFIT_CHECK(
-      vae.config().latent_channels == config.in_channels,
-      "`vae` {}: its latents have {} channels, those of {} have {}: wanted the autoencoder that the model "
-      "was trained with",
-      path.string(), vae.config().latent_channels, model.path().string(), config.in_channels);
+  DIFFIT_CHECK(vae.config().latent_channels == config.in_channels,
+               "`vae` {}: its latents have {} channels, but those of {} have {}: give the autoencoder that "
+               "the model was trained with",
+               path.string(), vae.config().latent_channels, model.path().string(), config.in_channels);
   if (const auto stated = model.metadata().find(kVaeIdentityKey); stated != model.metadata().end()) {
     DIFFIT_CHECK(is_autoencoder(opened, stated->second),
-                 "`vae` {}: identity {}, but {} was trained on latents of {}: wanted that autoencoder",
+                 "`vae` {}: identity {}, but {} was trained on latents of {}: give that autoencoder",
                  path.string(), vae_identity(vae), model.path().string(), stated->second);
   }
   if (const auto stated = model.metadata().find(kLatentScaleKey); stated != model.metadata().end()) {
     const std::string scale = fmt::format("{}", vae.config().scale);
     DIFFIT_CHECK(stated->second == scale,
-                 "`vae` {}: its latents are scaled by {}, but {} was trained on latents scaled by {}: wanted "
+                 "`vae` {}: its latents are scaled by {}, but {} was trained on latents scaled by {}: give "
                  "the file that encoded them",
                  path.string(), scale, model.path().string(), stated->second);
   }
@@ -90,8 +89,8 @@ at::Tensor decode_latents(const Vae& vae, const at::Tensor& latents) {
   at::Tensor all = at::cat(images);
   if (!at::isfinite(all).all().item<bool>()) {
     fail(
-        "the autoencoder's pictures are not finite numbers: its weights do not hold, or the latents are not "
-        "its own");
+        "the images of the autoencoder are not finite: its weights are damaged, or the latents belong to "
+        "another autoencoder");
   }
   return all;
 }

@@ -94,7 +94,7 @@ MeasuredModel open_measured_model(const std::string& model, const std::string& v
   Model loaded = load_model(file, machine.device);
   MeasuredModel measured;
   if (auto* image = std::get_if<ImageDiffiT>(&loaded)) {
-    DIFFIT_CHECK(vae.empty(), "`vae`: {} is an image-space model, which takes none", model);
+    DIFFIT_CHECK(vae.empty(), "`vae`: {} is an image-space model, which needs no autoencoder", model);
     measured = of_image(std::make_shared<ImageDiffiT>(std::move(*image)), machine);
   } else {
     auto latent = std::make_shared<LatentDiffiT>(std::move(std::get<LatentDiffiT>(loaded)));
@@ -113,7 +113,7 @@ MeasuredImages read_measured(const std::string& data, const MeasuredModel& model
   refuse_unfinished(data, "DATA");
   const auto dataset = open_dataset(data, model.resolution);
   DIFFIT_CHECK(dataset->channels() == model.channels || dataset->channels() == 1,
-               "{}: its pictures are in colour, {} was trained on grey ones", data, model.name);
+               "{}: the images are in colour, but {} was trained on greyscale images", data, model.name);
   const std::int64_t size = std::min(count, dataset->size()), side = model.resolution;
   std::vector<std::int64_t> indices;
   for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(size); ++i) {

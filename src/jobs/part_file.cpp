@@ -54,7 +54,8 @@ void read_at(int fd, std::span<std::byte> bytes, std::uint64_t at, const fs::pat
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t n = repeated(
         [&] { return ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(at + done)); });
-    if (n <= 0) fail("cannot read {}: {}", path.string(), n < 0 ? std::strerror(errno) : "it was cut");
+    if (n <= 0)
+      fail("cannot read {}: {}", path.string(), n < 0 ? std::strerror(errno) : "the file was truncated");
     done += static_cast<std::size_t>(n);
   }
 }
@@ -83,12 +84,12 @@ std::string earlier_file_stamp(const fs::path& path) {
 }
 
 std::optional<std::string> first_difference(const Json& there, const Json& here) {
-  if (!there.is_object() || !here.is_object()) return "it is no request";
+  if (!there.is_object() || !here.is_object()) return "not a request";
   for (const Json* side : {&here, &there}) {
     for (const auto& [key, value] : side->items()) {
       const Json a = there.value(key, Json()), b = here.value(key, Json());
       if (json_text(a) != json_text(b))
-        return fmt::format("{}: {} there, {} here", key, shortened(a), shortened(b));
+        return fmt::format("{}: {} stored, {} requested", key, shortened(a), shortened(b));
     }
   }
   return {};
@@ -97,8 +98,8 @@ std::optional<std::string> first_difference(const Json& there, const Json& here)
 void check_same_request(const Json& stated, const Json& wanted, const fs::path& where) {
   const auto difference = first_difference(stated, wanted);
   DIFFIT_CHECK(!difference,
-               "{}: begun with another request ({}); type that one again to go on with it, or `restart` to "
-               "begin anew",
+               "{}: started with another request ({}); repeat that request to continue it, or give `restart` "
+               "to start again",
                where.string(), *difference);
 }
 
@@ -109,7 +110,7 @@ PartFile::PartFile(const fs::path& path, const Json& request, const Json& earlie
       request_path_(beside(path, ".part.json")),
       lock_(beside(path, ".part.lock")),
       row_bytes_(row_bytes) {
-  if (lock_.busy()) fail("{}: another process is writing it", path.string());
+  if (lock_.busy()) fail("{}: another process is writing this file", path.string());
   std::error_code none;
   const bool begun = !restart && fs::exists(request_path_, none);
   bool kept = begun;
@@ -183,8 +184,10 @@ void PartFile::read(const std::function<void(std::span<const std::byte>)>& sink)
     for (std::size_t at = 0; at < piece.size(); at += row_bytes_, ++first) {
       if (crc_of(std::span(piece).subspan(at, row_bytes_)) == sums_[static_cast<std::size_t>(first)])
         continue;
-      fail("{}: row {} was changed while the output was made; the same command makes it again",
-           rows_path_.string(), first);
+      fail(
+          "{}: row {} was changed while the output was being written; run the same command again to "
+          "recompute it",
+          rows_path_.string(), first);
     }
     sink(piece);
   }

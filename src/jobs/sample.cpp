@@ -92,9 +92,9 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
     monitor.warning(warning);
   }
   if (request.first == result.count) {
-    monitor.note(fmt::format("{}: all {} images of this request are there already", spec.out, result.count));
+    monitor.note(fmt::format("{}: all {} images of this request already exist", spec.out, result.count));
   } else if (request.first > 0) {
-    monitor.note(fmt::format("{}: going on after {} of {} images", spec.out, request.first, result.count));
+    monitor.note(fmt::format("{}: resuming after {} of {} images", spec.out, request.first, result.count));
   }
   const auto start = std::chrono::steady_clock::now();
   std::int64_t made = request.first;
@@ -106,9 +106,9 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
       [&](std::int64_t done, std::int64_t all) {
         if (monitor.cancelled()) {
           throw Error(ErrorKind::cancelled,
-                      fmt::format("interrupted after {} of {} pictures; {}", made, result.count,
-                                  output->done() > 0 ? "the same command goes on with the next ones"
-                                                     : "nothing was kept"));
+                      fmt::format("interrupted after {} of {} images; {}", made, result.count,
+                                  output->done() > 0 ? "run the same command again to continue"
+                                                     : "no output was written"));
         }
         monitor.progress({done, all, "evaluations"});
       });
@@ -130,8 +130,8 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
   if (!spec.autoguidance.empty()) {
     guide = load_model(WeightsFile(model_path(spec.autoguidance)), runtime.device);
     request.guide = std::get_if<ImageDiffiT>(&*guide);
-    DIFFIT_CHECK(request.guide != nullptr, "`autoguidance` {}: a latent model; wanted an image-space one",
-                 spec.autoguidance);
+    DIFFIT_CHECK(request.guide != nullptr,
+                 "`autoguidance` {}: wanted an image-space model, got a latent model", spec.autoguidance);
   }
   check(config, request);
   return run(spec, monitor,
@@ -155,7 +155,7 @@ LatentNetwork open_guide(const std::string& name, const LatentConfig& config, co
   const LatentConfig& weak = guide->config();
   DIFFIT_CHECK(weak.input_size == config.input_size && weak.in_channels == config.in_channels &&
                    weak.classes == config.classes,
-               "`autoguidance` {}: wanted a model of the same latents and classes ({}x{}, {} channels, {} "
+               "`autoguidance` {}: wanted a model with the same latents and classes ({}x{}, {} channels, {} "
                "classes), got {}x{}, {}, {}",
                name, config.input_size, config.input_size, config.in_channels, config.classes,
                weak.input_size, weak.input_size, weak.in_channels, weak.classes);
@@ -170,11 +170,10 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
   if (request.batch == 0) request.batch = 8;
   const bool raw = !spec.out.empty() && holds_raw_samples(spec.out);
   const fs::path vae_file = vae_path(spec.vae, file);
-  DIFFIT_CHECK(
-      raw || !vae_file.empty(),
-      "-o {}: the samples of {} are latents: give `vae` FILE (a Stable Diffusion autoencoder) to make "
-      "pictures of them, or -o x.safetensors to keep them as they are",
-      spec.out, spec.model);
+  DIFFIT_CHECK(raw || !vae_file.empty(),
+               "-o {}: the samples of {} are latents: give `vae` FILE (a Stable Diffusion autoencoder) to "
+               "decode them into images, or -o x.safetensors to store the latents",
+               spec.out, spec.model);
   std::optional<Vae> vae;
   if (!vae_file.empty() && (!raw || !spec.vae.empty())) {
     vae = open_vae(vae_file, file, config, runtime.device);

@@ -67,8 +67,10 @@ class FolderOutput : public SampleOutput {
         made_folder_(make(folder)),
         lock_(FileLock::path_in(folder)) {
     if (lock_.busy()) {
-      fail("{}: another process is making samples there; wait for it, or give another folder",
-           folder_.string());
+      fail(
+          "{}: another process is writing samples to this folder; wait for it to finish, or give another "
+          "folder",
+          folder_.string());
     }
     std::unordered_map<std::uint64_t, std::int64_t> uses;
     for (const std::uint64_t seed : request_.seeds) ++uses[seed];
@@ -111,7 +113,7 @@ class FolderOutput : public SampleOutput {
   void finish() override {
     std::error_code error;
     fs::remove(note_, error);
-    if (error) fail("{}: cannot be removed: {}", note_.string(), error.message());
+    if (error) fail("{}: cannot remove: {}", note_.string(), error.message());
   }
 
   std::string warning() const override { return lock_.warning(); }
@@ -130,7 +132,7 @@ class FolderOutput : public SampleOutput {
   static MadeFolder make(const fs::path& folder) {
     std::error_code error;
     const bool made = fs::create_directories(folder, error);
-    if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
+    if (error) fail("{}: cannot create: {}", folder.string(), error.message());
     return {folder, made};
   }
 
@@ -163,7 +165,7 @@ class FolderOutput : public SampleOutput {
       std::optional<Json> made_by = made_by_of(path);
       if (expected && resumed_ && (!made_by || !whole)) continue;  // damaged: it is made again
       DIFFIT_CHECK(made_by && has_own_name(name, *made_by),
-                   "{}: holds {}, which diffit sample did not make there; give another folder",
+                   "{}: contains {}, which diffit sample did not write there; give another folder",
                    folder_.string(), name);
       Json wanted = request_.made_by(expected ? number->second : 0);
       if (earlier_ && !made_by->contains("files")) wanted.erase("files");
@@ -174,11 +176,10 @@ class FolderOutput : public SampleOutput {
         }
       }
       const std::optional<std::string> difference = first_difference(*made_by, wanted);
-      DIFFIT_CHECK(
-          expected && !difference,
-          "{}: holds {} of another request ({}); give another folder, or `restart` removes the images "
-          "that diffit sample made there",
-          folder_.string(), name, difference.value_or("its seed is not among those asked for"));
+      DIFFIT_CHECK(expected && !difference,
+                   "{}: contains {} of another request ({}); give another folder, or `restart` to remove the "
+                   "images that diffit sample wrote there",
+                   folder_.string(), name, difference.value_or("its seed is not part of the request"));
       there[number->second] = whole;
     }
     while (done_ < there.size() && there[done_]) ++done_;
@@ -193,17 +194,16 @@ class FolderOutput : public SampleOutput {
       const std::optional<Json> made_by = made_by_of(folder_ / name);
       const bool is_own =
           made_by ? has_own_name(name, *made_by) : std::binary_search(listed.begin(), listed.end(), name);
-      DIFFIT_CHECK(
-          is_own,
-          "{}: holds {}, which diffit sample did not make and --restart does not remove; give another "
-          "folder",
-          folder_.string(), name);
+      DIFFIT_CHECK(is_own,
+                   "{}: contains {}, which diffit sample did not write and --restart does not remove; give "
+                   "another folder",
+                   folder_.string(), name);
       own.push_back(folder_ / name);
     }
     for (const fs::path& path : own) {
       std::error_code error;
       fs::remove(path, error);
-      if (error) fail("{}: cannot be removed: {}", path.string(), error.message());
+      if (error) fail("{}: cannot remove: {}", path.string(), error.message());
     }
   }
 

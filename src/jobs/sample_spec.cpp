@@ -23,7 +23,7 @@ std::vector<std::uint64_t> parse_seeds(const std::string& text) {
     const std::int64_t last = dash == std::string::npos ? first : parse_int(part.substr(dash + 1), "`seeds`");
     DIFFIT_CHECK(first >= 0 && first <= last, "`seeds`: wanted A-B with 0 <= A <= B or a,b,c, got '{}'",
                  part);
-    DIFFIT_CHECK(last - first < kLargestImageCount, "`seeds`: '{}' are more than {} pictures", part,
+    DIFFIT_CHECK(last - first < kLargestImageCount, "`seeds`: '{}' has more than {} seeds", part,
                  kLargestImageCount);
     for (std::int64_t seed = first; seed <= last; ++seed) seeds.push_back(static_cast<std::uint64_t>(seed));
   }
@@ -38,8 +38,8 @@ std::vector<std::uint64_t> seeds_of(const SampleSpec& options) {
   }
   std::vector<std::uint64_t> seeds = parse_seeds(*options.seeds);
   DIFFIT_CHECK(options.count == 0 || static_cast<std::size_t>(options.count) == seeds.size(),
-               "`count` {} and `seeds` with {} entries contradict each other: leave one away", options.count,
-               seeds.size());
+               "`count` {} and `seeds` with {} entries contradict each other: specify only one of them",
+               options.count, seeds.size());
   return seeds;
 }
 
@@ -86,7 +86,8 @@ at::Tensor noise_of(const std::string& path, const char* option) {
   DIFFIT_CHECK(view.dtype == Dtype::f32, "{} {}: wanted `noise` as F32, got {}", option, path,
                safetensors_name(view.dtype));
   at::Tensor noise = to_tensor(view);
-  DIFFIT_CHECK(at::isfinite(noise).all().item<bool>(), "{} {}: `noise` holds NaN or infinity", option, path);
+  DIFFIT_CHECK(at::isfinite(noise).all().item<bool>(), "{} {}: `noise` contains NaN or infinity", option,
+               path);
   return noise;
 }
 
@@ -100,7 +101,7 @@ void fill_request(const SampleSpec& options, std::int64_t classes, const std::op
   request.init_noise_from = "`init_noise` " + options.init_noise;
   request.step_noise_from = "`step_noise` " + options.step_noise;
   DIFFIT_CHECK(options.autoguidance.empty() || request.guidance.on(),
-               "`autoguidance` does nothing without `guidance` W, other than 1");
+               "`autoguidance` needs a `guidance` scale other than 1");
 }
 
 /// Noise levels and churn, in range.
@@ -130,7 +131,7 @@ void refuse_idle(const SampleSpec& o, const Sampler& sampler, const std::string&
                                                {"`eta`", !sampler.uses_eta && o.eta},
                                                {"`spacing`", !sampler.uses_spacing && o.spacing}};
   for (const auto& [field, set] : idle) {
-    DIFFIT_CHECK(!set, "{}: does nothing with {}{}, which takes {}", field, sampler.name, on,
+    DIFFIT_CHECK(!set, "{}: has no effect with {}{}, which uses {}", field, sampler.name, on,
                  sampler.fields());
   }
 }
@@ -187,14 +188,13 @@ void apply_preset(SampleSpec& o, const ModelConfig& model, const std::string& wh
   if (o.preset.empty()) return;
   const SamplingPreset preset = read_sampling_preset(o.preset);
   const auto* latent = std::get_if<LatentConfig>(&model);
-  DIFFIT_CHECK(latent != nullptr, "`preset` {}: for latent models; {} is an image-space model", o.preset,
-               where);
-  DIFFIT_CHECK(
-      preset.input_size == 0 || latent->input_size == preset.input_size,
-      "`preset` {}: for latents of {}x{} (pictures of {} with Stable Diffusion's autoencoder); those of {} "
-      "are {}x{}: take the preset of that size",
-      o.preset, preset.input_size, preset.input_size, 8 * preset.input_size, where, latent->input_size,
-      latent->input_size);
+  DIFFIT_CHECK(latent != nullptr, "`preset` {}: wanted a latent model, but {} is an image-space model",
+               o.preset, where);
+  DIFFIT_CHECK(preset.input_size == 0 || latent->input_size == preset.input_size,
+               "`preset` {}: for latents of {}x{} (images of {} with Stable Diffusion's autoencoder), but "
+               "those of {} are {}x{}: use the preset for that size",
+               o.preset, preset.input_size, preset.input_size, 8 * preset.input_size, where,
+               latent->input_size, latent->input_size);
   const PresetOptions& p = preset.sample;
   const auto fill = [](auto& option, const auto& value) {
     if (!option && value != std::decay_t<decltype(value)>{}) option = value;
@@ -212,7 +212,8 @@ ImageRequest image_request(const SampleSpec& options, const ImageConfig& config,
                            const std::optional<ClassNames>& names) {
   ImageRequest request;
   fill_sampler(options, "heun", /*timesteps=*/false, " on image models", request);
-  DIFFIT_CHECK(options.vae.empty(), "`vae`: belongs to latent models; this one makes pictures by itself");
+  DIFFIT_CHECK(options.vae.empty(),
+               "`vae` applies only to latent models; this model generates images directly");
   request.guidance = parse_guidance(options.guidance, {.channels = 0, .tolerance = Guidance{}.tolerance});
   fill_request(options, config.classes, names, request);
   return request;

@@ -13,7 +13,7 @@ struct ModelOfPreset {
 };
 template <class V>
 void visit_fields(V& v, ModelOfPreset& m) {
-  v("input_size", m.input_size, "side of the latent", 1, 4096);
+  v("input_size", m.input_size, "side of the latents", 1, 4096);
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ SamplingPreset read_sampling_preset(const std::string& name) {
     } else if (key == "sample") {
       read_fields(preset.sample, table, place);
     } else {
-      reject("{}: a preset has the tables published, model and sample", place);
+      reject("{}: a sampling preset needs the tables published, model and sample", place);
     }
   }
   preset.input_size = model.input_size;

@@ -42,9 +42,9 @@ void visit_fields(V& v, PublishedFigures& s) {
   v("fid", s.fid, "Frechet inception distance", 0, 1e6);
   v("is", s.is, "inception score", 0, 1e6);
   v("sfid", s.sfid, "spatial FID", 0, 1e6);
-  v("precision", s.precision, "share of samples inside the data", 0, 1);
-  v("recall", s.recall, "share of the data inside the samples", 0, 1);
-  v("source", s.source, "where that was published");
+  v("precision", s.precision, "precision", 0, 1);
+  v("recall", s.recall, "recall", 0, 1);
+  v("source", s.source, "source of the published FID");
 }
 
 std::vector<std::string> sampling_preset_names();

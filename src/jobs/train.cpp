@@ -22,7 +22,7 @@ Recipe read_recipe_of(const TrainSpec& spec, const fs::path& path) {
   Json toml = parse_toml(read_text(path, 1 << 20), path.string());
   bool images = false, epochs = false;
   for (const std::string& assignment : spec.set) {
-    set_by_path(toml, assignment);
+    set_in_recipe(toml, assignment);
     const std::string key(trim(std::string_view(assignment).substr(0, assignment.find('='))));
     images = images || key == "train.images";
     epochs = epochs || key == "train.epochs";
@@ -71,7 +71,7 @@ PreparedTraining prepare_training(const TrainSpec& spec, const RuntimeOptions& o
   p.where = path.string();
   p.recipe = read_recipe_of(spec, path);
   DIFFIT_CHECK(p.recipe.train.images > 0 || p.recipe.train.epochs > 0,
-               "{}: train.images: wanted the length of the training there or in train.epochs, got 0",
+               "{}: train.images: set the length of the training in train.images or train.epochs; both are 0",
                p.where);
   RuntimeOptions chosen = options;
   if (chosen.dtype == "auto") chosen.dtype = p.recipe.train.dtype;
@@ -100,15 +100,15 @@ TrainResult run_prepared(const TrainSpec& spec, const PreparedTraining& p, Train
   }
   const DataSummary data = summary(p.data);
   monitor.note(fmt::format(
-      "{} parameters, {} pictures, {} images to {}",
+      "{} parameters, data set of {} images, {} training images to {}",
       human_count(static_cast<double>(plan_training(p.recipe, data.resolution, 4).network.parameters)),
       data.images, p.recipe.train.images, p.folder.string()));
   LastStep steps(monitor);
   const TrainingEnd end = run_training(request, steps);
   if (end == TrainingEnd::interrupted) {
-    throw Error(
-        ErrorKind::cancelled,
-        fmt::format("interrupted at {} images; the state is saved, go on with `resume`", steps.last.images));
+    throw Error(ErrorKind::cancelled,
+                fmt::format("interrupted at {} images; a checkpoint is saved, continue with `resume`",
+                            steps.last.images));
   }
   TrainResult result;
   result.folder = p.folder.string();

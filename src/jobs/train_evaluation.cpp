@@ -48,7 +48,7 @@ void check_samples(const Recipe& recipe, const StatisticsInfo& reference) {
   const std::int64_t side = recipe.model.value("resolution", std::int64_t{0});
   const std::int64_t channels = recipe.model.value("in_channels", std::int64_t{0});
   DIFFIT_CHECK(reference.height == side && reference.width == side && reference.channels == channels,
-               "the reference is of {} x {} x {}, the samples will be {} x {} x {}", reference.width,
+               "the reference is {} x {} x {}, but the samples are {} x {} x {}", reference.width,
                reference.height, reference.channels, side, side, channels);
 }
 

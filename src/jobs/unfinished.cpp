@@ -8,8 +8,8 @@ void refuse_unfinished(const fs::path& path, std::string_view what) {
   const auto refuse = [what](const fs::path& folder) {
     std::error_code none;
     DIFFIT_CHECK(!fs::exists(folder / kUnfinishedName, none),
-                 "{} {}: the set is unfinished: a run that made its images was interrupted; finish it by the "
-                 "same command, or remove {} to use what is there",
+                 "{} {}: the set is incomplete, because the run that writes it was interrupted; run the same "
+                 "command again to finish it, or remove {} to use the existing images",
                  what, folder.string(), (folder / kUnfinishedName).string());
   };
   std::error_code none;

@@ -71,7 +71,7 @@ class NpzInput : public ImageInput {
     const std::size_t row = static_cast<std::size_t>(shape_[1] * shape_[2] * shape_[3]);
     file_.stream_rows("arr_0", [&](std::int64_t first, std::span<const std::byte> bytes) {
       for (std::size_t at = 0; at < bytes.size(); at += row, ++first) {
-        sink(fmt::format("{}: picture {}", file_.path().string(), first),
+        sink(fmt::format("{}: image {}", file_.path().string(), first),
              to_tensor_of(reinterpret_cast<const std::uint8_t*>(bytes.data()) + at, shape_[1], shape_[2],
                           shape_[3]));
       }
@@ -98,7 +98,7 @@ class SafetensorsInput : public ImageInput {
       const at::Tensor image = at::empty({view_.shape[1], view_.shape[2], view_.shape[3]}, at::kFloat);
       std::memcpy(image.mutable_data_ptr(), view_.bytes.data() + static_cast<std::size_t>(i) * bytes, bytes);
       const std::string name = fmt::format("{}: images[{}]", file_.path().string(), i);
-      DIFFIT_CHECK(at::isfinite(image).all().item<bool>(), "{} holds NaN or infinity", name);
+      DIFFIT_CHECK(at::isfinite(image).all().item<bool>(), "{} contains NaN or infinity", name);
       sink(name, image);
     }
   }
@@ -134,10 +134,13 @@ class FolderOutput : public ImageOutput {
       : path_(std::move(path)), rounding_(rounding), text_(png_text(made_by)) {
     std::error_code error;
     fs::create_directories(path_, error);
-    if (error) fail("{}: cannot be made: {}", path_.string(), error.message());
+    if (error) fail("{}: cannot create: {}", path_.string(), error.message());
     lock_.emplace(FileLock::path_in(path_));
     if (lock_->busy()) {
-      fail("{}: another process is making images there; wait for it, or give another folder", path_.string());
+      fail(
+          "{}: another process is writing images to this folder; wait for it to finish, or give another "
+          "folder",
+          path_.string());
     }
     remove_temporaries(path_);
     refuse_others(count);
@@ -161,8 +164,8 @@ class FolderOutput : public ImageOutput {
       const std::string file = entry.path().filename().string();
       if (file.starts_with('.') || !is_image_name(file)) continue;
       DIFFIT_CHECK(own.contains(file) && was_decoded(entry.path()),
-                   "-o {}: holds {}, which is no image of this request; give an empty folder", path_.string(),
-                   file);
+                   "-o {}: contains {}, which is not an image of this request; give an empty folder",
+                   path_.string(), file);
     }
   }
 
@@ -243,7 +246,7 @@ std::unique_ptr<ImageInput> open_image_input(const fs::path& path) {
 
 at::Tensor with_channels(const at::Tensor& image, std::int64_t channels, const std::string& name) {
   if (image.size(0) == channels) return image;
-  DIFFIT_CHECK(image.size(0) == 1, "{}: the autoencoder takes pictures of {} channel{}, got {}", name,
+  DIFFIT_CHECK(image.size(0) == 1, "{}: the autoencoder needs images with {} channel{}, got {}", name,
                channels, channels == 1 ? "" : "s", image.size(0));
   return image.expand({channels, -1, -1});
 }
@@ -256,7 +259,7 @@ std::unique_ptr<ImageOutput> open_image_output(const fs::path& path, at::IntArra
   if (!folder && extension == ".safetensors")
     return std::make_unique<SafetensorsOutput>(path, shape, made_by);
   DIFFIT_CHECK(shape[1] == 1 || shape[1] == 3,
-               "-o {}: the autoencoder's pictures have {} channels, bytes have 1 or 3; take .safetensors",
+               "-o {}: the autoencoder decodes to {} channels, but image files have 1 or 3; use .safetensors",
                path.string(), shape[1]);
   if (folder) return std::make_unique<FolderOutput>(path, shape[0], rounding, made_by);
   if (extension == ".png") return std::make_unique<GridOutput>(path, rounding, made_by);

@@ -1,5 +1,6 @@
-// The fast paths of a device behind one table, so that an operation is written once: check, look up, record
-// for autograd, call. Where a table is missing, or does not take what it is given, the definition is used.
+// Table of the fast paths of a device. Each operation is written once: check the arguments, look up the
+// table, record for autograd, call. Without a table, or if it does not support the arguments, the definition
+// is used.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,12 +13,12 @@
 
 namespace diffit::kernels {
 
-/// What a forward pass leaves for the backward pass, besides its arguments.
+/// Values that a forward pass saves for the backward pass, in addition to its arguments.
 using Saved = std::vector<at::Tensor>;
 
 /// Arguments have been checked, are contiguous and on the backend's device. A function is called only if its
-/// `takes` said so; where `saved` is null no backward pass follows. Backward functions return the gradients
-/// in the order of the arguments.
+/// `takes` returned true; `saved` is null if no backward pass follows. Backward functions return the
+/// gradients in the order of the arguments.
 struct Backend {
   struct {
     bool (*takes)(const at::Tensor& qkv, std::int64_t heads, std::int64_t window);
@@ -53,7 +54,7 @@ struct Backend {
   } pointwise;
 };
 
-/// The backend of x's device; null where the definitions are to be used.
+/// Backend of the device of x; null if the definitions must be used.
 const Backend* backend_of(const at::Tensor& x);
 
 const Backend& cpu_backend();

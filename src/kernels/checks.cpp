@@ -53,7 +53,7 @@ class Arguments {
   }
 
   void is_on(const char* name, const Tensor& x, at::Device device) const {
-    DIFFIT_CHECK(x.device() == device, "{}: {}: wanted it on {}, got it on {}", operation_, name,
+    DIFFIT_CHECK(x.device() == device, "{}: {}: wanted a tensor on {}, got one on {}", operation_, name,
                  device.str(), x.device().str());
   }
 
@@ -62,8 +62,8 @@ class Arguments {
   }
 
   void is_epsilon(double eps) const {
-    DIFFIT_CHECK(std::isfinite(eps) && eps >= 0, "{}: eps: wanted a finite number from 0, got {}", operation_,
-                 eps);
+    DIFFIT_CHECK(std::isfinite(eps) && eps >= 0, "{}: eps: wanted a finite number of at least 0, got {}",
+                 operation_, eps);
   }
 
   void divides(const char* part, std::int64_t divisor, const char* whole, std::int64_t value) const {
@@ -124,7 +124,7 @@ void add_layer_norm(const Tensor& stream, const Tensor& added, double eps) {
   are.has_type("stream", stream, added.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   are.is_on("stream", stream, added.device());
   DIFFIT_CHECK(!at::GradMode::is_enabled() || !(stream.requires_grad() || added.requires_grad()),
-               "add_layer_norm: it is not differentiable, but an argument requires a gradient");
+               "add_layer_norm: not differentiable, but an argument requires a gradient");
   are.is_epsilon(eps);
 }
 
@@ -228,7 +228,7 @@ void packed_convolution(const Tensor& weight, const Tensor& bias, const std::arr
   are.has_shape("bias", bias, {weight.size(0)});
   are.is_positive("stride", stride);
   DIFFIT_CHECK(padding[0] >= 0 && padding[1] >= 0,
-               "PackedConvolution: padding: wanted numbers from 0, got {}, {}", padding[0], padding[1]);
+               "PackedConvolution: padding: wanted at least 0, got {}, {}", padding[0], padding[1]);
   DIFFIT_CHECK(like[1] == weight.size(1) && like[0] >= 1 && like[2] + 2 * padding[0] >= weight.size(2) &&
                    like[3] + 2 * padding[1] >= weight.size(3),
                "PackedConvolution: like: wanted [B, {}, H, W] of at least the kernel's size, got [{}]",

@@ -1,5 +1,5 @@
-// What the operations require of their arguments, checked once before a raw pointer is taken. Error(invalid)
-// names the operation, what was wanted and what was got.
+// Argument checks of the operations, done once before raw pointers are used. Error(invalid) states the
+// operation, the expected value and the actual value.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +22,7 @@ void linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bia
 void conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, std::int64_t stride);
 void upsample2(const at::Tensor& x);
 
-/// Of a layer's parameters alone: weight [out, in], bias [out] or undefined, `rows` at least 1.
+/// Checks only the parameters of a layer: weight [out, in], bias [out] or undefined, `rows` at least 1.
 void packed_linear(const at::Tensor& weight, const at::Tensor& bias, std::int64_t rows);
 /// x [..., in] of a packed layer.
 void packed_linear_input(const char* operation, const at::Tensor& x, std::int64_t in, at::ScalarType type,

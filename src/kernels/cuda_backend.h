@@ -1,4 +1,4 @@
-// The fast paths on a GPU: libdiffit_cuda.so (cuda/functions.h), opened where it is installed.
+// Fast paths on a GPU, from libdiffit_cuda.so (cuda/functions.h), which is loaded if it is installed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,14 +8,14 @@
 
 namespace diffit::kernels {
 
-/// Whether libdiffit_cuda.so was found, in the version that this library expects. Opens it.
+/// Loads libdiffit_cuda.so; returns true if it was found and has the expected version.
 bool has_cuda_kernels();
 
-/// The backend of CUDA tensors; null without libdiffit_cuda.so, and the definitions are used. The first call
-/// opens the library, so it must come after open_device().
+/// Backend of CUDA tensors; null without libdiffit_cuda.so, in which case the definitions are used. The first
+/// call loads the library and must come after open_device().
 const Backend* cuda_backend();
 
-/// For tests: while it lives, CPU tensors take the CUDA backend with these functions, which an emulator runs.
+/// For tests: during its lifetime CPU tensors use the CUDA backend with these functions, run by an emulator.
 class EmulatedCuda {
  public:
   explicit EmulatedCuda(const cuda::Functions& functions);
@@ -24,7 +24,7 @@ class EmulatedCuda {
   EmulatedCuda& operator=(const EmulatedCuda&) = delete;
 };
 
-/// Whether CPU tensors take the CUDA backend now.
+/// Returns true while CPU tensors use the CUDA backend.
 bool emulates_cuda();
 
 }  // namespace diffit::kernels

@@ -1,4 +1,4 @@
-// What the operations ask before they take a fast path.
+// Predicates that select the fast path of an operation.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,17 +9,17 @@
 
 namespace diffit::kernels {
 
-/// Whether the CPU kernels may be used on x: switched on, compiled for this processor, x a float32 or
-/// bfloat16 tensor on the CPU.
+/// Returns true if the CPU kernels are enabled and support this processor, and x is a float32 or bfloat16
+/// tensor on the CPU.
 bool takes_cpu_kernel(const at::Tensor& x);
 
-/// Whether LibTorch's oneDNN multiplies matrices of this type natively.
+/// Returns true if oneDNN in LibTorch supports matrix products of this dtype natively.
 bool onednn_takes(at::ScalarType type);
 
-/// Whether autograd must record an operation on these.
+/// Returns true if autograd must record an operation on these tensors.
 bool needs_grad(std::initializer_list<at::Tensor> tensors);
 
-/// The element type of a tensor for which takes_cpu_kernel holds.
+/// Element type of a tensor for which takes_cpu_kernel() is true.
 cpu::Element element_of(const at::Tensor& x);
 
 }  // namespace diffit::kernels

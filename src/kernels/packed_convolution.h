@@ -1,5 +1,4 @@
-// Convolutions of networks that are only evaluated: the weight lies once, as the machine's fastest
-// convolution wants it.
+// Convolution for inference whose weight is prepacked by oneDNN.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,17 +10,16 @@
 
 namespace diffit::kernels {
 
-/// y = conv(x, W) + b over maps [B, H, W, C], then ReLU where asked, without gradients. On the CPU, in
-/// float32 and where it is native in bfloat16, the weight is packed for oneDNN and ReLU is computed with the
-/// convolution; elsewhere (other devices and types, DIFFIT_KERNELS=definition) it is at::conv2d and at::relu,
-/// which is also what they mean. An image's result does not depend on the other images beyond rounding.
-/// Any number of threads may call at a time.
+/// Computes y = conv(x, W) + b for maps [B, H, W, C], optionally followed by ReLU, without gradients. On the
+/// CPU, in float32 and in natively supported bfloat16, the weight is packed for oneDNN and ReLU is fused. On
+/// other devices and dtypes, and with DIFFIT_KERNELS=definition, it calls at::conv2d and at::relu, which is
+/// also the definition. The result of an image depends on the other images only by rounding. Thread-safe.
 class PackedConvolution {
  public:
   PackedConvolution() = default;
-  /// weight [out, in, kh, kw] in the type and on the device to compute in, bias [out] likewise; `padding`:
-  /// zeros on either side of rows and of columns; `like`: a size of x [B, in, H, W] that is usual, which
-  /// decides the packing; any may come. The weight is not kept where it is packed.
+  /// weight [out, in, kh, kw] and bias [out] in the dtype and on the device of the computation. `padding`:
+  /// zeros on each side of rows and of columns. `like`: typical size of x [B, in, H, W], for which the
+  /// packing is chosen; any size works. A packed weight replaces the original.
   PackedConvolution(const at::Tensor& weight, const at::Tensor& bias, std::array<std::int64_t, 2> padding,
                     std::int64_t stride, std::array<std::int64_t, 4> like);
 

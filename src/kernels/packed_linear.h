@@ -1,5 +1,4 @@
-// Linear layers of networks that are only evaluated: the weight lies once, as the machine's fastest matrix
-// product wants it.
+// Linear layer for inference whose weight is prepacked by oneDNN.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,17 +9,17 @@
 
 namespace diffit::kernels {
 
-/// x W^T + b in one type, without gradients. On the CPU, in float32 and where it is native in bfloat16, the
-/// weight is packed for oneDNN and what follows the product is computed with it; elsewhere (other devices and
-/// types, DIFFIT_KERNELS=definition) it is at::linear and the operations one by one, which is also what they
-/// mean. A result's row does not depend on the other rows beyond rounding. Any number of threads may call at
-/// a time.
+/// Computes x W^T + b in one dtype, without gradients. On the CPU, in float32 and in natively supported
+/// bfloat16, the weight is packed for oneDNN, and the operations after the product are fused with it. On
+/// other devices and dtypes, and with DIFFIT_KERNELS=definition, it calls at::linear and the operations one
+/// by one, which is also the definition. A row of the result depends on the other rows only by rounding.
+/// Thread-safe.
 class PackedLinear {
  public:
   PackedLinear() = default;
-  /// weight [out, in] in the type and on the device to compute in, bias [out] or undefined likewise. The
-  /// weight is not kept where it is packed. `rows`: how many are usual, which decides the packing; any number
-  /// may come.
+  /// weight [out, in] in the dtype and on the device of the computation; bias [out], or undefined for none. A
+  /// packed weight replaces the original. `rows`: typical number of rows, for which the packing is chosen;
+  /// any number works.
   PackedLinear(const at::Tensor& weight, const at::Tensor& bias, std::int64_t rows);
 
   /// x [..., in] -> [..., out].

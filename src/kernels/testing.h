@@ -1,4 +1,4 @@
-// Comparison against bounds that are derived, for the tests of kernels and of what is built on them.
+// Comparison with derived bounds, for tests of kernels and of networks that use them.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -15,7 +15,7 @@ namespace diffit::testing {
 
 using namespace kernels;
 
-/// The unit roundoff of the type, half a unit in the last place of 1: 2^-24 for float32, 2^-8 for bfloat16.
+/// Unit roundoff of the dtype, half a unit in the last place of 1: 2^-24 for float32, 2^-8 for bfloat16.
 inline double epsilon(at::ScalarType type) {
   switch (type) {
     case at::kBFloat16:
@@ -52,8 +52,8 @@ inline void expect_close(const at::Tensor& got, const at::Tensor& want, double b
   expect_close(got, want, at::full({}, bound, at::kDouble), name);
 }
 
-/// The output of `operation` on leaves cloned from inputs (in `type` where given), then each leaf's gradient
-/// for the output's gradient d_out.
+/// Returns the output of `operation` on copies of the inputs (converted to `type` if given), followed by the
+/// gradient of each input for the output gradient d_out.
 inline std::vector<at::Tensor> with_gradients(
     const std::function<at::Tensor(const std::vector<at::Tensor>&)>& operation,
     const std::vector<at::Tensor>& inputs, const at::Tensor& d_out, std::optional<at::ScalarType> type = {}) {
@@ -68,7 +68,7 @@ inline std::vector<at::Tensor> with_gradients(
   return results;
 }
 
-/// Expects the same results, bit for bit, for one, two and three threads, and from run to run.
+/// Expects bit-identical results for one, two and three threads, and for repeated runs.
 inline void expect_independent_of_threads(const std::function<std::vector<at::Tensor>()>& run,
                                           const std::string& name) {
   const int threads = at::get_num_threads();
@@ -86,7 +86,7 @@ inline void expect_independent_of_threads(const std::function<std::vector<at::Te
   at::set_num_threads(threads);
 }
 
-/// Expects of each sample along x's first axis the same output, bit for bit, alone as among the others.
+/// Expects the output of each sample along the first axis of x to be bit-identical alone and in the batch.
 inline void expect_independent_of_batch(const std::function<at::Tensor(const at::Tensor&)>& operation,
                                         const at::Tensor& x, const std::string& name) {
   const at::Tensor together = operation(x);

@@ -25,7 +25,7 @@ double quantile(const std::vector<double>& sorted, double q) {
 
 Interval bootstrap_interval(double value, const at::Tensor& influence, const BootstrapOptions& options) {
   if (influence.dim() != 1 || influence.size(0) < 1 || options.replicates < 2) {
-    fail("bootstrap: wanted influences [N] and two replicates or more");
+    fail("bootstrap: wanted influences [N] and at least two replicates");
   }
   const at::Tensor moved = influence.to(at::kDouble);
   const at::Tensor centred = (moved - moved.mean()).contiguous();

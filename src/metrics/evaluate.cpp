@@ -92,7 +92,7 @@ class Evaluation {
     if (distance.rank_b() < distance.width())
       warn_of_rank(f, "reference's", distance.rank_b(), distance.width(), b->count);
     if (options_.extrapolate && metric == Metric::frechet) {
-      DIFFIT_CHECK(whole, "`extrapolate`: takes samples as pictures, not statistics of them");
+      DIFFIT_CHECK(whole, "`extrapolate`: needs samples as images, not their statistics");
       const Extrapolation line = extrapolate_frechet(
           features, *b,
           {.seed = options_.seed, .progress = [&](double share) { say(label + " at infinity", share); }});
@@ -106,22 +106,23 @@ class Evaluation {
   void warn_of_few(Figure& f) const {
     if (f.samples > 0 && f.samples < (network_.inception ? kProtocol : kFew)) {
       f.warnings.push_back(
-          fmt::format("{} of {} samples: fewer pictures raise it{}; compare it only with figures of as many",
-                      f.label, f.samples, network_.inception ? ", and published ones are of 50000" : ""));
+          fmt::format("{} from {} samples: fewer images give a higher value{}; compare it only with values "
+                      "from the same number of samples",
+                      f.label, f.samples, network_.inception ? ", and published values use 50000" : ""));
     }
     if (f.reference > 0 && f.reference < kFew) {
       f.warnings.push_back(fmt::format(
-          "{} against {} reference pictures: so few raise it by their own scatter", f.label, f.reference));
+          "{} against {} reference images: so few reference images bias it upwards", f.label, f.reference));
     }
   }
 
   static void warn_of_rank(Figure& f, const char* whose, std::int64_t rank, std::int64_t width,
                            std::int64_t count) {
     f.warnings.push_back(
-        fmt::format("{}: the {} covariance has rank {} of {}{}: the distance is exact for it, but says "
-                    "little of the distribution",
+        fmt::format("{}: the {} covariance has rank {} of {}{}: the distance is computed exactly, but tells "
+                    "little about the distribution",
                     f.label, whose, rank, width,
-                    count > 0 && count <= width ? fmt::format(", there being {} pictures", count)
+                    count > 0 && count <= width ? fmt::format(", since there are only {} images", count)
                                                 : ": some features never vary"));
     f.details[std::string(whose) == "samples'" ? "rank_samples" : "rank_reference"] = rank;
   }
@@ -135,9 +136,10 @@ class Evaluation {
     f.details["blocks"] = score.blocks;
     f.details["block_deviation"] = score.deviation;
     if (count % 5000 != 0) {
-      f.warnings.push_back(fmt::format(
-          "{}: blocks of 5000, of which the last has {} and counts as much: fewer pictures lower it", f.label,
-          count % 5000));
+      f.warnings.push_back(
+          fmt::format("{}: computed over blocks of 5000, of which the last has only {} but the same weight: "
+                      "fewer images give a lower value",
+                      f.label, count % 5000));
     }
   }
 
@@ -156,13 +158,13 @@ class Evaluation {
     if (options_.half) f.details["float16"] = true;
     if (network_.inception && (samples != kProtocol || reference != kFew)) {
       f.warnings.push_back(
-          fmt::format("{} of {} samples and {} reference pictures: it moves with both, and published ones "
-                      "are of 50000 and 10000",
+          fmt::format("{} of {} samples and {} reference images: it moves with both, and published values "
+                      "use 50000 and 10000",
                       f.label, samples, reference));
     } else if (samples < 1000 || reference < 1000) {
-      f.warnings.push_back(
-          fmt::format("{} of {} samples and {} reference pictures: balls of so few are large", f.label,
-                      samples, reference));
+      f.warnings.push_back(fmt::format(
+          "{} from {} samples and {} reference images: with so few images the neighbourhoods are too large",
+          f.label, samples, reference));
     }
   }
 
@@ -177,8 +179,8 @@ class Evaluation {
     f.details["subset_deviation"] = distance.deviation;
     if (distance.subset_size < 1000) {
       f.warnings.push_back(
-          fmt::format("{}: subsets of {}, where published ones are of 1000: it scatters more", f.label,
-                      distance.subset_size));
+          fmt::format("{}: uses subsets of {}, while published values use 1000: its variance is higher",
+                      f.label, distance.subset_size));
     }
   }
 
@@ -202,7 +204,7 @@ std::vector<Metric> read_metrics(const std::string& list) {
   for (const std::string& word : split(list, ',')) {
     const std::string name(trim(word));
     const auto found = std::find(known.begin(), known.end(), name);
-    DIFFIT_CHECK(found != known.end(), "`metrics`: unknown '{}'{}; there are {}", name,
+    DIFFIT_CHECK(found != known.end(), "`metrics`: unknown '{}'{}; available: {}", name,
                  did_you_mean(name, known), fmt::join(known, ", "));
     wanted[static_cast<std::size_t>(found - known.begin())] = true;
   }
@@ -247,7 +249,7 @@ std::string too_few(Metric metric, const Available& samples, const Available& re
   for (const auto& [side, name] : {std::pair(&samples, "SAMPLES"), std::pair(&reference, "REF")}) {
     if (moments && !side->measured) continue;
     if (side->images > 0 && side->images < least)
-      return fmt::format("it takes {} images or more, {} has {}", least, name, side->images);
+      return fmt::format("it needs at least {} images, {} has {}", least, name, side->images);
   }
   return "";
 }
@@ -255,16 +257,17 @@ std::string too_few(Metric metric, const Available& samples, const Available& re
 /// What keeps the metric from being given; empty where nothing does.
 std::string lacking_of_any_number(Metric metric, const FeatureInfo& network, const Available& samples,
                                   const Available& reference) {
-  constexpr const char* kStatistics = "SAMPLES are statistics without pictures, and it takes pictures";
+  constexpr const char* kStatistics = "it needs images, but SAMPLES are statistics";
   switch (metric) {
     case Metric::frechet:
       if (!samples.pooled) return "SAMPLES have no mean and covariance";
       return reference.pooled ? "" : "REF has no mu and sigma";
     case Metric::spatial_frechet:
-      if (network.spatial == 0) return fmt::format("{} has no map for it", network.name);
+      if (network.spatial == 0) return fmt::format("{} has no feature map for it", network.name);
       if (!samples.spatial) return "SAMPLES are statistics without mu_s and sigma_s";
-      return reference.spatial ? ""
-                               : "REF are statistics without mu_s and sigma_s; make them with diffit stats";
+      return reference.spatial
+                 ? ""
+                 : "REF are statistics without mu_s and sigma_s; compute them with diffit stats";
     case Metric::inception_score:
       if (network.classes == 0) return fmt::format("{} has no classes", network.name);
       return samples.score ? "" : kStatistics;
@@ -272,10 +275,9 @@ std::string lacking_of_any_number(Metric metric, const FeatureInfo& network, con
     case Metric::recall:
     case Metric::kernel:
       if (!samples.features) return kStatistics;
-      return reference.features
-                 ? ""
-                 : "REF has neither pictures (arr_0) nor features; give the pictures themselves, or a "
-                   "file of diffit stats";
+      return reference.features ? ""
+                                : "REF has neither images (arr_0) nor features; give the images, or a "
+                                  "statistics file of diffit stats";
   }
   return "";
 }
@@ -333,7 +335,7 @@ void check_metrics(const std::vector<Metric>& metrics, const FeatureInfo& networ
                    const Available& reference) {
   for (const Metric metric : metrics) {
     const std::string what = lacking(metric, network, samples, reference);
-    DIFFIT_CHECK(what.empty(), "`metrics` {}: cannot be computed: {}", metric_name(metric), what);
+    DIFFIT_CHECK(what.empty(), "`metrics`: {} is not available: {}", metric_name(metric), what);
   }
 }
 

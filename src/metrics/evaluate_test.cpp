@@ -33,7 +33,7 @@ EvaluationOptions all() {
   return options;
 }
 
-TEST(Evaluate, GivesEachFigureOnceUnderItsNetworksName) {
+TEST(Evaluate, NamesMetricsAfterNetwork) {
   const std::vector<Figure> figures = evaluate(kTiny, measured(130, 1), measured(170, 2), all());
   std::vector<std::string> keys;
   for (const Figure& f : figures) {
@@ -46,7 +46,7 @@ TEST(Evaluate, GivesEachFigureOnceUnderItsNetworksName) {
   EXPECT_EQ(figures[0].reference, 170);
 }
 
-TEST(Evaluate, KeepsOnlyWhatIsAskedFor) {
+TEST(Evaluate, KeepsOnlyRequestedFeatures) {
   EvaluationOptions options;
   options.metrics = read_metrics("fid");
   options.intervals = false;
@@ -65,7 +65,7 @@ TEST(Evaluate, KeepsOnlyWhatIsAskedFor) {
   EXPECT_THROW(evaluate(kTiny, a, b, options), Error);
 }
 
-TEST(Evaluate, SaysWhatMakesAFigureDoubtful) {
+TEST(Evaluate, WarnsAboutUnreliableMetrics) {
   EvaluationOptions options = all();
   options.extrapolate = true;
   const std::vector<Figure> figures = evaluate(kTiny, measured(40, 5), measured(5, 6), options);
@@ -75,10 +75,10 @@ TEST(Evaluate, SaysWhatMakesAFigureDoubtful) {
     return false;
   };
   EXPECT_TRUE(said(0, "40 samples"));
-  EXPECT_TRUE(said(0, "5 reference pictures"));
+  EXPECT_TRUE(said(0, "5 reference images"));
   EXPECT_TRUE(said(0, "rank 4 of 6"));
   EXPECT_TRUE(said(2, "5000"));
-  EXPECT_TRUE(said(3, "5 reference pictures"));
+  EXPECT_TRUE(said(3, "5 reference images"));
   EXPECT_TRUE(said(5, "subsets of 5"));
   EXPECT_TRUE(figures[0].details.contains("infinity"));
 }
@@ -93,7 +93,7 @@ TEST(Evaluate, ReadsMetricsByName) {
   }
 }
 
-TEST(Evaluate, LeavesOutWhatTooFewImagesDoNotAllow) {
+TEST(Evaluate, OmitsMetricsThatNeedMoreImages) {
   const Available reference{.images = 40, .measured = true};
   const auto names = [&](std::int64_t images) {
     std::string text;
@@ -106,8 +106,8 @@ TEST(Evaluate, LeavesOutWhatTooFewImagesDoNotAllow) {
   EXPECT_EQ(names(4), "fid sfid is precision recall kid ");
   const Available two{.images = 2, .measured = true};
   EXPECT_EQ(too_few_images(kTiny, two, reference),
-            (std::vector<std::string>{"precision: not computed: it takes 4 images or more, SAMPLES has 2",
-                                      "recall: not computed: it takes 4 images or more, SAMPLES has 2"}));
+            (std::vector<std::string>{"precision: not computed: it needs at least 4 images, SAMPLES has 2",
+                                      "recall: not computed: it needs at least 4 images, SAMPLES has 2"}));
   EXPECT_EQ(too_few_images(kTiny, reference, two).size(), 2u);
   std::vector<Metric> metrics = {Metric::frechet, Metric::precision};
   EXPECT_EQ(remove_too_few_images(metrics, kTiny, two, reference).size(), 1u);

@@ -35,8 +35,8 @@ Gaussian moments_of_subset(const at::Tensor& samples, std::int64_t count, std::u
 Extrapolation extrapolate_frechet(const at::Tensor& samples, const Gaussian& reference,
                                   const ExtrapolationOptions& options) {
   const std::int64_t count = samples.size(0), points = options.points;
-  DIFFIT_CHECK(count >= 20, "extrapolation takes 20 samples or more, there are {}", count);
-  if (points < 3) fail("extrapolation: wanted three points or more, got {}", points);
+  DIFFIT_CHECK(count >= 20, "extrapolation needs at least 20 samples, got {}", count);
+  if (points < 3) fail("extrapolation: wanted at least three points, got {}", points);
   Extrapolation result;
   result.smallest = std::clamp(2 * samples.size(1), count / 10, count / 2);
   std::vector<double> x, y;

@@ -78,14 +78,13 @@ class ClassifierNetwork : public FeatureNetwork {
     const std::int64_t side = c.resolution;
     const bool pixels = images.dim() == 4 && images.scalar_type() == at::kByte && images.is_cpu();
     DIFFIT_CHECK(pixels && (images.size(3) == c.in_channels || images.size(3) == 1),
-                 "{} takes {} pictures, [B, H, W, {}] of bytes, got [{}] of {}", c.name,
+                 "{} needs {} images, uint8 [B, H, W, {}], got [{}] {}", c.name,
                  c.in_channels == 1 ? "grey" : "RGB", c.in_channels, fmt::join(images.sizes(), ", "),
                  at::toString(images.scalar_type()));
     const std::int64_t height = images.size(1), width = images.size(2);
     DIFFIT_CHECK(
         height <= side && width <= side,
-        "{} takes pictures of {} x {} or smaller, got {} x {}; bring them to that size by diffit data "
-        "convert --size {}",
+        "{} needs images of at most {} x {}, got {} x {}; resize them with diffit data convert --size {}",
         c.name, side, side, width, height, side);
     const at::Tensor all = images.expand({-1, -1, -1, c.in_channels});
     if (height == side && width == side) return all;
@@ -110,8 +109,8 @@ std::unique_ptr<FeatureNetwork> make_feature_network(const WeightsFile& file, at
   if (holds_classifier(file)) return std::make_unique<ClassifierNetwork>(file, device, dtype);
   DIFFIT_CHECK(
       Inception::is_named_so(file.tensors()),
-      "{}: wanted a feature network: Inception-v3 of 2015-12-05 under pytorch-fid's names "
-      "(Mixed_5b.branch1x1.conv.weight, ...), or a bundled one by name; its tensors are not named so",
+      "{}: wanted a feature network: Inception-v3 of 2015-12-05 with pytorch-fid's tensor names "
+      "(Mixed_5b.branch1x1.conv.weight, ...), or the name of a bundled one; its tensors have other names",
       file.path().string());
   return std::make_unique<InceptionNetwork>(file, device, dtype);
 }

@@ -122,7 +122,7 @@ class Feeder {
 }  // namespace
 
 FeatureSource::FeatureSource(std::unique_ptr<const ImageSource> images) : images_(std::move(images)) {
-  DIFFIT_CHECK(images_->size() > 0, "{} holds no picture", images_->describe());
+  DIFFIT_CHECK(images_->size() > 0, "{} contains no image", images_->describe());
   scan_ = scan_images(*images_);
   DIFFIT_CHECK(!scan_.sizes.empty(), "{}: no image can be read, the first: {}", images_->describe(),
                scan_.broken.front().reason);
@@ -141,18 +141,17 @@ void FeatureSource::check_first(std::int64_t count) const {
 }
 
 void FeatureSource::check_size(std::int64_t index, const ImageInfo& image) const {
-  DIFFIT_CHECK(
-      image.height == height_ && image.width == width_,
-      "{}: {} is {} x {}, most images are {} x {} ({} are not); metrics take images of one size: diffit data "
-      "convert --size makes them so",
-      describe(), printable(images_->name(index)), image.width, image.height, width_, height_,
-      scan_.odd_count());
+  DIFFIT_CHECK(image.height == height_ && image.width == width_,
+               "{}: {} is {} x {}, but most images are {} x {} ({} are not); metrics need images of one "
+               "size: resize them with diffit data convert --size",
+               describe(), printable(images_->name(index)), image.width, image.height, width_, height_,
+               scan_.odd_count());
 }
 
 void FeatureSource::read(std::int64_t index, std::uint8_t* out) const {
   const Image p = images_->read(index);
   check_size(index, info_of(p));
-  DIFFIT_CHECK(p.channels <= channels_, "{}: {} is RGB, its header says grey", describe(),
+  DIFFIT_CHECK(p.channels <= channels_, "{}: {} is RGB, but its header states greyscale", describe(),
                printable(images_->name(index)));
   if (p.channels == channels_) {
     std::memcpy(out, p.pixels.data(), p.pixels.size());
@@ -167,10 +166,9 @@ std::unique_ptr<FeatureSource> open_feature_source(const fs::path& path) {
 
 void for_each_batch(const FeatureSource& source, std::int64_t batch, std::int64_t count,
                     const ImageBatchSink& sink, int threads) {
-  DIFFIT_CHECK(
-      batch > 0 && count >= 0 && count <= source.size(),
-      "{}: wanted batches of a picture or more, and 0..{} pictures; got batches of {}, and {} pictures",
-      source.describe(), source.size(), batch, count);
+  DIFFIT_CHECK(batch > 0 && count >= 0 && count <= source.size(),
+               "{}: wanted batches of at least one image, and 0..{} images; got batches of {}, and {} images",
+               source.describe(), source.size(), batch, count);
   source.check_first(count);
   if (threads < 0) threads = cpu_count();
   Feeder(source, batch, count, threads).run(sink);

@@ -129,7 +129,7 @@ TEST(ForEachBatch, RepeatsGrayImageInRgbSet) {
   });
 }
 
-TEST(ForEachBatch, ColourAmongGreyMakesAllColour) {
+TEST(ForEachBatch, OneColourImageMakesAllRgb) {
   const Set set([](Numbered& n) {
     n.other = 40;
     n.channels = 1;
@@ -140,7 +140,7 @@ TEST(ForEachBatch, ColourAmongGreyMakesAllColour) {
   });
 }
 
-TEST(ForEachBatch, NamesTheImageThatDoesNotFitAfterThoseBefore) {
+TEST(ForEachBatch, ErrorNamesMismatchedImageAfterEarlierOnes) {
   for (const int threads : {0, 3}) {
     const auto refused = [&](const std::function<void(Numbered&)>& change, std::int64_t before,
                              std::initializer_list<std::string> parts) {
@@ -168,7 +168,7 @@ TEST(ForEachBatch, PropagatesExceptionOfSink) {
 }
 
 TEST(FeatureSource, RejectsEmptySet) {
-  expect_rejected([] { Set([](Numbered& n) { n.count = 0; }); }, {"numbered", "no picture"});
+  expect_rejected([] { Set([](Numbered& n) { n.count = 0; }); }, {"numbered", "no image"});
 }
 
 }  // namespace

@@ -30,8 +30,8 @@ std::int64_t count_rank(const at::Tensor& eigenvalues, const char* whose) {
   const double largest = eigenvalues[-1].item<double>(), smallest = eigenvalues[0].item<double>();
   // Programs that accumulate in float32 leave errors of this order in their covariances.
   DIFFIT_CHECK(smallest >= -1e-5 * std::max(largest, 0.0),
-               "the {} sigma is no covariance: it has the eigenvalue {:.3g} beside {:.3g}", whose, smallest,
-               largest);
+               "the {} sigma is not a covariance: it has an eigenvalue {:.3g}, the largest is {:.3g}", whose,
+               smallest, largest);
   if (largest <= 0) return 0;
   return eigenvalues.gt(rank_tolerance(eigenvalues.size(0)) * largest).sum().item<std::int64_t>();
 }
@@ -54,9 +54,10 @@ Root root_of(const at::Tensor& s, const char* whose) {
 void check(const Gaussian& g, const char* whose) {
   DIFFIT_CHECK(
       g.covariance.dim() == 2 && g.covariance.size(0) == g.width() && g.covariance.size(1) == g.width(),
-      "the {} sigma is [{}], its mu [{}]", whose, fmt::join(g.covariance.sizes(), ", "), g.width());
+      "the {} sigma has shape [{}], but mu has shape [{}]", whose, fmt::join(g.covariance.sizes(), ", "),
+      g.width());
   DIFFIT_CHECK(std::isfinite(g.covariance.sum().item<double>()) && std::isfinite(g.mean.sum().item<double>()),
-               "the {} mu or sigma holds NaN or infinity", whose);
+               "the {} mu or sigma contains NaN or infinity", whose);
 }
 
 }  // namespace
@@ -64,8 +65,9 @@ void check(const Gaussian& g, const char* whose) {
 FrechetDistance::FrechetDistance(const Gaussian& a, const Gaussian& b, bool influence) : mean_(a.mean) {
   check(a, "samples'");
   check(b, "reference's");
-  DIFFIT_CHECK(a.width() == b.width(), "samples have {} features, the reference {}: of another network",
-               a.width(), b.width());
+  DIFFIT_CHECK(a.width() == b.width(),
+               "samples have {} features, the reference {}: they come from different networks", a.width(),
+               b.width());
   shift_ = a.mean - b.mean;
   const Root root = root_of(a.covariance, "samples'");
   rank_a_ = root.factor.size(1);
@@ -105,7 +107,7 @@ FrechetDistance::FrechetDistance(const Gaussian& a, const Gaussian& b, bool infl
 }
 
 at::Tensor FrechetDistance::influence(const at::Tensor& features) const {
-  if (!transport_.defined()) fail("influence of pictures: was not asked for");
+  if (!transport_.defined()) fail("the influence of images was not requested");
   const std::int64_t count = features.size(0), block = 4096;
   const at::Tensor moved = at::empty({count}, at::kDouble);
   for (std::int64_t first = 0; first < count; first += block) {

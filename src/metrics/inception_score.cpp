@@ -32,7 +32,7 @@ void InceptionScoreSum::close_block() {
 
 InceptionScore InceptionScoreSum::finish() {
   if (held_ > 0) close_block();
-  DIFFIT_CHECK(!scores_.empty(), "an inception score takes a picture or more, there are none");
+  DIFFIT_CHECK(!scores_.empty(), "an inception score needs at least one image, got none");
   InceptionScore result;
   result.blocks = static_cast<std::int64_t>(scores_.size());
   const at::Tensor scores = at::tensor(scores_, at::kDouble);

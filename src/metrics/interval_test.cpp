@@ -50,17 +50,18 @@ TEST(FrechetInfluence, IsDerivativeByWeightOfImage) {
 
 /// Compares the standard deviation over `draws` independent sets with the mean of the standard deviations
 /// from the bootstrap. The former has a relative error of 1 / sqrt(2 draws), and five times that is allowed.
-template <class Figure>
-void expect_honest(const char* name, std::int64_t draws, const Figure& figure) {
+template <class Measure>
+void expect_honest(const char* name, std::int64_t draws, const Measure& measure) {
   std::vector<double> values;
-  double told = 0;
+  double estimate = 0;
   for (std::int64_t d = 0; d < draws; ++d) {
-    const auto [value, influence] = figure(1000 + static_cast<std::uint64_t>(d));
+    const auto [value, influence] = measure(1000 + static_cast<std::uint64_t>(d));
     values.push_back(value);
-    told += bootstrap_interval(value, influence, {.replicates = 200}).deviation / static_cast<double>(draws);
+    estimate +=
+        bootstrap_interval(value, influence, {.replicates = 200}).deviation / static_cast<double>(draws);
   }
-  const double scatter = at::tensor(values, at::kDouble).std().item<double>();
-  EXPECT_NEAR(told, scatter, 5 * scatter / std::sqrt(2.0 * static_cast<double>(draws))) << name;
+  const double spread = at::tensor(values, at::kDouble).std().item<double>();
+  EXPECT_NEAR(estimate, spread, 5 * spread / std::sqrt(2.0 * static_cast<double>(draws))) << name;
 }
 
 TEST(Intervals, MatchVariationOfIndependentDraws) {

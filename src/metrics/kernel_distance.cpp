@@ -58,8 +58,8 @@ at::Tensor influence_of(const at::Tensor& samples, const at::Tensor& x, const at
 KernelDistance kernel_distance(const at::Tensor& samples, const at::Tensor& reference,
                                const KernelDistanceOptions& options) {
   DIFFIT_CHECK(samples.size(0) >= 2 && reference.size(0) >= 2,
-               "a kernel distance takes two pictures or more of each set, there are {} and {}",
-               samples.size(0), reference.size(0));
+               "a kernel distance needs at least two images per set, got {} and {}", samples.size(0),
+               reference.size(0));
   DIFFIT_CHECK(samples.size(1) == reference.size(1), "samples have {} features, the reference {}",
                samples.size(1), reference.size(1));
   KernelDistance result;

@@ -28,7 +28,8 @@ void Moments::add(const at::Tensor& features) {
   const at::Tensor mean = x.mean(0);
   if (!std::isfinite(mean.sum().item<double>())) {
     fail(
-        "features of pictures {} to {} are not finite: the feature network's weights are damaged, or not its",
+        "features of images {} to {} are not finite: the weights of the feature network are damaged or "
+        "belong to another network",
         count_, count_ + rows - 1);
   }
   // The difference of the means is one more row, so that a single product updates the scatter matrix.
@@ -43,7 +44,8 @@ void Moments::add(const at::Tensor& features) {
 }
 
 void Moments::merge(const Moments& other) {
-  if (other.width() != width()) fail("moments: {} and {} features wide", width(), other.width());
+  if (other.width() != width())
+    fail("moments: wanted the same number of features, got {} and {}", width(), other.width());
   if (other.count_ == 0) return;
   const at::Tensor step = other.mean_ - mean_;
   scatter_.add_(other.scatter_).addr_(step, step, 1, between(count_, other.count_));
@@ -52,8 +54,8 @@ void Moments::merge(const Moments& other) {
 }
 
 Gaussian Moments::gaussian() const {
-  DIFFIT_CHECK(count_ >= 2, "a covariance takes two pictures or more, there {} {}",
-               count_ == 1 ? "is" : "are", count_);
+  DIFFIT_CHECK(count_ >= 2, "a covariance needs at least two images, there {} {}", count_ == 1 ? "is" : "are",
+               count_);
   return {mean_.clone(), scatter_ / static_cast<double>(count_ - 1), count_};
 }
 

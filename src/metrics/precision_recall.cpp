@@ -174,7 +174,7 @@ at::Tensor radii(const Set& set, std::int64_t k, bool half, const Tick& tick) {
 
 void check(const at::Tensor& features, const char* whose, std::int64_t k) {
   if (features.dim() != 2) fail("precision and recall: wanted features [N, D]");
-  DIFFIT_CHECK(features.size(0) > k, "precision and recall take more than {} {}, there are {}", k, whose,
+  DIFFIT_CHECK(features.size(0) > k, "precision and recall need more than {} {}, got {}", k, whose,
                features.size(0));
   if (!features.sum().isfinite().item<bool>()) fail("features of the {} are not finite", whose);
 }
@@ -184,7 +184,7 @@ void check(const at::Tensor& features, const char* whose, std::int64_t k) {
 PrecisionRecall precision_recall(const at::Tensor& samples, const at::Tensor& reference,
                                  const PrecisionRecallOptions& options) {
   check(samples, "samples", options.neighbours);
-  check(reference, "reference pictures", options.neighbours);
+  check(reference, "reference images", options.neighbours);
   DIFFIT_CHECK(samples.size(1) == reference.size(1), "samples have {} features, the reference {}",
                samples.size(1), reference.size(1));
   const Set a(samples), b(reference);

@@ -35,7 +35,7 @@ at::Tensor read_numbers(const NpzReader& file, const char* name, const std::vect
   const at::Tensor numbers =
       at::from_blob(const_cast<std::byte*>(array.data.data()), array.shape, at::TensorOptions(stored))
           .to(single ? at::kFloat : at::kDouble, /*non_blocking=*/false, /*copy=*/true);
-  DIFFIT_CHECK(numbers.isfinite().all().item<bool>(), "{}: holds NaN or infinity", where);
+  DIFFIT_CHECK(numbers.isfinite().all().item<bool>(), "{}: contains NaN or infinity", where);
   return numbers;
 }
 
@@ -51,7 +51,7 @@ std::optional<Gaussian> read_gaussian(const NpzReader& file, const char* mean, c
   const double largest = g.covariance.abs().max().item<double>();
   // In programs that accumulate in float32, the two triangles differ by its rounding error.
   DIFFIT_CHECK((g.covariance - g.covariance.t()).abs().max().item<double>() <= 1e-5 * largest,
-               "{}: wanted a covariance, it is not symmetric", where_of(file, covariance));
+               "{}: wanted a covariance, but the matrix is not symmetric", where_of(file, covariance));
   g.covariance = (g.covariance + g.covariance.t()) / 2;
   return g;
 }
@@ -89,7 +89,7 @@ Statistics read_statistics(const fs::path& path) {
   Statistics s;
   s.info = read_info(file);
   s.pooled = read_gaussian(file, "mu", "sigma");
-  DIFFIT_CHECK(s.pooled.has_value(), "{}: wanted statistics (mu, sigma), there are {}", path.string(),
+  DIFFIT_CHECK(s.pooled.has_value(), "{}: wanted statistics (mu, sigma), found {}", path.string(),
                fmt::join(file.names(), ", "));
   s.spatial = read_gaussian(file, "mu_s", "sigma_s");
   s.pooled->count = s.info.images;
@@ -99,7 +99,7 @@ Statistics read_statistics(const fs::path& path) {
   if (file.has("arr_0")) {
     const NpyHeader header = file.header("arr_0");
     DIFFIT_CHECK(header.dtype == Dtype::u8 && header.shape.size() == 4,
-                 "{}: wanted pictures, uint8 [N, H, W, C], got [{}]", where_of(file, "arr_0"),
+                 "{}: wanted images, uint8 [N, H, W, C], got [{}]", where_of(file, "arr_0"),
                  fmt::join(header.shape, ", "));
     s.arr_images = header.shape[0];
     if (s.info.height == 0) {
@@ -132,23 +132,20 @@ void check_network(const Statistics& s, const FeatureInfo& network, const std::s
   const std::string told = s.info.network.empty() ? "another network" : s.info.network;
   if (!s.info.identity.empty() && s.info.identity != network.identity) {
     reject(
-        "{}: statistics of {} ({}), `features` is {} ({}); give the network they were made with, or make new "
-        "ones "
-        "with diffit stats",
+        "{}: statistics of {} ({}), but `features` is {} ({}); give the network they were computed with, or "
+        "compute new ones with diffit stats",
         where, told, s.info.identity, network.name, network.identity);
   }
   if (s.pooled && s.pooled->width() != network.width) {
     reject(
-        "{}: statistics of {} features, {} has {}; give the network they were made with, or make new ones "
-        "with "
-        "diffit stats",
+        "{}: statistics of {} features, but {} has {}; give the network they were computed with, or compute "
+        "new ones with diffit stats",
         where, s.pooled->width(), network.name, network.width);
   }
   if (s.spatial && network.spatial > 0 && s.spatial->width() != network.spatial) {
     reject(
-        "{}: mu_s has {} numbers, sFID's map {}: it was made of other channels; without it FID can be had: "
-        "remove "
-        "mu_s and sigma_s, or make new statistics with diffit stats",
+        "{}: mu_s has {} numbers, but the feature map of sFID has {}: it was computed from other channels; "
+        "compute new statistics with diffit stats, or remove mu_s and sigma_s to compute FID only",
         where, s.spatial->width(), network.spatial);
   }
 }

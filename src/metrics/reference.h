@@ -27,13 +27,13 @@ struct StatisticsInfo {
 
 template <class V>
 void visit_fields(V& v, StatisticsInfo& s) {
-  v("pictures", s.images, "behind mu and sigma", 0, 1e15);
+  v("pictures", s.images, "number of images behind mu and sigma", 0, 1e15);
   v("network", s.network, "name of the feature network");
-  v("identity", s.identity, "of its weights");
-  v("height", s.height, "of the pictures", 0, 1e6);
-  v("width", s.width, "of the pictures", 0, 1e6);
-  v("channels", s.channels, "of the pictures", 0, 4);
-  v("source", s.source, "what was measured");
+  v("identity", s.identity, "fingerprint of the network's weights");
+  v("height", s.height, "height of the images", 0, 1e6);
+  v("width", s.width, "width of the images", 0, 1e6);
+  v("channels", s.channels, "channels of the images", 0, 4);
+  v("source", s.source, "the images that were measured");
 }
 
 /// Contents of a statistics file.

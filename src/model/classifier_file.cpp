@@ -26,9 +26,9 @@ Classifier load_classifier(const WeightsFile& file, at::Device device) {
   std::int64_t held = 0;
   for (const TensorView& view : file.tensors()) held += view.count();
   const std::int64_t claimed = total(cost_of(config)).parameters;
-  // Twice: what a few missing tensors leave is told by their names.
-  DIFFIT_CHECK(claimed / 2 <= held, "{}: its configuration asks for {} parameters, the file holds {}", where,
-               claimed, held);
+  // Factor 2: a few missing tensors pass here and are reported by name when the weights are loaded.
+  DIFFIT_CHECK(claimed / 2 <= held, "{}: its configuration needs {} parameters, but the file contains {}",
+               where, claimed, held);
   Classifier network(config);
   load_parameters(network.parameters(), file.tensors(), "", where);
   network.parameters().to(device);

@@ -51,8 +51,7 @@ ModelConfig config_with_null_row(const WeightsFile& source) {
   const ModelConfig config = stated ? config_of(source) : infer_config(tensors, where);
   const auto* latent = std::get_if<LatentConfig>(&config);
   DIFFIT_CHECK(latent != nullptr && latent->classes == rows,
-               "`null_row`: {}: its table of {} rows has one for the null label beside its classes already",
-               where, rows);
+               "`null_row`: {}: its table of {} rows already has a row for the null label", where, rows);
   return config;
 }
 

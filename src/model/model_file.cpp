@@ -55,13 +55,13 @@ void check_size(const WeightsFile& file, const ModelConfig& config) {
     bytes += static_cast<double>(view.bytes.size());
   }
   const std::int64_t claimed = total(cost_of(config)).parameters;
-  DIFFIT_CHECK(claimed <= held, "{}: its configuration asks for {} parameters, the file holds {}",
+  DIFFIT_CHECK(claimed <= held, "{}: its configuration needs {} parameters, but the file contains {}",
                file.path().string(), claimed, held);
   // Files may lack the index, but one that dwarfs its file is no model's.
   constexpr double kIndexWithoutFile = 64 << 20;
   const auto window = static_cast<double>(largest_window(config));
   DIFFIT_CHECK(8 * std::pow(window, 4) <= bytes + kIndexWithoutFile,
-               "{}: attention over a window of {} takes an index of {}, the file has {}",
+               "{}: attention over a window of {} needs an index of {}, the file has {}",
                file.path().string(), window, human_bytes(8 * std::pow(window, 4)), human_bytes(bytes));
 }
 
@@ -94,7 +94,7 @@ void save_weights(const fs::path& path, const ParameterList& parameters, const J
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : tensors) {
     if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) {
-      fail("{}: not written, {} holds numbers that are not finite", path.string(), name);
+      fail("{}: not written: {} contains values that are not finite", path.string(), name);
     }
     views.push_back(view_of(name, tensor));
   }

@@ -1,4 +1,4 @@
-// Model files: weights that describe themselves by the metadata key "diffit.config".
+// Model files: weights with their configuration in the metadata key "diffit.config".
 #pragma once
 
 #include <string>
@@ -10,37 +10,38 @@
 namespace diffit::model {
 
 inline constexpr const char* kConfigKey = "diffit.config";
-/// Metadata of a file that training resumes from, and that is no model as it is.
+/// Metadata key that marks a training checkpoint, which cannot be loaded as a model.
 inline constexpr const char* kStateKey = "diffit.state";
 
-/// Metadata of a latent model whose row of the null label was added by convert: it was not trained, so that
-/// guidance makes no sense.
+/// Metadata key of a latent model whose null-label row was added by convert. The row is untrained, so
+/// guidance is an error.
 inline constexpr const char* kNullRowKey = "diffit.null_row";
 
-/// The configuration that a file states; without one, that of a released latent checkpoint, from names and
-/// shapes.
+/// Configuration stated in a file; otherwise the configuration of a released latent model, inferred from
+/// names and shapes.
 ModelConfig config_of(const WeightsFile& file);
 
-/// Error(invalid) where a configuration claims more than the file holds: asked before memory is taken.
+/// Throws Error(invalid) if the configuration needs more parameters than the file contains. Called before
+/// memory is allocated.
 void check_size(const WeightsFile& file, const ModelConfig& config);
 
-/// Error(invalid) lists every tensor that the model of `config` lacks, has no use for, or has in another
-/// shape or kind. No weight is read.
+/// Checks names, shapes and dtypes without reading weights. Error(invalid) lists every missing, unexpected or
+/// misshapen tensor.
 void check_model(const WeightsFile& file, const ModelConfig& config);
 
 using Model = std::variant<ImageDiffiT, LatentDiffiT>;
 
-/// A model with its weights, ready to be evaluated. Error(invalid) lists every tensor that does not fit.
+/// Loads a model for evaluation. Error(invalid) lists every tensor that does not fit.
 Model load_model(const WeightsFile& file, at::Device device);
 
-/// Names the place of a file's configuration in errors.
+/// Describes where the configuration of a file is, for error messages.
 std::string place_of_config(const WeightsFile& file);
 
-/// Writes weights under the names of `parameters`, whole or not at all. `extra` is added to the metadata.
-/// A weight that is not finite is Error(failed): no such file is ever written.
+/// Writes weights atomically under the names of `parameters`. `extra` is added to the metadata. Throws
+/// Error(failed) and writes nothing if a weight is not finite.
 void save_model(const fs::path& path, const ParameterList& parameters, const ModelConfig& config,
                 const Metadata& extra);
-/// The same of any network, by the configuration that its file is to state.
+/// The same for any network, with the configuration to store.
 void save_weights(const fs::path& path, const ParameterList& parameters, const Json& config,
                   const Metadata& extra);
 

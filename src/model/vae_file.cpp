@@ -27,9 +27,9 @@ std::optional<VaeConfig> stated_config(const Metadata& metadata, const std::stri
 void check_size(std::span<const TensorView> tensors, const VaeConfig& config, const std::string& where) {
   std::int64_t held = 0;
   for (const TensorView& view : tensors) held += view.count();
-  // Twice: what a few missing tensors leave is told by their names.
+  // Factor 2: a few missing tensors pass here and are reported by name when the weights are loaded.
   DIFFIT_CHECK(parameter_count(config) / 2 <= held,
-               "{}: its configuration asks for {} parameters, the file holds {}", where,
+               "{}: its configuration needs {} parameters, but the file contains {}", where,
                parameter_count(config), held);
 }
 
@@ -101,11 +101,10 @@ OpenedVae open_autoencoder(const fs::path& path, at::Device device) {
   const VaePlace place = find_vae(path);
   const WeightsFile file(place.weights);
   const std::string where = place.weights.string();
-  DIFFIT_CHECK(
-      !file.metadata().contains(kStateKey),
-      "{}: a training state; wanted an autoencoder: give a snapshot of the same folder, or make one by "
-      "diffit convert --ema",
-      where);
+  DIFFIT_CHECK(!file.metadata().contains(kStateKey),
+               "{}: wanted an autoencoder, got a training checkpoint: give a snapshot from the same folder, "
+               "or create one with diffit convert --ema",
+               where);
   const std::optional<VaeConfig> beside = config_beside(place, file);
   const bool own = file.metadata().contains(kConfigKey);
   Vae vae = load_vae(file.tensors(), file.metadata(), where, device, beside);

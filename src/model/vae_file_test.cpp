@@ -82,7 +82,7 @@ TEST(VaeFile, EveryLayoutGivesTheSameAutoencoder) {
   same(checkpoint, "checkpoint");
 }
 
-TEST(VaeFile, IdentityTellsWeightsApart) {
+TEST(VaeFile, IdentityDistinguishesWeights) {
   const Golden golden;
   const Vae vae = load_vae(golden.weights(), golden.metadata, "golden", at::kCPU);
   const std::string before = vae_identity(vae);
@@ -91,7 +91,7 @@ TEST(VaeFile, IdentityTellsWeightsApart) {
   EXPECT_NE(vae_identity(vae), before);
 }
 
-TEST(VaeFile, ComesBackAsItWasWritten) {
+TEST(VaeFile, WriteThenReadIsIdentity) {
   const TemporaryFolder folder;
   const Golden golden;
   const Vae vae = load_vae(golden.weights(), golden.metadata, "golden", at::kCPU);
@@ -125,7 +125,7 @@ TEST(VaeFile, ConfigurationIsInferredInEveryLayout) {
   }
 }
 
-TEST(VaeFile, EverythingThatDoesNotFitIsListedByTheFilesOwnNames) {
+TEST(VaeFile, MismatchedTensorsAreListedByTheirFileNames) {
   const Golden golden;
   const auto load = [&](std::vector<TensorView> views) {
     load_vae(views, golden.metadata, "f.safetensors", at::kCPU);
@@ -148,7 +148,7 @@ TEST(VaeFile, EverythingThatDoesNotFitIsListedByTheFilesOwnNames) {
   expect_rejected([&] { load(bad); }, {bad.front().name, "NaN"});
 }
 
-TEST(VaeFile, WhatLiesBesideItInCheckpointsIsLeftAlone) {
+TEST(VaeFile, OtherCheckpointTensorsAreIgnored) {
   const Golden golden;
   const std::string wanted = vae_identity(load_vae(golden.weights(), golden.metadata, "f", at::kCPU));
   for (const std::string prefix : {"", "first_stage_model.", "vae."}) {
@@ -173,7 +173,7 @@ TEST(VaeFile, WhatLiesBesideItInCheckpointsIsLeftAlone) {
   expect_rejected([&] { load_vae(two, golden.metadata, "f", at::kCPU); }, {"2 prefixes, a., b."});
 }
 
-TEST(VaeFile, AWholeCheckpointMaySayItsScale) {
+TEST(VaeFile, ScaleIsReadFromFullCheckpoint) {
   const Golden golden;
   std::vector<TensorView> views = golden.in_original_names("first_stage_model.");
   const float scale = 0.5F;
@@ -193,13 +193,13 @@ TEST(VaeFile, AWholeCheckpointMaySayItsScale) {
   EXPECT_EQ(load_vae(plain, {}, "f", at::kCPU).config().scale, 0.5);
 }
 
-TEST(VaeFile, WhatIsNoAutoencoderIsSaidToBeNone) {
+TEST(VaeFile, OtherFilesAreRejected) {
   const Golden golden;
   expect_rejected([&] { load_vae({}, {}, "f", at::kCPU); }, {"autoencoder", "no tensors"});
   const Metadata latent{{kConfigKey, R"({"model": "latent"})"}};
   expect_rejected([&] { load_vae(golden.weights(), latent, "f", at::kCPU); }, {"autoencoder", "latent"});
   const Metadata vast{{kConfigKey, R"({"model": "vae", "channels": [16384, 16384, 16384]})"}};
-  expect_rejected([&] { load_vae(golden.weights(), vast, "f", at::kCPU); }, {"asks for", "holds"});
+  expect_rejected([&] { load_vae(golden.weights(), vast, "f", at::kCPU); }, {"needs", "holds"});
   // 8 channels are no 32 groups: a small autoencoder has to say how many it has.
   expect_rejected([&] { load_vae(golden.weights(), {}, "f", at::kCPU); }, {"inferred", "norm_groups"});
   std::vector<TensorView> views = golden.weights();

@@ -49,16 +49,16 @@ std::string weights_in(const fs::path& folder) {
       others.push_back(name);
     }
   }
-  DIFFIT_CHECK(others.size() <= 1, "{}: no {}.safetensors, but {}: give one of these files", folder.string(),
-               kStem, fmt::join(others, ", "));
+  DIFFIT_CHECK(others.size() <= 1, "{}: there is no {}.safetensors, but {}: give one of these files",
+               folder.string(), kStem, fmt::join(others, ", "));
   return others.empty() ? "" : others.front();
 }
 
 /// Error(invalid) names what else it is than JSON, a git-lfs pointer say.
 Json read_config(const fs::path& path) {
   const std::string what = what_file_is_this(path);
-  DIFFIT_CHECK(what.empty() || what == "a JSON file" || what.starts_with("an error reply"),
-               "{}: wanted a config.json of diffusers, got {}", path.string(), what);
+  DIFFIT_CHECK(what.empty() || what == "a JSON file" || what.find("error response") != std::string::npos,
+               "{}: wanted a diffusers config.json, got {}", path.string(), what);
   return parse_json(read_text(path, kLargestConfig), path.string());
 }
 
@@ -67,7 +67,7 @@ fs::path inside_cache(const fs::path& folder) {
   const fs::path snapshots = folder / "snapshots";
   if (!is_folder(snapshots) || is_file(folder / "config.json")) return folder;
   const std::vector<std::string> names = names_in(snapshots);
-  DIFFIT_CHECK(names.size() == 1, "{}: wanted one folder, got {}: give the one that is wanted",
+  DIFFIT_CHECK(names.size() == 1, "{}: contains several autoencoders, {}: give one of these folders",
                snapshots.string(), names.size());
   return snapshots / names.front();
 }
@@ -76,15 +76,15 @@ VaePlace in_folder(const fs::path& given) {
   fs::path folder = inside_cache(given);
   if (!is_file(folder / "config.json") && is_folder(folder / "vae")) folder /= "vae";
   const fs::path config = folder / "config.json";
-  DIFFIT_CHECK(
-      is_file(config), "{}: wanted a folder of diffusers, there is no config.json in it{}", folder.string(),
-      is_file(folder / "model_index.json") ? ", and no folder vae" : "; give the file of the weights");
+  DIFFIT_CHECK(is_file(config), "{}: wanted a diffusers folder, but it contains no config.json{}",
+               folder.string(),
+               is_file(folder / "model_index.json") ? " or folder vae" : "; give the file of the weights");
   VaePlace place{.weights = {}, .config = config, .config_json = read_config(config), .must_fit = true};
   const std::string kind = diffusers_class(*place.config_json);
-  DIFFIT_CHECK(kind == "AutoencoderKL", "{}: _class_name is {}, wanted an autoencoder: AutoencoderKL",
-               config.string(), kind.empty() ? "not there" : printable(kind));
+  DIFFIT_CHECK(kind == "AutoencoderKL", "{}: wanted an autoencoder (AutoencoderKL), but _class_name is {}",
+               config.string(), kind.empty() ? "missing" : printable(kind));
   const std::string weights = weights_in(folder);
-  DIFFIT_CHECK(!weights.empty(), "{}: config.json without weights: wanted {}.safetensors or .bin beside it",
+  DIFFIT_CHECK(!weights.empty(), "{}: wanted {}.safetensors or .bin next to config.json, found neither",
                folder.string(), kStem);
   place.weights = folder / weights;
   return place;
@@ -119,7 +119,7 @@ VaePlace find_vae(const fs::path& given) {
   }
   const std::string kind = diffusers_class(config);
   DIFFIT_CHECK(!by_diffusers || kind.empty() || kind == "AutoencoderKL",
-               "{}: config.json beside it has _class_name {}, wanted an autoencoder: AutoencoderKL",
+               "{}: wanted an autoencoder (AutoencoderKL), but _class_name in its config.json is {}",
                given.string(), printable(kind));
   if (kind != "AutoencoderKL") return place;
   place.config = beside;

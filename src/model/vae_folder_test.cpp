@@ -40,7 +40,7 @@ void write_weights(const fs::path& path) {
   write_safetensors(path, views, {{"format", "pt"}});
 }
 
-TEST(DiffusersConfig, IsReadWithItsScaleAndGroups) {
+TEST(DiffusersConfig, ReadsScaleAndGroups) {
   const VaeConfig c = read_diffusers_config(config_of_small(), "config.json");
   EXPECT_EQ(c.channels, (std::vector<std::int64_t>{16, 32}));
   EXPECT_EQ(c.blocks, 1);
@@ -51,7 +51,7 @@ TEST(DiffusersConfig, IsReadWithItsScaleAndGroups) {
   EXPECT_EQ(read_diffusers_config(old, "config.json").scale, 0.18215);
 }
 
-TEST(DiffusersConfig, AnotherArchitectureIsRefusedByName) {
+TEST(DiffusersConfig, RejectsOtherArchitectures) {
   const std::pair<const char*, Json> cases[] = {
       {"_class_name", "AutoencoderTiny"},
       {"shift_factor", 0.1159},
@@ -72,7 +72,7 @@ TEST(DiffusersConfig, AnotherArchitectureIsRefusedByName) {
   }
 }
 
-TEST(VaeFolder, FoldersOfEveryShapeGiveTheSameAutoencoder) {
+TEST(VaeFolder, AllFolderLayoutsGiveTheSameAutoencoder) {
   const TemporaryFolder folder;
   for (const std::string at : {"plain", "pipeline/vae", "cache/snapshots/0123/vae", "half"}) {
     const std::string name =
@@ -91,7 +91,7 @@ TEST(VaeFolder, FoldersOfEveryShapeGiveTheSameAutoencoder) {
   }
 }
 
-TEST(VaeFolder, AConfigurationBesideAnotherNameIsTakenWhereItDescribesTheFile) {
+TEST(VaeFolder, ConfigurationIsUsedForOtherFileNamesIfItMatches) {
   const TemporaryFolder folder;
   write_weights(folder / "my-vae.safetensors");
   folder.write("config.json", config_of_small().dump());
@@ -108,7 +108,7 @@ TEST(VaeFolder, AConfigurationBesideAnotherNameIsTakenWhereItDescribesTheFile) {
   }
 }
 
-TEST(VaeFolder, WhatIsMissingOrOfAnotherClassIsNamed) {
+TEST(VaeFolder, ErrorsNameMissingFilesAndOtherClasses) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "empty");
   expect_rejected([&] { find_vae(folder / "empty"); }, {"empty", "no config.json"});
@@ -118,8 +118,7 @@ TEST(VaeFolder, WhatIsMissingOrOfAnotherClassIsNamed) {
   expect_rejected([&] { find_vae(folder / "unet/diffusion_pytorch_model.safetensors"); },
                   {"UNet2DConditionModel"});
   folder.write("bare/config.json", config_of_small().dump());
-  expect_rejected([&] { find_vae(folder / "bare"); },
-                  {"config.json without weights", "diffusion_pytorch_model"});
+  expect_rejected([&] { find_vae(folder / "bare"); }, {"next to config.json", "diffusion_pytorch_model"});
   folder.write("bare/a.safetensors", "x");
   folder.write("bare/b.safetensors", "x");
   expect_rejected([&] { find_vae(folder / "bare"); }, {"a.safetensors, b.safetensors", "give one"});

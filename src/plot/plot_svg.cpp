@@ -268,10 +268,10 @@ std::string plot_svg(const LinePlot& plot, SvgUse use) {
   for (const Reference& reference : plot.references) ys.push_back(reference.y);
   // Series with the same label and style, such as several seeds, appear in the legend once.
   std::vector<LegendEntry> legend;
-  std::set<std::pair<std::string, int>> told;
+  std::set<std::pair<std::string, int>> labelled;
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
     const Series& series = plot.series[i];
-    if (series.faint || !told.insert({series.label, styles[i].index}).second) continue;
+    if (series.faint || !labelled.insert({series.label, styles[i].index}).second) continue;
     legend.push_back({series.label, styles[i], true, true});
   }
   const bool alone = legend.size() == 1;
@@ -435,7 +435,7 @@ std::string describe(const LinePlot& plot) {
     if (series.faint) continue;
     const std::vector<PlotPoint> points = shown(plot, series);
     if (points.empty()) {
-      text += fmt::format(" {}: no figures.", series.label);
+      text += fmt::format(" {}: no data.", series.label);
       continue;
     }
     const auto [low, high] = std::minmax_element(

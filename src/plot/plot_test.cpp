@@ -102,7 +102,7 @@ TEST(PlotSvg, OmitsPointsOutsideAxis) {
 TEST(PlotSvg, StatesThatPlotIsEmpty) {
   LinePlot plot = two_lines();
   plot.series.clear();
-  EXPECT_NE(plot_svg(plot, SvgUse::in_page).find("no figures to show"), std::string::npos);
+  EXPECT_NE(plot_svg(plot, SvgUse::in_page).find("no data to show"), std::string::npos);
 }
 
 TEST(PlotSvg, DrawsBandForIntervals) {

@@ -24,7 +24,8 @@ using Owned = std::unique_ptr<T, Free>;
 
 [[noreturn]] void refuse(GError* error) {
   const Owned<GError> owned(error);
-  fail("the plot cannot be drawn as PNG: {}", error != nullptr ? error->message : "librsvg does not say why");
+  fail("the plot cannot be drawn as PNG: {}",
+       error != nullptr ? error->message : "librsvg reports no reason");
 }
 
 /// Converts cairo's opaque pixels, which are native-endian xRGB words.

@@ -19,7 +19,7 @@ ctemplate::TemplateCache& cache() {
     auto* made = new ctemplate::TemplateCache;
     for (const auto& [name, text] : embedded_templates()) {
       if (!made->StringToTemplateCache(std::string(name), text.data(), text.size(), kStrip)) {
-        fail("templates/{}: ctemplate does not understand it", name);
+        fail("templates/{}: ctemplate cannot parse it", name);
       }
     }
     made->Freeze();
@@ -54,7 +54,7 @@ std::string well_formed(const std::string& text) {
 std::string expand(const std::string& name, const ctemplate::TemplateDictionary& values) {
   std::string text;
   if (!cache().ExpandNoLoad(name, kStrip, &values, nullptr, &text)) {
-    fail("templates/{}: cannot be filled, a template that it includes is missing", name);
+    fail("templates/{}: cannot be expanded: a template that it includes is missing", name);
   }
   return well_formed(text);
 }

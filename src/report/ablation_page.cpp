@@ -45,15 +45,13 @@ std::string score_name(const AblationResults& results) {
 std::string how(const AblationResults& results) {
   const Experiment& e = results.experiment;
   const std::string scored = results.score_label.empty()
-                                 ? std::string("No scores: trained only.")
-                                 : fmt::format("{} of {} pictures a training, Heun's method with {} steps.",
+                                 ? std::string("No scores: the runs were trained only.")
+                                 : fmt::format("{} from {} samples per run, Heun's method with {} steps.",
                                                results.score_label, e.score.samples, e.score.steps);
   return fmt::format(
-      "{} of {} trainings finished, seeds {}. {} Brackets are 95% intervals over seeds by Student's t; "
-      "differences "
-      "are to '{}', seed by seed, since trainings of one seed see the same pictures and noise. Late loss is "
-      "the "
-      "mean over the last fifth of a training.",
+      "{} of {} runs finished, seeds {}. {} Brackets are 95% intervals over seeds (Student's t). Differences "
+      "are relative to '{}' for equal seeds, since runs with the same seed see the same images and noise. "
+      "Late loss is the mean over the last fifth of a run.",
       results.finished, results.trials, fmt::join(e.seeds, ", "), scored, e.reference);
 }
 
@@ -84,7 +82,7 @@ LinePlot loss_plot(const AblationResults& results) {
   LinePlot plot;
   plot.name = "loss";
   plot.title = "Training loss";
-  plot.caption = "Mean over seeds; the band is from the lowest to the highest.";
+  plot.caption = "Mean over seeds; the band spans the lowest to the highest value.";
   plot.x = {.label = "images", .scale = Scale::linear, .low = {}, .high = {}};
   plot.y = {.label = "EDM's loss", .scale = Scale::log, .low = {}, .high = {}};
   for (const VariantResult& v : results.variants) {
@@ -101,8 +99,8 @@ LinePlot score_plot(const AblationResults& results) {
   plot.name = "score";
   plot.title = results.score_label + " while training";
   plot.caption = fmt::format(
-      "Mean over seeds; the band is from the lowest to the highest. Points before the last are of {} "
-      "pictures, the last of {}: fewer pictures read higher.",
+      "Mean over seeds; the band spans the lowest to the highest value. All points but the last use {} "
+      "samples, the last uses {}: fewer samples give higher values.",
       results.experiment.score.curve_samples, results.experiment.score.samples);
   plot.x = {.label = "images", .scale = Scale::linear, .low = {}, .high = {}};
   plot.y = {.label = results.score_label, .scale = Scale::log, .low = {}, .high = {}};
@@ -124,8 +122,8 @@ ScatterPlot cost_plot(const AblationResults& results, const std::string& name, c
   plot.name = name;
   plot.title = score_name(results) + " against " + label;
   plot.caption =
-      "One point a variant, with its interval over seeds. The line is the Pareto front: nothing there is "
-      "both cheaper and better.";
+      "One point per variant, with its interval over seeds. The line is the Pareto front: no variant is both "
+      "cheaper and better than one on it.";
   plot.x = {.label = label, .scale = Scale::linear, .low = {}, .high = {}};
   plot.y = {.label = score_name(results), .scale = Scale::linear, .low = {}, .high = {}};
   plot.front = true;
@@ -147,8 +145,8 @@ ScatterPlot cost_plot(const AblationResults& results, const std::string& name, c
 
 Table seeds_table(const AblationResults& results) {
   Table table;
-  table.title = "Every training";
-  table.caption = "Brackets are 95% bootstrap intervals over the pictures.";
+  table.title = "All runs";
+  table.caption = "Brackets are 95% bootstrap intervals over the samples.";
   table.columns = {{"variant"},   {"seed"}, {"images"},  {score_name(results)},
                    {"late loss"}, {"time"}, {"images/s"}};
   for (const VariantResult& v : results.variants) {
@@ -176,12 +174,11 @@ Section samples_section(const AblationResults& results) {
               fmt::format("Samples of {}, training seed {}", v.section.label, with->seed));
   }
   Section section{"Samples", {}};
-  std::move(files).put(
-      section,
-      {.title = "The same noise through each variant",
-       .caption = fmt::format("Of the average of the weights after {} images, the first seed of each.",
-                              results.variants.front().images)},
-      240);
+  std::move(files).put(section,
+                       {.title = "All variants started from the same noise",
+                        .caption = fmt::format("EMA weights after {} images, first seed of each variant.",
+                                               results.variants.front().images)},
+                       240);
   return section;
 }
 
@@ -221,9 +218,9 @@ Table ablation_table(const AblationResults& results) {
 Table cost_table(const AblationResults& results) {
   Table table;
   table.caption =
-      "GMAC of a forward of one picture, attention's own products included; rows within 10% of the reference "
-      "are comparable. Images a second are of each training's fastest stretch, on whatever else the machine "
-      "did.";
+      "GMAC of a forward pass of one image, including the matrix products of attention; rows within 10% of "
+      "the reference are comparable. Images per second are from the fastest part of each run and depend on "
+      "the other load of the machine.";
   table.columns = {{"variant"}, {"images"},        {"PFLOP"},  {"parameters"},
                    {"GMAC"},    {"comparable by"}, {"memory"}, {"images/s"}};
   for (const VariantResult& v : results.variants) {
@@ -262,7 +259,7 @@ Page ablation_page(const AblationResults& results, const std::string& command) {
                                   [](const VariantResult& v) { return v.score.has_value(); });
   Section cost{"Cost", {cost_table(results)}};
   if (scored) {
-    cost.blocks.emplace_back(cost_plot(results, "cost-macs", "GMAC a forward",
+    cost.blocks.emplace_back(cost_plot(results, "cost-macs", "GMAC per forward pass",
                                        [](const VariantResult& v) { return v.macs / 1e9; }));
     cost.blocks.emplace_back(
         cost_plot(results, "cost-parameters", "thousand parameters",
@@ -270,10 +267,10 @@ Page ablation_page(const AblationResults& results, const std::string& command) {
   }
   page.sections.push_back(std::move(cost));
   page.sections.push_back({"Trainings", {seeds_table(results)}});
-  Section made{"How it was made", {}};
+  Section made{"How this was made", {}};
   if (!e.note.empty()) made.blocks.emplace_back(Text{{e.note}});
-  made.blocks.emplace_back(Code{"The command", command, false});
-  made.blocks.emplace_back(Code{"The experiment", json_text(write_experiment(e), 1), true});
+  made.blocks.emplace_back(Code{"Command", command, false});
+  made.blocks.emplace_back(Code{"Experiment", json_text(write_experiment(e), 1), true});
   page.sections.push_back(std::move(made));
   return page;
 }

@@ -79,7 +79,7 @@ TEST(AblationTable, HasPublishedColumnNextToOurs) {
 TEST(AblationPage, ShowsCurvesCostsAndConfiguration) {
   const std::string page = render_page(ablation_page(two_variants(true), "diffit ablate times"));
   for (const char* part : {"Where time enters", "diffit ablate times", "Training loss",
-                           "FD-Net while training", "FD-Net against GMAC a forward", "Pareto"}) {
+                           "FD-Net while training", "FD-Net against GMAC per forward pass", "Pareto"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
 }
@@ -100,7 +100,7 @@ TEST(AblationPage, ShowsSamplesAndReportsUnreadableOnes) {
 
 TEST(AblationPage, RendersBeforeAnyTrialIsFinished) {
   const AblationResults results = two_variants(false);
-  EXPECT_NE(render_page(ablation_page(results, "")).find("0 of 4 trainings finished"), std::string::npos);
+  EXPECT_NE(render_page(ablation_page(results, "")).find("0 of 4 runs finished"), std::string::npos);
   EXPECT_NE(ablation_markdown(results).find("| G | variant G | 3.81 |"), std::string::npos);
 }
 

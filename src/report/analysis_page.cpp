@@ -13,7 +13,7 @@ namespace {
 const Axis kSigma{.label = "noise level sigma", .scale = Scale::log, .low = {}, .high = {}};
 
 Section made_by(const std::string& command) {
-  return {"How it was made", {Code{.title = "command", .text = command}}};
+  return {"How this was made", {Code{.title = "command", .text = command}}};
 }
 
 /// Plot to which a set belongs: one plot for sets of images, and one for each kind of corruption.
@@ -41,22 +41,20 @@ Series ratio_curve(const RobustnessRequest& request, const SetScores& set, const
 Page robustness_page(const std::string& model, const RobustnessRequest& request,
                      const std::vector<SetScores>& sets, const std::string& command) {
   Page page{.title = "Inputs that " + model + " was not trained on",
-            .subtitle = "Held against " + sets.front().name,
+            .subtitle = "Compared with " + sets.front().name,
             .sections = {},
             .footer = {}};
   const at::Tensor base = sets.front().errors.mean(1);
   const bool bits = sets.front().bits.defined();
 
-  Table table{
-      .title = bits ? "Bound on the likelihood" : "Sets",
-      .caption = bits
-                     ? "Bits a number, at most: the variational bound by the probability-flow ODE, with 95 % "
-                       "intervals. Separation: the probability that a picture of the set takes more bits "
-                       "than a held-out one; 0.5 cannot be told apart."
-                     : "",
-      .columns = {{"set"}, {"pictures"}},
-      .rows = {}};
-  if (bits) table.columns.insert(table.columns.end(), {{"bits a number"}, {"separation"}});
+  Table table{.title = bits ? "Bound on the likelihood" : "Sets",
+              .caption = bits ? "Upper bound in bits per value, from the probability-flow ODE, with 95 % "
+                                "intervals. Separation: the probability that an image of the set needs more "
+                                "bits than a held-out image; at 0.5 the sets are indistinguishable."
+                              : "",
+              .columns = {{"set"}, {"pictures"}},
+              .rows = {}};
+  if (bits) table.columns.insert(table.columns.end(), {{"bits per value"}, {"separation"}});
   for (const double sigma : request.sigmas)
     table.columns.push_back({fmt::format("error, sigma {:.3g}", sigma)});
   for (const SetScores& set : sets) {
@@ -72,12 +70,11 @@ Page robustness_page(const std::string& model, const RobustnessRequest& request,
   }
   page.sections.push_back({"Sets", {table}});
 
-  Section curves{
-      "Denoising error by noise level",
-      {Text{{"Mean squared error of D(y + n; sigma), divided by that of the held-out set at the same level; "
-             "bands are 95 % intervals. Above 1: harder than what the model was trained for. At high "
-             "noise an error says how far the set's layout is from the training's, at low noise how far "
-             "its texture is."}}}};
+  Section curves{"Denoising error by noise level",
+                 {Text{{"Mean squared error of D(y + n; sigma), divided by that of the held-out set at the "
+                        "same level; bands are 95 % intervals. Values above 1 mean that the set is harder "
+                        "than the training distribution. Errors at high noise levels reflect differences in "
+                        "layout, errors at low noise levels differences in texture."}}}};
   std::vector<std::string> groups;
   for (std::size_t i = 1; i < sets.size(); ++i) {
     const std::string group = group_of(sets[i].name);
@@ -88,7 +85,7 @@ Page robustness_page(const std::string& model, const RobustnessRequest& request,
     plot.name = slug("error-" + group);
     plot.title = group;
     plot.x = kSigma;
-    plot.y.label = "error / held-out's";
+    plot.y.label = "error / held-out error";
     plot.y.scale = Scale::log;
     plot.references = {{"held-out", 1}};
     for (std::size_t i = 1; i < sets.size(); ++i) {
@@ -104,13 +101,14 @@ Page robustness_page(const std::string& model, const RobustnessRequest& request,
 Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command) {
   const auto raised = std::count_if(diagnosis.signatures.begin(), diagnosis.signatures.end(),
                                     [](const Signature& s) { return s.raised; });
-  Page page{.title = "What may be wrong with " + diagnosis.model,
-            .subtitle = fmt::format("{} of {} known signatures raised", raised, diagnosis.signatures.size()),
+  Page page{.title = "Diagnosis of " + diagnosis.model,
+            .subtitle = fmt::format("{} of {} checks report a finding", raised, diagnosis.signatures.size()),
             .sections = {},
             .footer = {}};
   Table table{
       .title = "Signatures",
-      .caption = "Values with 95 % intervals; raised where the whole interval lies beyond the threshold.",
+      .caption =
+          "Values with 95 % intervals; a finding is reported if the whole interval is beyond the threshold.",
       .columns = {{"signature"}, {"value"}, {"expected"}, {"threshold"}, {"raised"}, {"measure"}},
       .rows = {}};
   Text reasons;
@@ -125,9 +123,8 @@ Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command) {
   plot.name = "error-by-noise-level";
   plot.title = "Error by noise level";
   plot.caption =
-      "Mean squared error a number on held-out pictures. A linear filter sees one pixel and knows its mean "
-      "and "
-      "variance.";
+      "Mean squared error per value on held-out images. The linear filter uses a single pixel and knows its "
+      "mean and variance.";
   plot.x = kSigma;
   plot.y.label = "error";
   plot.y.scale = Scale::log;
@@ -139,7 +136,7 @@ Page diagnosis_page(const Diagnosis& diagnosis, const std::string& command) {
     plot.series[1].points.push_back({level->sigma, level->linear, {}, {}});
     if (paired) plot.series[2].points.push_back({level->sigma, level->rival, {}, {}});
   }
-  page.sections.push_back({"Where the error sits", {plot}});
+  page.sections.push_back({"Distribution of the error over the image", {plot}});
   page.sections.push_back(made_by(command));
   return page;
 }

@@ -120,7 +120,7 @@ at::Tensor latent_means(const LatentDataset& data, std::int64_t first, std::int6
 }  // namespace
 
 ImageSpace pixel_space() {
-  return {"pixels", "levels of 255, root mean square", mean_square_rows};
+  return {"pixels", "root mean square, in levels of 0 to 255", mean_square_rows};
 }
 
 NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Image>& queries, std::int64_t k,
@@ -128,11 +128,11 @@ NeighbourSearch find_neighbours(const Dataset& data, const std::vector<Image>& q
                                 const SearchProgress& progress) {
   const at::NoGradGuard no_grad;
   for (const Image& query : queries) {
-    DIFFIT_CHECK(query.width == data.resolution() && query.height == data.resolution() &&
-                     query.channels == data.channels(),
-                 "nearest neighbours: samples are {} x {} x {}, the data set's pictures {} x {} x {}",
-                 query.height, query.width, query.channels, data.resolution(), data.resolution(),
-                 data.channels());
+    DIFFIT_CHECK(
+        query.width == data.resolution() && query.height == data.resolution() &&
+            query.channels == data.channels(),
+        "nearest neighbours: samples are {} x {} x {}, but the images of the data set are {} x {} x {}",
+        query.height, query.width, query.channels, data.resolution(), data.resolution(), data.channels());
   }
   const SearchedSet set{data.size(),
                         [&](std::int64_t first, std::int64_t count) {
@@ -150,8 +150,8 @@ NeighbourSearch find_neighbours(const LatentDataset& data, const at::Tensor& sam
   const LatentInfo& info = data.info();
   DIFFIT_CHECK(
       samples.size(1) == info.channels && samples.size(2) == info.height && samples.size(3) == info.width,
-      "nearest neighbours: samples are {} x {} x {}, the cached latents {} x {} x {}", samples.size(1),
-      samples.size(2), samples.size(3), info.channels, info.height, info.width);
+      "nearest neighbours: samples are {} x {} x {}, but the cached latents are {} x {} x {}",
+      samples.size(1), samples.size(2), samples.size(3), info.channels, info.height, info.width);
   const SearchedSet set{data.size(),
                         [&](std::int64_t first, std::int64_t count) {
                           return mean_square_rows(latent_means(data, first, count));

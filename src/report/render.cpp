@@ -32,7 +32,7 @@ void fill_table(TemplateDictionary& values, const Table& table) {
   set_if_any(values, "CAPTION", table.caption);
   std::vector<bool> numbers(table.columns.size());
   for (const auto& row : table.rows) {
-    DIFFIT_CHECK(row.size() == table.columns.size(), "table '{}': wanted {} cells in a row, got {}",
+    DIFFIT_CHECK(row.size() == table.columns.size(), "table '{}': wanted {} cells per row, got {}",
                  table.title, table.columns.size(), row.size());
     for (std::size_t c = 0; c < row.size(); ++c) numbers[c] = numbers[c] || row[c].value.has_value();
   }
@@ -75,7 +75,7 @@ void add(TemplateDictionary& parent, const Table& table) {
 
 /// Table of the values of a plot, as its text alternative.
 Table figures_of(const LinePlot& plot) {
-  Table table{.title = "Figures of the plot: " + plot.title,
+  Table table{.title = "Data of the plot: " + plot.title,
               .caption = {},
               .columns = {{"series"}, {"first"}, {"last"}, {"lowest"}, {"at"}, {"highest"}},
               .rows = {}};
@@ -98,7 +98,7 @@ Table figures_of(const LinePlot& plot) {
 }
 
 Table figures_of(const ScatterPlot& plot) {
-  Table table{.title = "Figures of the plot: " + plot.title,
+  Table table{.title = "Data of the plot: " + plot.title,
               .caption = {},
               .columns = {{"point"}, {plot.x.label}, {plot.y.label}},
               .rows = {}};
@@ -146,7 +146,7 @@ void add(TemplateDictionary& parent, const ImageGrid& grid) {
     inner->AddSectionDictionary("HEAD")->SetValue("TEXT", head);
   for (const ImageRow& row : grid.rows) {
     DIFFIT_CHECK(grid.column_heads.empty() || row.images.size() == grid.column_heads.size(),
-                 "pictures '{}': wanted {} in a row, got {}", grid.title, grid.column_heads.size(),
+                 "images '{}': wanted {} per row, got {}", grid.title, grid.column_heads.size(),
                  row.images.size());
     TemplateDictionary* line = inner->AddSectionDictionary("ROW");
     set_if_any(*line, "HEAD_OF_ROW", row.head);
@@ -186,7 +186,7 @@ void for_each_plot(const Page& page, const F& f) {
           [&]<class T>(const T& plot) {
             if constexpr (is_plot<T>) {
               DIFFIT_CHECK(plot.name == slug(plot.name),
-                           "plot '{}': wanted a name of small letters, digits and '-'", plot.name);
+                           "plot '{}': wanted a name of lower-case letters, digits and '-'", plot.name);
               DIFFIT_CHECK(names.insert(plot.name).second,
                            "plot '{}': another plot of the page has this name", plot.name);
               f(plot);

@@ -74,32 +74,31 @@ std::optional<double> macs(const std::optional<Cost>& cost) {
 }  // namespace
 
 Table costs_of_run(const RunRecord& run) {
-  Table table{"What it is and what it cost", "", {{"figure"}, {"value"}, {"meaning"}}, {}};
+  Table table{"Model and cost", "", {{"figure"}, {"value"}, {"meaning"}}, {}};
   const auto add = [&](const char* name, Cell cell, const char* meaning) {
     if (!cell.text.empty()) table.rows.push_back({words(name), std::move(cell), words(meaning)});
   };
   const auto cost = cost_of(run);
-  add("images", shown_as(static_cast<double>(run.images()), human_count), "shown in training so far");
+  add("images", shown_as(static_cast<double>(run.images()), human_count), "images trained so far");
   if (const auto loss = settled(run, "loss"))
-    add("loss", number(*loss), "mean over the last tenth of the lines");
-  add("parameters", shown_as(parameters(cost), human_count), "of the network");
-  add("work", shown_as(macs(cost), gmac),
-      "multiply-adds of one evaluation of one picture, attention included");
-  add("time", shown_as(run.last("seconds"), human_seconds), "in optimiser steps, over all sittings");
-  add("images/s", shown_as(settled(run, "images_per_second"), rate), "mean over the last tenth of the lines");
-  add("memory", shown_as(highest(run, "memory_bytes"), human_bytes), "resident at most");
+    add("loss", number(*loss), "mean over the last tenth of the log lines");
+  add("parameters", shown_as(parameters(cost), human_count), "parameters of the network");
+  add("work", shown_as(macs(cost), gmac), "multiply-adds per evaluation and image, including attention");
+  add("time", shown_as(run.last("seconds"), human_seconds), "optimizer steps, in all sessions");
+  add("images/s", shown_as(settled(run, "images_per_second"), rate),
+      "mean over the last tenth of the log lines");
+  add("memory", shown_as(highest(run, "memory_bytes"), human_bytes), "peak resident memory");
   if (const auto skipped = run.last("skipped"); skipped && *skipped > 0)
-    add("skipped steps", number(*skipped, 6), "whose loss or gradient was not finite");
+    add("skipped steps", number(*skipped, 6), "steps whose loss or gradient was not finite");
   return table;
 }
 
 Table costs_of_runs(const std::vector<RunRecord>& runs) {
-  Table table{
-      "What they reached and cost",
-      "Loss and rate: means over the last tenth of the lines. Work: multiply-adds of one evaluation of one "
-      "picture.",
-      {{"run"}, {"images"}, {"loss"}, {"parameters"}, {"work"}, {"time"}, {"images/s"}, {"memory"}},
-      {}};
+  Table table{"Results and costs",
+              "Loss and throughput: means over the last tenth of the log lines. Work: multiply-adds per "
+              "evaluation and image.",
+              {{"run"}, {"images"}, {"loss"}, {"parameters"}, {"work"}, {"time"}, {"images/s"}, {"memory"}},
+              {}};
   for (const RunRecord& run : runs) {
     const auto cost = cost_of(run);
     const auto loss = settled(run, "loss");
@@ -134,10 +133,8 @@ Table scores_of_runs(const std::vector<RunRecord>& runs) {
       if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
     }
   }
-  Table table{"Last evaluation",
-              "Of the average of the weights; intervals where they were computed.",
-              {{"run"}, {"images"}},
-              {}};
+  Table table{
+      "Last evaluation", "EMA weights; with intervals where they were computed.", {{"run"}, {"images"}}, {}};
   for (const std::string& key : keys) {
     table.columns.push_back({score_label(key) + (better_of(key) == Better::lower ? " ↓" : " ↑")});
   }

@@ -66,8 +66,8 @@ LinePlot plot_of(const std::vector<RunRecord>& runs, Curves RunRecord::*curves, 
     plot.series.push_back(std::move(series));
   }
   if (smoothed) {
-    plot.caption = runs.size() <= 3 ? "Running mean over a twenty-fifth of the lines; pale: each line."
-                                    : "Running mean over a twenty-fifth of the lines.";
+    plot.caption = runs.size() <= 3 ? "Moving average over 1/25 of the log lines; pale: individual lines."
+                                    : "Moving average over 1/25 of the log lines.";
   }
   if (smooth && high > kLogarithmic * low) plot.y.scale = Scale::log;
   return plot;
@@ -79,9 +79,9 @@ std::vector<LinePlot> training_plots(const std::vector<RunRecord>& runs) {
   std::vector<LinePlot> plots;
   const auto add = [&](const Known& known, bool smooth) {
     LinePlot plot = plot_of(runs, &RunRecord::curves, known, smooth);
-    const bool told =
+    const bool exists =
         std::any_of(plots.begin(), plots.end(), [&](const LinePlot& p) { return p.name == plot.name; });
-    if (!plot.series.empty() && !told) plots.push_back(std::move(plot));
+    if (!plot.series.empty() && !exists) plots.push_back(std::move(plot));
   };
   std::map<std::string, int> others;
   for (const RunRecord& run : runs) {
@@ -113,9 +113,9 @@ std::vector<LinePlot> score_plots(const std::vector<RunRecord>& runs) {
         label + (better_of(key) == Better::lower ? " (lower is better)" : " (higher is better)");
     LinePlot plot = plot_of(runs, &RunRecord::scores, {key.c_str(), label.c_str(), unit.c_str(), 1}, false);
     plot.name = "score-" + plot.name;
-    const bool told =
+    const bool exists =
         std::any_of(plots.begin(), plots.end(), [&](const LinePlot& p) { return p.name == plot.name; });
-    if (!plot.series.empty() && !told) plots.push_back(std::move(plot));
+    if (!plot.series.empty() && !exists) plots.push_back(std::move(plot));
   }
   return plots;
 }

@@ -20,9 +20,9 @@ struct Stopped {
   std::exception_ptr why;
 };
 
-class Maker {
+class RunImageBuilder {
  public:
-  Maker(const RunRecord& run, const RunImagesOptions& options) : run_(run), options_(options) {}
+  RunImageBuilder(const RunRecord& run, const RunImagesOptions& options) : run_(run), options_(options) {}
 
   RunImages operator()() {
     attempt(made_.no_trajectories, [&] { trace_all(); });
@@ -56,7 +56,7 @@ class Maker {
 
   void trace_all() {
     const at::NoGradGuard no_grad;
-    DIFFIT_CHECK(run_.snapshot, "there is no snapshot-*-ema.safetensors in the run folder yet");
+    DIFFIT_CHECK(run_.snapshot, "the run folder contains no snapshot-*-ema.safetensors yet");
     const WeightsFile file(*run_.snapshot);
     const ModelConfig config = config_of(file);
     std::visit([&](const auto& c) { trace_with(file, c); }, config);
@@ -118,7 +118,7 @@ class Maker {
     const bool named = sample.is_object() && sample.contains("vae") && sample["vae"].is_string();
     const std::string path = named ? sample["vae"].get<std::string>() : std::string();
     DIFFIT_CHECK(!path.empty(),
-                 "the run's config has no sample.vae: its latents cannot be decoded, they are no pictures");
+                 "config.toml of the run has no sample.vae, so its latents cannot be decoded into images");
     vae_.emplace(load_vae(path, options_.device));
   }
 
@@ -158,18 +158,19 @@ class Maker {
   }
 
   void search() {
-    DIFFIT_CHECK(made_.trajectories, "there are no samples to look for");
-    DIFFIT_CHECK(!run_.config.empty(), "the run's config.toml is missing: where its data are is not known");
+    DIFFIT_CHECK(made_.trajectories, "there are no samples to compare");
+    DIFFIT_CHECK(!run_.config.empty(),
+                 "config.toml of the run is missing, so the location of its data is unknown");
     const std::string where = (run_.folder / "config.toml").string();
     const Recipe recipe = read_recipe(run_.config, where);
     const TrainingData data = open_training_data(recipe, where);
-    const SearchProgress told = [this](std::int64_t done, std::int64_t all) {
+    const SearchProgress report = [this](std::int64_t done, std::int64_t all) {
       progress("nearest neighbours", done, all);
     };
     if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
       made_.neighbours = find_neighbours(
           **latents, made_.trajectories->samples, options_.neighbours, options_.controls,
-          [this](const at::Tensor& latent) { return decode(latent); }, told);
+          [this](const at::Tensor& latent) { return decode(latent); }, report);
       made_.space = kLatentSpace;
       made_.unit = kLatentUnit;
       return;
@@ -177,7 +178,7 @@ class Maker {
     const ImageSpace space = options_.space ? *options_.space : pixel_space();
     made_.neighbours =
         find_neighbours(*std::get<std::shared_ptr<const Dataset>>(data), made_.trajectories->results,
-                        options_.neighbours, options_.controls, space, told);
+                        options_.neighbours, options_.controls, space, report);
     made_.space = space.name;
     made_.unit = space.unit;
   }
@@ -192,7 +193,7 @@ class Maker {
 }  // namespace
 
 RunImages make_images(const RunRecord& run, const RunImagesOptions& options) {
-  return Maker(run, options)();
+  return RunImageBuilder(run, options)();
 }
 
 }  // namespace diffit::report

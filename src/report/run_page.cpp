@@ -25,20 +25,20 @@ std::string images_text(std::int64_t images) {
 void add_grids(const RunRecord& run, bool several, Section& section) {
   GridFiles now;
   if (run.reals) {
-    now.add(*run.reals, kLargestGrid, "Real pictures, as training sees them",
-            "A grid of real pictures of the training set");
+    now.add(*run.reals, kLargestGrid, "Training images, as the network sees them",
+            "A grid of images of the training set");
   } else {
-    now.missing("There is no reals.png in the run folder.");
+    now.missing("The run folder contains no reals.png.");
   }
   if (!run.samples.empty()) {
     const GridFile& last = run.samples.back();
-    now.add(
-        last.path, kLargestGrid, fmt::format("Samples after {}", images_text(last.images)),
-        fmt::format("A grid of samples of the average of the weights after {}", images_text(last.images)));
+    now.add(last.path, kLargestGrid, fmt::format("Samples after {}", images_text(last.images)),
+            fmt::format("A grid of samples of the EMA weights after {}", images_text(last.images)));
   } else {
-    now.missing("There is no sample grid in the run folder yet.");
+    now.missing("The run folder contains no sample grid yet.");
   }
-  std::move(now).put(section, {.title = several ? run.name : "Beside real pictures", .caption = ""}, 600);
+  std::move(now).put(section, {.title = several ? run.name : "Samples and training images", .caption = ""},
+                     600);
   if (run.samples.size() < 2) return;
   GridFiles earlier;
   for (const std::size_t i : spread(run.samples.size() - 1, 4)) {
@@ -47,7 +47,7 @@ void add_grids(const RunRecord& run, bool several, Section& section) {
                 fmt::format("The same seeds after {}", images_text(grid.images)));
   }
   std::move(earlier).put(section,
-                         {.title = several ? "Earlier, " + run.name : "Earlier in the training",
+                         {.title = several ? "Earlier, " + run.name : "Earlier in training",
                           .caption = "The same seeds and classes at earlier snapshots.",
                           .folded = true},
                          320);
@@ -65,13 +65,11 @@ void add_trajectories(const RunRecord& run, const RunImages& made, bool several,
   }
   const Trajectories& t = *made.trajectories;
   ImageGrid grid;
-  grid.title = several ? run.name : "From noise to a picture";
+  grid.title = several ? run.name : "From noise to an image";
   grid.caption = fmt::format(
-      "Each row is one seed under Heun's method, noise falling from left to right{}. The first row is what "
-      "the "
-      "sampler holds; the others are the picture that the network expects at that noise level, and at the "
-      "right "
-      "what comes out. After {}.",
+      "Sampling with Heun's method; noise decreases from left to right{}. For each seed, the first row shows "
+      "the sampler's noisy state; the second shows the network's denoised estimate at that noise level, and "
+      "the final sample at the right. After {}.",
       made.guidance != 1 ? fmt::format(", guidance {:.3g}", made.guidance) : "",
       images_text(run.snapshot_images));
   for (const double sigma : t.sigmas) grid.column_heads.push_back(sigma_text(sigma));
@@ -85,7 +83,7 @@ void add_trajectories(const RunRecord& run, const RunImages& made, bool several,
     grid.rows.push_back(std::move(line));
   };
   for (std::size_t b = 0; b < t.results.size(); ++b) {
-    if (b == 0) row(made.labels[b] + ", held", made.labels[b] + ", noisy", t.states[b], t.results[b]);
+    if (b == 0) row(made.labels[b] + ", state", made.labels[b] + ", noisy", t.states[b], t.results[b]);
     row(made.labels[b], made.labels[b] + ", expected", t.denoised[b], t.results[b]);
   }
   grid.enlarge = std::clamp<std::int64_t>(64 / std::max<std::int64_t>(1, t.results.front().width), 1, 4);
@@ -102,17 +100,17 @@ void add_neighbours(const RunRecord& run, const RunImages& made, bool several, S
   }
   const NeighbourSearch& search = *made.neighbours;
   ImageGrid grid;
-  grid.title = several ? run.name : fmt::format("Nearest in {}", made.space);
+  grid.title = several ? run.name : fmt::format("Nearest training images in {}", made.space);
   grid.caption = fmt::format(
-      "The results above, and the nearest pictures of the whole training set, with their distance ({}).",
+      "The samples above and their nearest images in the whole training set, with the distance ({}).",
       made.unit);
   if (!search.usual.empty()) {
     const auto quantile = [&](double q) {
       return search.usual[static_cast<std::size_t>(q * static_cast<double>(search.usual.size() - 1) + 0.5)];
     };
     grid.caption += fmt::format(
-        " Between training pictures the nearest other one is usually at {:.3g} (nine in ten of {}: {:.3g} to "
-        "{:.3g}); a sample that is much nearer is a copy.",
+        " The distance between a training image and its nearest other training image is typically {:.3g} (90 "
+        "% of {}: {:.3g} to {:.3g}); a sample at a much smaller distance is a copy.",
         quantile(0.5), search.usual.size(), quantile(0.05), quantile(0.95));
   }
   grid.column_heads.emplace_back("sample");
@@ -124,7 +122,7 @@ void add_neighbours(const RunRecord& run, const RunImages& made, bool several, S
     row.images.push_back({made.trajectories->results[b], " ", made.labels[b] + ", sample"});
     for (const Neighbour& n : search.nearest[b]) {
       row.images.push_back({n.image, fmt::format("{:.1f}", n.distance),
-                            fmt::format("training picture {} at distance {:.1f}", n.index, n.distance)});
+                            fmt::format("training image {} at distance {:.1f}", n.index, n.distance)});
     }
     grid.rows.push_back(std::move(row));
   }
@@ -142,14 +140,14 @@ void flatten(const Json& value, const std::string& path, std::map<std::string, s
 }
 
 Section making_of(const std::vector<ReportedRun>& runs, const RunPageOptions& options) {
-  Section section{"How it was made", {}};
+  Section section{"How this was made", {}};
   for (const auto& [run, images] : runs) {
     std::string text;
     for (const std::string& command : run.commands) text += command + "\n";
     if (text.empty()) {
       text = fmt::format("diffit train {}/config.toml --out NEW_FOLDER\n", run.folder.string());
       section.blocks.emplace_back(Text{{fmt::format(
-          "{}: the log does not tell the command it was started by; this repeats it.", run.name)}});
+          "{}: the log does not contain the original command; this command repeats the run.", run.name)}});
     }
     section.blocks.emplace_back(Code{runs.size() > 1 ? "Command of " + run.name : "Command", text, false});
     if (!run.machines.empty())
@@ -193,7 +191,7 @@ Table differing_keys(const std::vector<RunRecord>& runs) {
     flatten(runs[r].config, "", flat[r]);
     for (const auto& [key, value] : flat[r]) keys.insert(key);
   }
-  Table table{"What differs", "Keys of the configurations that are not the same in all runs.", {{"key"}}, {}};
+  Table table{"Differences", "Configuration keys whose values differ between the runs.", {{"key"}}, {}};
   for (const RunRecord& run : runs) table.columns.push_back({run.name});
   for (const std::string& key : keys) {
     std::set<std::string> values;
@@ -209,7 +207,7 @@ Table differing_keys(const std::vector<RunRecord>& runs) {
 }
 
 Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& options) {
-  DIFFIT_CHECK(!runs.empty(), "a report: wanted at least one run");
+  DIFFIT_CHECK(!runs.empty(), "report: wanted at least one run");
   std::vector<RunRecord> records;
   for (const ReportedRun& run : runs) records.push_back(run.record);
   const bool several = runs.size() > 1;
@@ -217,7 +215,7 @@ Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& option
   page.title = options.title.empty() ? title_of(runs) : options.title;
   page.subtitle = subtitle_of(runs);
 
-  Section summary{several ? "The runs" : "Summary", {}};
+  Section summary{several ? "Runs" : "Summary", {}};
   summary.blocks.emplace_back(several ? costs_of_runs(records) : costs_of_run(records.front()));
   std::vector<std::string> notes;
   for (const RunRecord& run : records) {
@@ -227,7 +225,7 @@ Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& option
   if (several) {
     Table differences = differing_keys(records);
     if (differences.rows.empty()) {
-      summary.blocks.emplace_back(Text{{"The configurations of all runs are the same."}});
+      summary.blocks.emplace_back(Text{{"All runs have the same configuration."}});
     } else {
       summary.blocks.emplace_back(std::move(differences));
     }
@@ -241,10 +239,10 @@ Page run_page(const std::vector<ReportedRun>& runs, const RunPageOptions& option
   }
   Section curves{"Curves", {}};
   for (LinePlot& plot : training_plots(records)) curves.blocks.emplace_back(std::move(plot));
-  if (curves.blocks.empty()) curves.blocks.emplace_back(Text{{"No line of stats.jsonl was logged yet."}});
+  if (curves.blocks.empty()) curves.blocks.emplace_back(Text{{"stats.jsonl contains no line yet."}});
   page.sections.push_back(std::move(curves));
 
-  Section samples{"Samples", {}}, trajectories{"Denoising", {}}, neighbours{"Nearest training pictures", {}};
+  Section samples{"Samples", {}}, trajectories{"Denoising", {}}, neighbours{"Nearest training images", {}};
   for (std::size_t r = 0; r < std::min(runs.size(), options.most_grids); ++r)
     add_grids(runs[r].record, several, samples);
   if (runs.size() > options.most_grids) {

@@ -77,7 +77,7 @@ void add_row(RunRecord& run, const Json& row) {
 void read_stats(RunRecord& run) {
   std::ifstream in(run.folder / "stats.jsonl");
   if (!in) {
-    run.notes.emplace_back("There is no stats.jsonl: no line was logged yet, or it was removed.");
+    run.notes.emplace_back("There is no stats.jsonl: nothing has been logged yet, or the file was removed.");
     return;
   }
   std::int64_t passed_over = 0, rows = 0;
@@ -93,10 +93,10 @@ void read_stats(RunRecord& run) {
   }
   if (passed_over > 0) {
     const bool one = passed_over == 1;
-    run.notes.push_back(fmt::format("{} {} of stats.jsonl {} cut short or malformed, and passed over.",
+    run.notes.push_back(fmt::format("{} {} of stats.jsonl {} truncated or malformed, and skipped.",
                                     passed_over, one ? "line" : "lines", one ? "is" : "are"));
   }
-  if (rows == 0) run.notes.emplace_back("stats.jsonl holds no whole line yet.");
+  if (rows == 0) run.notes.emplace_back("stats.jsonl contains no complete line yet.");
 }
 
 /// Reads scores computed after training: a list of {"images", "value", "low", "high"}, or a single one.
@@ -115,7 +115,7 @@ void read_scores(RunRecord& run) {
         {*member(row, "images"), *member(row, "value"), member(row, "low"), member(row, "high")});
   }
   if (run.scores[name].size() == before) {
-    run.notes.emplace_back("scores.json holds no scores that can be read.");
+    run.notes.emplace_back("scores.json contains no readable scores.");
     if (before == 0) run.scores.erase(name);
   }
 }
@@ -124,14 +124,14 @@ void read_config(RunRecord& run) {
   const fs::path path = run.folder / "config.toml";
   std::error_code none;
   if (!fs::exists(path, none)) {
-    run.notes.emplace_back("There is no config.toml: what was trained is not known.");
+    run.notes.emplace_back("There is no config.toml, so the trained model is unknown.");
     return;
   }
   try {
     run.config_text = read_text(path, kLargestText);
     run.config = parse_toml(run.config_text, path.string());
   } catch (const Error& error) {
-    run.notes.push_back(fmt::format("config.toml cannot be read: {}", error.what()));
+    run.notes.push_back(fmt::format("cannot read config.toml: {}", error.what()));
   }
 }
 
@@ -202,7 +202,7 @@ std::int64_t RunRecord::images() const {
 
 std::vector<fs::path> find_runs(const fs::path& path) {
   std::error_code none;
-  DIFFIT_CHECK(fs::exists(path, none), "{}: there is no such folder; wanted a run folder of diffit train",
+  DIFFIT_CHECK(fs::exists(path, none), "{}: wanted a run folder of diffit train, but there is no such folder",
                path.string());
   if (is_run(path)) return {path};
   std::vector<fs::path> runs;
@@ -211,8 +211,8 @@ std::vector<fs::path> find_runs(const fs::path& path) {
     if (is_run(entry)) runs.push_back(entry);
   }
   DIFFIT_CHECK(!runs.empty(),
-               "{}: wanted a run folder of diffit train (with config.toml or stats.jsonl), or a folder of "
-               "them; there is neither",
+               "{}: wanted a run folder of diffit train (with config.toml or stats.jsonl), or a folder that "
+               "contains run folders",
                path.string());
   return runs;
 }
@@ -232,8 +232,7 @@ RunRecord read_run(const fs::path& folder) {
   read_log(run);
   find_files(run);
   DIFFIT_CHECK(!run.curves.empty() || !run.scores.empty() || !run.config.empty(),
-               "{}: holds neither a whole line of stats.jsonl nor a config.toml that can be read: nothing to "
-               "report",
+               "{}: nothing to report: no complete line in stats.jsonl and no readable config.toml",
                folder.string());
   return run;
 }

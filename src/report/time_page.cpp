@@ -49,10 +49,10 @@ LinePlot plot_of(const TimeExplanation& e, const std::string& name, const std::s
 }
 
 LinePlot attention_plot(const TimeExplanation& e) {
-  return plot_of(
-      e, "attention", "How far attention moves with the time token", "total variation", &Movement::attention,
-      "A layer's input at each noise level is kept, and the time token of every other level put in: the "
-      "share of attention that goes elsewhere, 0 to 1.");
+  return plot_of(e, "attention", "How far attention moves with the time token", "total variation",
+                 &Movement::attention,
+                 "The input of a layer at each noise level is combined with the time token of every other "
+                 "level: the fraction of attention that moves, 0 to 1.");
 }
 
 Table table_of(const TimeExplanation& e) {
@@ -76,17 +76,18 @@ Table table_of(const TimeExplanation& e) {
 
 Page page_of(const TimeExplanation& e) {
   Page page;
-  page.title = "What attention does with time";
+  page.title = "How attention depends on time";
   page.subtitle = fmt::format("{}, on {}", e.model, e.images);
   page.sections.push_back({"Layers", {table_of(e)}});
   page.sections.push_back(
       {"By noise level",
        {attention_plot(e),
-        plot_of(e, "queries", "How far queries move", "relative to their size", &Movement::q, ""),
-        plot_of(e, "keys", "How far keys move", "relative to their size", &Movement::k, ""),
-        plot_of(e, "values", "How far values move", "relative to their size", &Movement::v, ""),
-        plot_of(e, "reach", "How far attention reaches", "pixels of the layer's map", &Movement::reach,
-                "Mean distance from query to key under the level's own token. A window bounds it.")}});
+        plot_of(e, "queries", "How far queries move", "relative to their norm", &Movement::q, ""),
+        plot_of(e, "keys", "How far keys move", "relative to their norm", &Movement::k, ""),
+        plot_of(e, "values", "How far values move", "relative to their norm", &Movement::v, ""),
+        plot_of(e, "reach", "How far attention reaches", "pixels of the layer's feature map",
+                &Movement::reach,
+                "Mean distance from query to key with the level's own time token. The window limits it.")}});
   return page;
 }
 

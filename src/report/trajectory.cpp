@@ -24,7 +24,7 @@ Trajectories trace(const Denoiser& denoise, const at::Tensor& unit_noise, const 
   t.states.resize(batch);
   t.denoised.resize(batch);
   const auto finite_images = [&](const at::Tensor& samples) {
-    if (!at::isfinite(samples).all().item<bool>()) fail("the model's pictures are not finite numbers");
+    if (!at::isfinite(samples).all().item<bool>()) fail("the images of the model are not finite");
     return to_images(samples.to(at::kCPU).to(at::kFloat));
   };
   const auto keep = [&](const at::Tensor& samples, std::vector<std::vector<Image>>& into) {

@@ -22,7 +22,7 @@ TEST(TensorMemory, IsUsedAgain) {
   EXPECT_LT(memory_held(), held);
 }
 
-TEST(TensorMemory, ServesEverySizeToItsLastByte) {
+TEST(TensorMemory, EveryByteOfEverySizeIsUsable) {
   reuse_tensor_memory();
   for (const std::int64_t size :
        {0, 1, 65535, 65536, 65537, 1000003, (2 << 20) - 1, 2 << 20, (5 << 20) + 3}) {
@@ -32,7 +32,7 @@ TEST(TensorMemory, ServesEverySizeToItsLastByte) {
   }
 }
 
-TEST(TensorMemory, TakesBackRawBlocks) {
+TEST(TensorMemory, AcceptsRawBlocks) {
   reuse_tensor_memory();
   c10::Allocator* allocator = c10::GetCPUAllocator();
   for (const std::size_t size : {std::size_t{100}, std::size_t{3} << 20}) {
@@ -42,7 +42,7 @@ TEST(TensorMemory, TakesBackRawBlocks) {
   }
 }
 
-TEST(TensorMemory, IsGivenBackWhenItIsMoreThanWhatIsInUse) {
+TEST(TensorMemory, ReturnsMemoryBeyondWhatIsInUse) {
   reuse_tensor_memory();
   { const at::Tensor large = at::empty({std::int64_t{1} << 27}); }
   const std::size_t held = memory_held();
@@ -51,7 +51,7 @@ TEST(TensorMemory, IsGivenBackWhenItIsMoreThanWhatIsInUse) {
   EXPECT_LT(memory_held(), held / 2);
 }
 
-TEST(TensorMemory, MayBeFreedByAnotherThread) {
+TEST(TensorMemory, CanBeFreedByAnotherThread) {
   reuse_tensor_memory();
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

@@ -75,11 +75,11 @@ std::shared_ptr<const Dataset> open_test_set(const Recipe& recipe, const Dataset
   if (recipe.data.test.empty()) return nullptr;
   auto test = open_dataset(recipe.data.test, recipe.data.size);
   DIFFIT_CHECK(test->resolution() == dataset.resolution() && test->channels() == dataset.channels(),
-               "data.test: {}: wanted {} x {} pictures with {} channels, as data.path, got {} x {} with {}",
+               "data.test: {}: wanted {} x {} images with {} channels like data.path, got {} x {} with {}",
                recipe.data.test, dataset.resolution(), dataset.resolution(), dataset.channels(),
                test->resolution(), test->resolution(), test->channels());
   DIFFIT_CHECK(test->classes() > 0 && test->classes() <= dataset.classes(),
-               "data.test: {}: wanted labels of at most {} classes, as data.path, got {}", recipe.data.test,
+               "data.test: {}: wanted labels of at most {} classes like data.path, got {}", recipe.data.test,
                dataset.classes(), test->classes());
   return test;
 }

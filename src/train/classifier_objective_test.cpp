@@ -9,7 +9,7 @@
 namespace diffit::training {
 namespace {
 
-using testing::Shades;
+using testing::ShadedImages;
 using testing::shades;
 using testing::small_classifier_recipe;
 using testing::TemporaryFolder;
@@ -22,7 +22,7 @@ TrainingEnd train(const fs::path& folder, const Recipe& recipe, bool resume = fa
 std::string test_set(const TemporaryFolder& folder) {
   fs::create_directories(folder.path());
   const fs::path path = folder.path() / "test.zip";
-  convert(Shades(), path, {});
+  convert(ShadedImages(), path, {});
   return path.string();
 }
 
@@ -68,7 +68,7 @@ TEST(ClassifierObjective, LearnsAndReportsHeldOutAccuracy) {
   const at::NoGradGuard no_grad;
   double right = 0, nats = 0;
   for (std::int64_t i = 0; i < 64; ++i) {
-    Image p = Shades().read(i);
+    Image p = ShadedImages().read(i);
     const at::Tensor x = at::from_blob(p.pixels.data(), {1, 8, 8, 1}, at::kByte).to(at::kFloat) / 127.5 - 1;
     const at::Tensor logits = network(x).logits;
     right += logits.argmax(1).item<std::int64_t>() == i % 4 ? 1 : 0;

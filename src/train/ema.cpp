@@ -57,7 +57,7 @@ class ProfileSpace {
 }  // namespace
 
 std::vector<double> reconstruction(std::span<const PowerProfile> tracked, const PowerProfile& wanted) {
-  DIFFIT_CHECK(!tracked.empty(), "post-hoc EMA: wanted snapshots with power-function averages, got none");
+  DIFFIT_CHECK(!tracked.empty(), "post-hoc EMA: wanted snapshots with power-function averages, found none");
   const auto n = static_cast<std::int64_t>(tracked.size());
   const ProfileSpace product(tracked, wanted);
   at::Tensor gram = at::empty({n, n}, at::kDouble), right = at::empty({n}, at::kDouble);

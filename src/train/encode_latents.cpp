@@ -98,10 +98,10 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
   const VaeConfig& config = vae.config();
   const std::string source = images.source().describe();
   DIFFIT_CHECK(images.channels() == config.in_channels || images.channels() == 1,
-               "{}: its pictures have {} channels, the VAE takes {}", source, images.channels(),
+               "{}: the images have {} channels, but the VAE needs {}", source, images.channels(),
                config.in_channels);
   DIFFIT_CHECK(images.resolution() % vae.factor() == 0,
-               "{}: its pictures are {} x {}, wanted a multiple of {}, which the VAE divides by; see diffit "
+               "{}: the images are {} x {}, but the VAE needs sides that are multiples of {}; see diffit "
                "data convert --size",
                source, images.resolution(), images.resolution(), vae.factor());
   LatentInfo info{.vae = vae_identity(vae), .scale = config.scale, .source = source};
@@ -117,7 +117,8 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   const FileLock lock(FileLock::path_in(folder));
   if (lock.busy()) {
-    fail("{}: another process is encoding into it; wait for it, or give another folder", folder.string());
+    fail("{}: another process is encoding into this folder; wait for it to finish, or give another folder",
+         folder.string());
   }
   const auto warn = [&](const std::string& text) {
     if (!text.empty() && request.warn) request.warn(text);
@@ -137,9 +138,8 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
                       static_cast<std::uint64_t>(2 * missing * info.numbers()) * sizeof(float));
   if (holds_unstamped_shards(folder)) {
     warn(
-        fmt::format("{}: holds shards of an earlier version, which do not say what they were made of: that "
-                    "it is {} is taken "
-                    "on trust; `restart` encodes them again",
+        fmt::format("{}: contains shards of an earlier version, which do not record what they were encoded "
+                    "from; assuming {}. `restart` encodes them again",
                     folder.string(), source));
   }
   const at::NoGradGuard no_grad;
@@ -163,7 +163,7 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
     }
     for (const auto* moments : {&shard.moments, &shard.flipped}) {
       if (!std::all_of(moments->begin(), moments->end(), [](float m) { return std::isfinite(m); })) {
-        fail("{}: shard {} not written, its latents are not finite numbers; try `dtype` f32", folder.string(),
+        fail("{}: shard {} not written: its latents are not finite; try `dtype` f32", folder.string(),
              shard.index);
       }
     }

@@ -1,4 +1,4 @@
-// Images through an autoencoder: into a cache of latents (data/latents.h), and the scale of its latents.
+// Encodes images with an autoencoder into a cache of latents (data/latents.h), and measures their scale.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -37,7 +37,7 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
                           const EncodeRequest& request, const EncodeProgress& progress = {});
 
 /// 1 / standard deviation of unscaled latents, over about `count` images spread over the set: with it,
-/// scaled latents have a deviation of 1. Rounded to five digits.
+/// scaled latents have a standard deviation of 1. Rounded to five digits.
 double measured_scale(const Dataset& images, const Vae& vae, std::int64_t count, at::Device device);
 
 }  // namespace diffit::training

@@ -13,22 +13,22 @@ namespace {
 
 constexpr const char* kLabelTable = "y_embedder.embedding_table.weight";
 
-/// Error(invalid) unless the file was trained on the latents that the recipe trains on. Returns what is to be
-/// said where it does not tell.
+/// Error(invalid) unless the file was trained on the latents that the recipe trains on. Returns a
+/// note if the file does not state them.
 std::vector<std::string> check_latents(const Recipe& recipe, const Metadata& metadata,
                                        const std::string& where) {
   if (recipe.kind() != ModelKind::latent) return {};
   const auto vae = metadata.find(kVaeIdentityKey), scale = metadata.find(kLatentScaleKey);
   if (vae == metadata.end() || scale == metadata.end()) {
-    return {fmt::format("{} does not say which VAE it was trained with; these latents are by {}", where,
-                        recipe.data.vae)};
+    return {fmt::format("{} does not state which VAE it was trained with; these latents were encoded by {}",
+                        where, recipe.data.vae)};
   }
   DIFFIT_CHECK(vae->second == recipe.data.vae,
-               "{}: was trained on latents of the VAE {}, the data's are by {}; encode the pictures with the "
-               "first",
+               "{}: was trained on latents of the VAE {}, but the data were encoded by {}; encode the images "
+               "with the VAE of the model",
                where, vae->second, recipe.data.vae);
   DIFFIT_CHECK(scale->second == fmt::format("{}", recipe.data.scale),
-               "{}: was trained on latents of scale {}, the data's is {}", where, scale->second,
+               "{}: was trained on latents with scale {}, but the data have scale {}", where, scale->second,
                recipe.data.scale);
   return {};
 }
@@ -64,7 +64,7 @@ std::vector<std::string> start_from_autoencoder(const std::string& path, const P
   const auto tensors = named_tensors(opened.vae.parameters());
   for (const auto& [name, tensor] : tensors) views.push_back(view_of(name, tensor));
   load_parameters(parameters, views, "", where);
-  return {fmt::format("starting from the weights of {}", where)};
+  return {fmt::format("initializing from the weights of {}", where)};
 }
 
 }  // namespace
@@ -75,7 +75,7 @@ std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& p
   const std::string where = file.path().string();
   check_prediction(recipe, file);
   std::vector<std::string> notes = check_latents(recipe, file.metadata(), where);
-  notes.insert(notes.begin(), fmt::format("starting from the weights of {}", where));
+  notes.insert(notes.begin(), fmt::format("initializing from the weights of {}", where));
 
   std::vector<TensorView> tensors = file.tensors();
   at::Tensor table;  // the new one, alive until it was loaded
@@ -90,18 +90,19 @@ std::vector<std::string> start_from(const Recipe& recipe, const ParameterList& p
     if (!lacks_null_row(file, rows)) {
       table[-1].copy_(to_tensor(*theirs)[-1]);
       notes.push_back(
-          fmt::format("warning: its label table of {} classes is replaced by a new one of {}; the null "
-                      "label's row is kept",
+          fmt::format("warning: its label table of {} classes is replaced by a new one with {}; the row of "
+                      "the null label is kept",
                       rows - 1, classes));
     } else if (rows == classes) {
       table.narrow(0, 0, rows).copy_(to_tensor(*theirs));
-      notes.push_back(fmt::format(
-          "warning: its label table of {} classes has no row for the null label: that row starts anew",
-          rows));
+      notes.push_back(
+          fmt::format("warning: its label table of {} classes has no row for the null label: that row is "
+                      "newly initialized",
+                      rows));
     } else {
-      notes.push_back(fmt::format(
-          "warning: its label table of {} classes is replaced by a new one of {}, which starts anew", rows,
-          classes));
+      notes.push_back(
+          fmt::format("warning: its label table of {} classes is replaced by a newly initialized one with {}",
+                      rows, classes));
     }
     *theirs = view_of(kLabelTable, table);
   }

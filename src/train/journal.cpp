@@ -42,7 +42,7 @@ void Journal::note(const fs::path& path, int reason) {
   if (reason == 0) {
     failing_.erase(path);
   } else if (failing_.insert(path).second) {
-    warning_ = fmt::format("{}: cannot be written: {}; the training goes on without it", path.string(),
+    warning_ = fmt::format("{}: cannot write: {}; training continues without it", path.string(),
                            std::strerror(reason));
   }
 }
@@ -54,7 +54,7 @@ void Journal::to_events(F write) {
     failing_.erase(events_.path());
   } catch (const Error& error) {
     if (failing_.insert(events_.path()).second) {
-      warning_ = fmt::format("{}; the training goes on without it", error.what());
+      warning_ = fmt::format("{}; training continues without it", error.what());
     }
   }
 }

@@ -47,7 +47,7 @@ class LatentObjective : public Objective {
     if (recipe_.sample.vae.empty() || recipe_.sample.images == 0) return;
     vae_ = std::make_unique<Vae>(load_vae(recipe_.sample.vae, device_));
     DIFFIT_CHECK(vae_identity(*vae_) == recipe_.data.vae,
-                 "{}: sample.vae: this is the VAE {}, the latents were encoded by {}", recipe_.sample.vae,
+                 "{}: sample.vae: this is the VAE {}, but the latents were encoded by {}", recipe_.sample.vae,
                  vae_identity(*vae_), recipe_.data.vae);
   }
 
@@ -79,13 +79,13 @@ class LatentObjective : public Objective {
   std::vector<std::string> notes() const override {
     const LatentInfo& info = dataset_->info();
     std::vector<std::string> notes;
-    notes.push_back(
-        fmt::format("latents: mean {:.4f}, deviation {:.4f} after the scale {:.6g}, by the VAE {}", info.mean,
-                    info.deviation, info.scale, info.vae));
+    notes.push_back(fmt::format(
+        "latents: mean {:.4f}, standard deviation {:.4f} after scaling by {:.6g}, encoded by the VAE {}",
+        info.mean, info.deviation, info.scale, info.vae));
     if (info.deviation < 0.5 || info.deviation > 2) {
       notes.push_back(
-          fmt::format("warning: the noise schedule expects a deviation near 1, got {:.3g}; check "
-                      "the VAE's scale",
+          fmt::format("warning: the noise schedule expects a standard deviation near 1, got {:.3g}; check "
+                      "the scale of the VAE",
                       info.deviation));
     }
     return notes;

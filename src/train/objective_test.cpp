@@ -409,7 +409,7 @@ TEST(InitFrom, CreatesLabelTableForOtherClassCount) {
   std::string said;
   recipe.optimiser.lr = 0;  // the first snapshot then contains the initial weights
   train(after.path(), recipe, cache.latents, false, &said);
-  EXPECT_NE(said.find("4 classes is replaced by a new one of 6"), std::string::npos) << said;
+  EXPECT_NE(said.find("4 classes is replaced by a new one with 6"), std::string::npos) << said;
   const auto table = [](const fs::path& run, std::int64_t images) {
     return to_tensor(
         SafetensorsFile(RunFolder(run).snapshot(images, "")).at("y_embedder.embedding_table.weight"));
@@ -441,8 +441,8 @@ TEST(InitFrom, AcceptsUnconditionalModelAndReleasedFile) {
   Trainer trainer(recipe, cache.latents, at::kCPU, at::kFloat);
   std::string notes;
   for (const std::string& note : trainer.notes()) notes += note + "\n";
-  EXPECT_NE(notes.find("does not say which VAE"), std::string::npos) << notes;
-  EXPECT_NE(notes.find("a new one of 0"), std::string::npos) << notes;
+  EXPECT_NE(notes.find("does not state which VAE"), std::string::npos) << notes;
+  EXPECT_NE(notes.find("newly initialized one with 0"), std::string::npos) << notes;
   EXPECT_FALSE(trainer.step().skipped);
 }
 

@@ -44,11 +44,11 @@ std::vector<Snapshot> power_snapshots(const fs::path& run) {
 PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t images, const fs::path& out) {
   std::vector<Snapshot> snapshots = power_snapshots(run);
   DIFFIT_CHECK(!snapshots.empty(),
-               "{}: wanted snapshots of power-function averages (ema.power in the config), got none",
+               "{}: wanted snapshots of power-function averages (ema.power in the recipe), found none",
                run.string());
   if (images == 0) images = static_cast<std::int64_t>(snapshots.back().profile.images);
   std::erase_if(snapshots, [&](const Snapshot& s) { return s.profile.images > static_cast<double>(images); });
-  DIFFIT_CHECK(!snapshots.empty(), "{}: no snapshot is as early as {} images", run.string(), images);
+  DIFFIT_CHECK(!snapshots.empty(), "{}: there is no snapshot at or before {} images", run.string(), images);
 
   std::vector<PowerProfile> tracked;
   for (const Snapshot& s : snapshots) tracked.push_back(s.profile);

@@ -34,22 +34,22 @@ void check(const Recipe& r, const std::string& where) {
   one_of("optimiser.name", r.optimiser.name, {"adam", "adamw"});
   one_of("optimiser.decay", r.optimiser.decay, {"linear", "cosine"});
   DIFFIT_CHECK(r.train.images == 0 || r.train.epochs == 0,
-               "{}: train.images = {} and train.epochs = {} both state the length; set one of them", where,
+               "{}: train.images = {} and train.epochs = {} both set the length; set only one of them", where,
                r.train.images, r.train.epochs);
   DIFFIT_CHECK(r.train.batch % r.train.microbatch == 0,
                "{}: train.microbatch {} does not divide train.batch {}", where, r.train.microbatch,
                r.train.batch);
   DIFFIT_CHECK(r.train.eval_images == 0 || !r.eval.features.empty(),
-               "{}: train.eval_images is set, and eval.features names no feature network", where);
+               "{}: train.eval_images is set, but eval.features names no feature network", where);
   DIFFIT_CHECK(r.train.eval_images == 0 || r.kind() != ModelKind::latent || !r.sample.vae.empty(),
-               "{}: train.eval_images is set, and sample.vae names no autoencoder that decodes the samples",
+               "{}: train.eval_images is set, but sample.vae names no autoencoder to decode the samples",
                where);
   DIFFIT_CHECK(
       r.train.eval_images == 0 || r.kind() != ModelKind::latent || !r.eval.reference.empty(),
-      "{}: train.eval_images is set, and the data are latents: eval.reference takes pictures or statistics",
+      "{}: train.eval_images is set and the data are latents: set eval.reference to images or statistics",
       where);
   DIFFIT_CHECK(r.optimiser.name == "adamw" || r.optimiser.weight_decay == 0,
-               "{}: optimiser.weight_decay is decoupled and belongs to adamw, optimiser.name is '{}'", where,
+               "{}: optimiser.weight_decay is decoupled and needs adamw, but optimiser.name is '{}'", where,
                r.optimiser.name);
 }
 
@@ -64,10 +64,34 @@ ModelKind kind_of(const Json& model, const std::string& where) {
   return ModelKind::vae;
 }
 
+constexpr const char *kOptimiser = "optimiser", *kOptimizer = "optimizer";
+
+/// Renames the table `optimizer` to the name under which it is stored.
+Json with_stored_names(Json toml, const std::string& where) {
+  const auto alias = toml.find(kOptimizer);
+  if (alias == toml.end()) return toml;
+  DIFFIT_CHECK(!toml.contains(kOptimiser),
+               "{}: the tables optimiser and optimizer are the same; use only one of them", where);
+  Json table = std::move(*alias);
+  toml.erase(kOptimizer);
+  toml[kOptimiser] = std::move(table);
+  return toml;
+}
+
 }  // namespace
 
-Recipe read_recipe(const Json& toml, const std::string& where) {
-  DIFFIT_CHECK(toml.is_object(), "{}: wanted tables", where);
+void set_in_recipe(Json& toml, std::string_view assignment) {
+  if (toml.is_object())
+    toml = with_stored_names(std::move(toml), fmt::format("--set {}", printable(assignment)));
+  const std::string alias = fmt::format("{}.", kOptimizer);
+  const std::string_view key = trim(assignment);
+  set_by_path(toml, key.starts_with(alias) ? fmt::format("{}.{}", kOptimiser, key.substr(alias.size()))
+                                           : std::string(assignment));
+}
+
+Recipe read_recipe(const Json& given, const std::string& where) {
+  DIFFIT_CHECK(given.is_object(), "{}: wanted tables", where);
+  const Json toml = with_stored_names(given, where);
   Recipe recipe;
   if (toml.contains("model")) recipe.model = toml["model"];
   recipe.data.kind = recipe.train.kind = recipe.loss.kind = recipe.sample.kind = recipe.eval.kind =
@@ -110,8 +134,8 @@ void resolve_epochs(Recipe& recipe, std::int64_t data_images, const std::string&
   if (recipe.train.epochs == 0) return;
   const double images = std::round(recipe.train.epochs * static_cast<double>(data_images));
   DIFFIT_CHECK(images <= 1e13,
-               "{}: train.epochs = {} over {} images is a length of {:.3g} images, wanted 1e13 at most",
-               where, recipe.train.epochs, data_images, images);
+               "{}: train.epochs = {} over {} images is a length of {:.3g} images, the limit is 1e13", where,
+               recipe.train.epochs, data_images, images);
   recipe.train.images = std::max<std::int64_t>(1, static_cast<std::int64_t>(images));
   recipe.train.epochs = 0;
 }
@@ -152,10 +176,11 @@ void fill(Recipe& recipe, const char* key, std::int64_t value) {
 
 void check_classes(const Recipe& recipe, std::int64_t model, std::int64_t data, const std::string& where) {
   DIFFIT_CHECK(model == 0 || model >= data,
-               "{}: model.classes is {}, the data has {}; 0 trains without classes", where, model, data);
-  DIFFIT_CHECK(model == 0 || data > 0, "{}: model.classes is {}, the data has no labels", where, model);
+               "{}: model.classes is {}, but the data has {}; 0 trains without classes", where, model, data);
+  DIFFIT_CHECK(model == 0 || data > 0, "{}: model.classes is {}, but the data has no labels", where, model);
   DIFFIT_CHECK(recipe.train.label_dropout == 0 || model > 0,
-               "{}: train.label_dropout is {}, the model has no classes", where, recipe.train.label_dropout);
+               "{}: train.label_dropout is {}, but the model has no classes", where,
+               recipe.train.label_dropout);
 }
 
 }  // namespace
@@ -170,20 +195,22 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
   const auto* found = std::get_if<ImageConfig>(&config);
   DIFFIT_CHECK(found != nullptr, "{}: model.model: wanted \"image\"", where);
   const ImageConfig& image = *found;
-  DIFFIT_CHECK(image.resolution == resolution, "{}: model.resolution is {}, the data's pictures are {} x {}",
-               where, image.resolution, resolution, resolution);
-  DIFFIT_CHECK(image.in_channels == channels, "{}: model.in_channels is {}, the data's pictures have {}",
-               where, image.in_channels, channels);
+  DIFFIT_CHECK(image.resolution == resolution,
+               "{}: model.resolution is {}, but the images of the data are {} x {}", where, image.resolution,
+               resolution, resolution);
+  DIFFIT_CHECK(image.in_channels == channels,
+               "{}: model.in_channels is {}, but the images of the data have {}", where, image.in_channels,
+               channels);
   check_classes(recipe, image.classes, classes, where);
   DIFFIT_CHECK(image.augment_labels == (recipe.data.augment > 0 ? 9 : 0),
-               "{}: model.augment_labels is {}, data.augment = {} needs {}", where, image.augment_labels,
+               "{}: model.augment_labels is {}, but data.augment = {} needs {}", where, image.augment_labels,
                recipe.data.augment, recipe.data.augment > 0 ? 9 : 0);
   const LossSection usual;
   DIFFIT_CHECK(
       image.precondition == Schedule::edm || (recipe.loss.noise_mean == usual.noise_mean &&
                                               recipe.loss.noise_deviation == usual.noise_deviation),
-      "{}: loss.noise_mean and loss.noise_deviation are of precondition 'edm'; '{}' has noise levels "
-      "of its own: leave them out",
+      "{}: loss.noise_mean and loss.noise_deviation apply only to precondition 'edm'; '{}' has its "
+      "own distribution of noise levels: leave them out",
       where, name_of(image.precondition));
   recipe.model = write_model_config(config);
   return image;
@@ -193,11 +220,13 @@ VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t chan
                       const std::string& where) {
   fill(recipe, "in_channels", channels);
   const VaeConfig config = read_vae_config(recipe.model, where + ": model");
-  DIFFIT_CHECK(config.in_channels == channels, "{}: model.in_channels is {}, the data's pictures have {}",
-               where, config.in_channels, channels);
-  DIFFIT_CHECK(resolution % config.factor() == 0,
-               "{}: model.channels has {} stages, which halve {} x {} pictures {} times; see data.size",
-               where, config.stages(), resolution, resolution, config.stages() - 1);
+  DIFFIT_CHECK(config.in_channels == channels,
+               "{}: model.in_channels is {}, but the images of the data have {}", where, config.in_channels,
+               channels);
+  DIFFIT_CHECK(
+      resolution % config.factor() == 0,
+      "{}: model.channels has {} stages, but {} x {} images cannot be halved {} times; see data.size", where,
+      config.stages(), resolution, resolution, config.stages() - 1);
   recipe.model = write_vae_config(config);
   return config;
 }
@@ -207,20 +236,19 @@ ClassifierConfig resolve_classifier(Recipe& recipe, std::int64_t resolution, std
   fill(recipe, "resolution", resolution);
   fill(recipe, "in_channels", channels);
   fill(recipe, "classes", classes);
-  DIFFIT_CHECK(classes > 1, "{}: wanted data with labels of two classes at least, got {}", where, classes);
+  DIFFIT_CHECK(classes > 1, "{}: wanted data with labels of at least two classes, got {}", where, classes);
   const ClassifierConfig config = read_classifier_config(recipe.model, where + ": model");
-  DIFFIT_CHECK(config.resolution == resolution && config.in_channels == channels,
-               "{}: the model takes {} x {} pictures with {} channels, the data's are {} x {} with {}; see "
-               "data.size",
-               where, config.resolution, config.resolution, config.in_channels, resolution, resolution,
-               channels);
+  DIFFIT_CHECK(
+      config.resolution == resolution && config.in_channels == channels,
+      "{}: the model needs {} x {} images with {} channels, but the data are {} x {} with {}; see data.size",
+      where, config.resolution, config.resolution, config.in_channels, resolution, resolution, channels);
   check_classes(recipe, config.classes, classes, where);
   recipe.model = write_classifier_config(config);
   return config;
 }
 
 LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const std::string& where) {
-  DIFFIT_CHECK(latents.height == latents.width, "{}: wanted square latents, the data's are {} x {}", where,
+  DIFFIT_CHECK(latents.height == latents.width, "{}: wanted square latents, got {} x {}", where,
                latents.height, latents.width);
   fill(recipe, "input_size", latents.height);
   fill(recipe, "in_channels", latents.channels);
@@ -228,10 +256,10 @@ LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const st
   const ModelConfig config = read_model_config(recipe.model, where + ": model");
   const LatentConfig& latent = std::get<LatentConfig>(config);
   DIFFIT_CHECK(latent.input_size == latents.height,
-               "{}: model.input_size is {}, the data's latents are {} x {}", where, latent.input_size,
-               latents.height, latents.width);
+               "{}: model.input_size is {}, but the latents of the data are {} x {}", where,
+               latent.input_size, latents.height, latents.width);
   DIFFIT_CHECK(latent.in_channels == latents.channels,
-               "{}: model.in_channels is {}, the data's latents have {}", where, latent.in_channels,
+               "{}: model.in_channels is {}, but the latents of the data have {}", where, latent.in_channels,
                latents.channels);
   check_classes(recipe, latent.classes, latents.classes, where);
   DIFFIT_CHECK(latent.learned_variance || recipe.loss.vlb_weight == LossSection{}.vlb_weight,
@@ -240,11 +268,12 @@ LatentConfig resolve_latents(Recipe& recipe, const LatentInfo& latents, const st
                where);
   if (recipe.data.vae.empty()) recipe.data.vae = latents.vae;
   if (recipe.data.scale == 0) recipe.data.scale = latents.scale;
-  DIFFIT_CHECK(recipe.data.vae == latents.vae,
-               "{}: data.vae is {}, the latents were encoded by {}; encode the pictures with the first",
-               where, recipe.data.vae, latents.vae);
-  DIFFIT_CHECK(recipe.data.scale == latents.scale, "{}: data.scale is {}, the latents' is {}", where,
-               recipe.data.scale, latents.scale);
+  DIFFIT_CHECK(
+      recipe.data.vae == latents.vae,
+      "{}: data.vae is {}, but the latents were encoded by {}; encode the images with the VAE of the recipe",
+      where, recipe.data.vae, latents.vae);
+  DIFFIT_CHECK(recipe.data.scale == latents.scale, "{}: data.scale is {}, but the latents have scale {}",
+               where, recipe.data.scale, latents.scale);
   recipe.model = write_model_config(config);
   return latent;
 }

@@ -1,5 +1,5 @@
-// A training recipe: what a preset holds, as data. `diffit train` reads one, writes the resolved one beside
-// the run.
+// A training recipe: the contents of a preset as data. `diffit train` reads one and writes the resolved one
+// to the run folder.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,10 @@
 
 namespace diffit::training {
 
-/// What is trained. A section lists only the keys that this kind of model uses: another is refused as
-/// unknown.
+/// Kind of model that is trained. A section accepts only the keys that this kind uses; others are unknown.
 enum class ModelKind { image, latent, vae, classifier };
 
-/// Whether samples can be drawn from such a model.
+/// Returns true if samples can be drawn from this kind of model.
 constexpr bool makes_images(ModelKind kind) {
   return kind == ModelKind::image || kind == ModelKind::latent;
 }
@@ -74,14 +73,14 @@ struct SampleSection {
   std::string vae;  // latent: file that decodes; empty is no grid
 };
 
-/// What the average is scored by while it is trained, where train.eval_images is set.
+/// Metrics of the EMA weights during training, if train.eval_images is set.
 struct EvalSection {
   ModelKind kind = ModelKind::image;
   std::string features, reference, metrics = "fid";
   std::int64_t images = 5000, steps = 0;
 };
 
-/// What the recipe aims at, for people: nothing is computed from it.
+/// Published result that the recipe reproduces; for information only.
 struct PublishedSection {
   double fid = 0;
   std::string source;
@@ -91,46 +90,48 @@ template <class V>
 void visit_fields(V& v, DataSection& s) {
   const bool latent = s.kind == ModelKind::latent;
   v("path", s.path,
-    latent ? "folder of latents (diffit data encode)" : "IDX(.gz), CIFAR binary, zip or folder of pictures");
-  v("hint", s.hint, "how to get the data, said where it is missing");
-  if (s.kind == ModelKind::classifier) v("test", s.test, "held-out pictures that snapshots are measured on");
+    latent ? "folder of latents (diffit data encode)" : "IDX(.gz), CIFAR binary, zip or folder of images");
+  v("hint", s.hint, "how to get the data; printed if it is missing");
+  if (s.kind == ModelKind::classifier) v("test", s.test, "held-out images on which snapshots are evaluated");
   if (!latent)
-    v("size", s.size, "side that smaller pictures are framed to with zeros; 0 leaves them", 0, 4096);
-  v("flip", s.flip, "probability of mirroring a picture, without a label", 0, 1);
+    v("size", s.size, "side to which smaller images are padded with zeros; 0: no padding", 0, 4096);
+  v("flip", s.flip, "probability of mirroring an image, without a label", 0, 1);
   if (s.kind == ModelKind::image) {
-    v("augment", s.augment, "probability of each of EDM's non-leaky transforms; 0 is off", 0, 1);
+    v("augment", s.augment, "probability of each of EDM's non-leaky augmentations; 0: none", 0, 1);
   }
-  if (!latent) v("threads", s.threads, "threads that decode pictures", 1, 256);
+  if (!latent) v("threads", s.threads, "threads that decode images", 1, 256);
   if (latent) {
-    v("vae", s.vae, "identity of the autoencoder that encoded the latents; empty takes the data's");
-    v("scale", s.scale, "what latents are multiplied by; 0 takes the data's", 0, 1e6);
+    v("vae", s.vae, "fingerprint of the autoencoder that encoded the latents; empty: that of the data");
+    v("scale", s.scale, "factor that latents are multiplied by; 0: that of the data", 0, 1e6);
   }
 }
 
 template <class V>
 void visit_fields(V& v, TrainSection& s) {
-  v("images", s.images, "length of the training, in images shown", 0, 1e13);
-  v("epochs", s.epochs, "length in passes over the data, instead of images; 0 is off", 0, 1e9);
-  v("batch", s.batch, "images an optimiser step", 1, 1 << 20);
-  v("microbatch", s.microbatch, "images a pass; gradients accumulate to the batch; 0 is the batch", 0,
+  v("images", s.images, "length of the training in images", 0, 1e13);
+  v("epochs", s.epochs, "length in epochs, instead of images; 0: not set", 0, 1e9);
+  v("batch", s.batch, "images per optimizer step", 1, 1 << 20);
+  v("microbatch", s.microbatch,
+    "images per forward and backward pass; gradients accumulate over the batch; 0: the whole batch", 0,
     1 << 20);
   v("snapshot_images", s.snapshot_images,
-    "images between snapshots, sample grids and states; 0 is at the end only", 0, 1e13);
-  v("log_images", s.log_images, "images between lines of stats.jsonl; 0 is each step", 0, 1e13);
+    "images between snapshots, sample grids and checkpoints; 0: only at the end", 0, 1e13);
+  v("log_images", s.log_images, "images between lines of stats.jsonl; 0: every step", 0, 1e13);
   if (makes_images(s.kind)) {
     v("eval_images", s.eval_images,
-      "images between evaluations of the average (table eval), and one at the end; 0 is none", 0, 1e13);
+      "images between evaluations of the EMA weights (table eval), with one at the end; 0: none", 0, 1e13);
   }
-  v("seed", s.seed, "of weights, order, noise and augmentation", 0, 9e15);
-  v("keep_states", s.keep_states, "states kept for resuming", 1, 1000);
-  v("nonfinite_limit", s.nonfinite_limit, "skipped steps in a row that stop the training", 1, 1e6);
-  v("dtype", s.dtype, "of matrix products and convolutions: auto, f32, bf16");
+  v("seed", s.seed, "seed of weights, data order, noise and augmentation", 0, 9e15);
+  v("keep_states", s.keep_states, "number of checkpoints to keep", 1, 1000);
+  v("nonfinite_limit", s.nonfinite_limit, "consecutive skipped steps after which training stops", 1, 1e6);
+  v("dtype", s.dtype, "precision of matrix products and convolutions: auto, f32, bf16");
   if (s.kind == ModelKind::image || s.kind == ModelKind::latent) {
     v("label_dropout", s.label_dropout, "probability of the null label, for classifier-free guidance", 0, 1);
     v("checkpointing", s.checkpointing,
-      "recompute activations in the backward pass: less memory, a third more work");
+      "recompute activations in the backward pass: less memory, about a third more computation");
   }
-  v("init_from", s.init_from, "model file whose weights the training starts from; empty starts anew");
+  v("init_from", s.init_from,
+    "model file whose weights initialize the training; empty: random initialization");
 }
 
 template <class V>
@@ -140,17 +141,17 @@ void visit_fields(V& v, OptimiserSection& s) {
   v("beta1", s.beta1, "decay of the first moment", 0, 0.999999);
   v("beta2", s.beta2, "decay of the second moment", 0, 0.999999);
   v("eps", s.eps, "added to the root of the second moment", 0, 1);
-  v("weight_decay", s.weight_decay, "of weights with two axes or more (adamw)", 0, 10);
-  v("clip", s.clip, "largest norm of the gradient; 0 is no clipping", 0, 1e9);
-  v("warmup_images", s.warmup_images, "the learning rate rises linearly over these", 0, 1e13);
-  v("decay_images", s.decay_images, "the learning rate falls to zero over the last of these", 0, 1e13);
-  v("decay", s.decay, "shape of that fall: linear or cosine");
+  v("weight_decay", s.weight_decay, "decay of weights with at least two dimensions (adamw)", 0, 10);
+  v("clip", s.clip, "norm to which the gradient is clipped; 0: no clipping", 0, 1e9);
+  v("warmup_images", s.warmup_images, "images of linear warm-up of the learning rate", 0, 1e13);
+  v("decay_images", s.decay_images, "images at the end over which the learning rate falls to zero", 0, 1e13);
+  v("decay", s.decay, "shape of the final decay: linear or cosine");
 }
 
 template <class V>
 void visit_fields(V& v, EmaSection& s) {
-  v("half_life_images", s.half_life_images, "half-life of the average of the weights", 0, 1e13);
-  v("ramp_up", s.ramp_up, "half-life as a share of the images seen, while that is less; 0 is off", 0, 1);
+  v("half_life_images", s.half_life_images, "half-life of the EMA weights in images", 0, 1e13);
+  v("ramp_up", s.ramp_up, "upper bound of the half-life as a fraction of the images seen; 0: none", 0, 1);
   v("power", s.power, "relative widths of EDM2's power-function averages, for post-hoc EMA", 0.001, 0.28);
 }
 
@@ -162,15 +163,16 @@ void visit_fields(V& v, LossSection& s) {
       v("noise_deviation", s.noise_deviation, "standard deviation of ln sigma", 0.01, 20);
       break;
     case ModelKind::latent:
-      v("vlb_weight", s.vlb_weight, "of the variational bound, which trains the variance", 0, 1e6);
+      v("vlb_weight", s.vlb_weight, "weight of the variational bound, which trains the variance", 0, 1e6);
       break;
     case ModelKind::vae:
-      v("l2_weight", s.l2_weight, "of the squared error, beside an absolute error of weight 1", 0, 1e6);
-      v("kl_weight", s.kl_weight, "of the posterior's distance from N(0, I), in nats a number of the picture",
-        0, 1e6);
+      v("l2_weight", s.l2_weight, "weight of the squared error; the absolute error has weight 1", 0, 1e6);
+      v("kl_weight", s.kl_weight,
+        "weight of the KL divergence of the posterior from N(0, I), in nats per image value", 0, 1e6);
       break;
     case ModelKind::classifier:
-      v("label_smoothing", s.label_smoothing, "share of each label that is spread over all classes", 0, 0.9);
+      v("label_smoothing", s.label_smoothing,
+        "label smoothing: fraction of each label that is spread over all classes", 0, 0.9);
       break;
   }
 }
@@ -178,12 +180,12 @@ void visit_fields(V& v, LossSection& s) {
 template <class V>
 void visit_fields(V& v, SampleSection& s) {
   if (s.kind == ModelKind::classifier) return;  // it makes no images
-  v("pictures", s.images, "pictures in a sample grid; 0 is no grid", 0, 10000);
-  if (s.kind == ModelKind::image) v("steps", s.steps, "steps of Heun's method for them", 2, 10000);
+  v("pictures", s.images, "images in a sample grid; 0: no grid", 0, 10000);
+  if (s.kind == ModelKind::image) v("steps", s.steps, "steps of Heun's method for the samples", 2, 10000);
   if (s.kind == ModelKind::latent) {
-    v("steps", s.steps, "steps of DPM-Solver++(2M) for them", 2, 1000);
-    v("guidance", s.guidance, "scale of classifier-free guidance for them; 1 is none", 0, 100);
-    v("vae", s.vae, "file of the autoencoder that decodes them; empty is no grid");
+    v("steps", s.steps, "steps of DPM-Solver++(2M) for the samples", 2, 1000);
+    v("guidance", s.guidance, "classifier-free guidance scale for the samples; 1: no guidance", 0, 100);
+    v("vae", s.vae, "file of the autoencoder that decodes the samples; empty: no grid");
   }
 }
 
@@ -191,16 +193,16 @@ template <class V>
 void visit_fields(V& v, EvalSection& s) {
   if (!makes_images(s.kind)) return;
   v("features", s.features, "feature network: a bundled one's name, or a file");
-  v("reference", s.reference, "statistics (diffit stats), npz, zip or folder; empty is data.path");
-  v("metrics", s.metrics, "of fid, sfid, is, precision, recall, kid, separated by commas");
-  v("pictures", s.images, "samples an evaluation: seeds 0, 1, ..., classes in turn", 2, 1e6);
-  v("steps", s.steps, "sampler's steps for them; 0 is sample.steps", 0, 10000);
+  v("reference", s.reference, "reference: statistics (diffit stats), npz, zip or folder; empty: data.path");
+  v("metrics", s.metrics, "comma-separated list of fid, sfid, is, precision, recall, kid");
+  v("pictures", s.images, "samples per evaluation: seeds 0, 1, ..., classes in turn", 2, 1e6);
+  v("steps", s.steps, "sampling steps for the evaluation; 0: sample.steps", 0, 10000);
 }
 
 template <class V>
 void visit_fields(V& v, PublishedSection& s) {
-  v("fid", s.fid, "published FID that the recipe aims at", 0, 1e6);
-  v("source", s.source, "where that was published");
+  v("fid", s.fid, "published FID that the recipe reproduces", 0, 1e6);
+  v("source", s.source, "source of the published FID");
 }
 
 struct Recipe {
@@ -214,24 +216,28 @@ struct Recipe {
   EvalSection eval;
   PublishedSection published;
 
-  /// What model.model names.
+  /// Kind of model named by model.model.
   ModelKind kind() const { return train.kind; }
 };
 
-/// Reads and checks a recipe from TOML as JSON. Error(invalid), beginning with `where`, names the nearest
-/// key.
+/// Sets a key of a recipe, such as "train.batch=64", in its TOML. `optimizer.KEY` sets `optimiser.KEY`.
+/// Throws as set_by_path does.
+void set_in_recipe(Json& toml, std::string_view assignment);
+
+/// Reads and checks a recipe from TOML as JSON; a table `optimizer` is read as `optimiser`. Error(invalid),
+/// beginning with `where`, names the nearest key.
 Recipe read_recipe(const Json& toml, const std::string& where);
 Json write_recipe(const Recipe& recipe);
 
-/// Replaces train.epochs by the train.images that it means for a data set of so many images: the nearest
-/// whole number, at least 1. Nothing where train.epochs is 0.
+/// Replaces train.epochs by the corresponding train.images for a data set of this size: the nearest whole
+/// number, at least 1. Does nothing if train.epochs is 0.
 void resolve_epochs(Recipe& recipe, std::int64_t data_images, const std::string& where);
 
-/// The keys whose change does not change what a training computes: length and cadence.
+/// Returns true for keys that do not change what a training computes, such as its length and logging.
 bool may_change_on_resume(const std::string& key);
 
-/// Fill what the model leaves to the data. Error(invalid) where the recipe states another size or more
-/// classes than the data has, or fewer; resolve_latents also where it states another autoencoder or scale.
+/// Complete the model configuration from the data. Throw Error(invalid) if the recipe states another size or
+/// number of classes than the data; resolve_latents also if it states another autoencoder or scale.
 ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t channels,
                           std::int64_t classes, const std::string& where);
 VaeConfig resolve_vae(Recipe& recipe, std::int64_t resolution, std::int64_t channels,

@@ -33,7 +33,7 @@ TEST(Recipe, EveryPresetReadsAndWritesBackTheSame) {
   EXPECT_GE(presets, 4);
 }
 
-TEST(Recipe, PresetsAimAtThePublishedFids) {
+TEST(Recipe, PresetsStatePublishedFid) {
   const auto fid = [](const char* name) {
     const fs::path path = fs::path(DIFFIT_SOURCE_DIR) / "presets" / name;
     return read_recipe(parse_toml(read_text(path, 1 << 20), name), name).published.fid;
@@ -42,14 +42,29 @@ TEST(Recipe, PresetsAimAtThePublishedFids) {
   EXPECT_EQ(fid("ffhq64.toml"), 2.22);
 }
 
-TEST(Recipe, UnknownKeysNameTheNearestRealOne) {
+TEST(Recipe, UnknownKeysSuggestNearest) {
   EXPECT_NE(refusal("[train]\nimagse = 5").find("'images'"), std::string::npos)
       << refusal("[train]\nimagse = 5");
   EXPECT_NE(refusal("[trian]\nimages = 5").find("'train'"), std::string::npos);
   EXPECT_NE(refusal("[model]\nchanels = [8]").find("'channels'"), std::string::npos);
 }
 
-TEST(Recipe, ContradictionsAreRefused) {
+TEST(Recipe, ReadsOptimizerAsOptimiser) {
+  Json toml = parse_toml("[optimizer]\nlr = 0.25\nclip = 3", "r");
+  EXPECT_EQ(read_recipe(toml, "r").optimiser.lr, 0.25);
+  set_in_recipe(toml, "optimiser.lr=0.5");
+  set_in_recipe(toml, " optimizer.name = adamw");
+  const Recipe recipe = read_recipe(toml, "r");
+  EXPECT_EQ(recipe.optimiser.lr, 0.5);
+  EXPECT_EQ(recipe.optimiser.clip, 3);
+  EXPECT_EQ(recipe.optimiser.name, "adamw");
+  EXPECT_TRUE(write_recipe(recipe).contains("optimiser"));
+  EXPECT_FALSE(write_recipe(recipe).contains("optimizer"));
+  EXPECT_NE(refusal("[optimizer]\nlrr = 1").find("'lr'"), std::string::npos);
+  EXPECT_NE(refusal("[optimizer]\nlr = 1\n[optimiser]\nlr = 1").find("only one"), std::string::npos);
+}
+
+TEST(Recipe, RejectsContradictions) {
   EXPECT_NE(refusal("[train]\nimages = 'many'").find("train.images"), std::string::npos);
   EXPECT_NE(refusal("[train]\nbatch = 10\nmicrobatch = 3").find("microbatch"), std::string::npos);
   EXPECT_NE(refusal("[optimiser]\nname = 'sgd'").find("adamw"), std::string::npos);
@@ -62,7 +77,7 @@ TEST(Recipe, ContradictionsAreRefused) {
   EXPECT_EQ(refusal(""), "");
 }
 
-TEST(Recipe, TheDataFillsWhatTheModelLeavesOpen) {
+TEST(Recipe, DataCompletesModelConfiguration) {
   Recipe recipe = read_recipe(parse_toml("[data]\naugment = 0.1", "r"), "r");
   const ImageConfig config = resolve_model(recipe, 64, 1, 7, "r");
   EXPECT_EQ(config.resolution, 64);

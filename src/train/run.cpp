@@ -33,19 +33,21 @@ class Run {
   Run(const TrainingRequest& request, TrainMonitor& monitor)
       : request_(request), monitor_(monitor), recipe_(request.recipe), folder_(request.folder) {
     DIFFIT_CHECK(recipe_.train.eval_images == 0 || request.evaluate,
-                 "{}: train.eval_images is set, and this program gives no evaluation: set it to 0",
+                 "{}: train.eval_images is set, but this program does not support evaluation during "
+                 "training: set it to 0",
                  folder_.path().string());
     const bool used = folder_.used();
     DIFFIT_CHECK(!used || request_.resume,
-                 "{}: holds a run already; go on with `resume`, or give another `out`",
+                 "{}: already contains a run; resume it with `resume`, or give another `out`",
                  folder_.path().string());
     std::error_code error;
     fs::create_directories(folder_.path(), error);
     if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
     lock_ = std::make_unique<FileLock>(FileLock::path_in(folder_.path()));
-    DIFFIT_CHECK(!lock_->busy(),
-                 "{}: another process is training in this folder; wait for it, or give another `out`",
-                 folder_.path().string());
+    DIFFIT_CHECK(
+        !lock_->busy(),
+        "{}: another process is training in this folder; wait for it to finish, or give another `out`",
+        folder_.path().string());
     if (!lock_->warning().empty()) warn(lock_->warning());
     remove_temporaries(folder_.path());
     Recipe started = recipe_;
@@ -88,7 +90,7 @@ class Run {
       if (whole) snapshot();
       if (!done() && monitor_.cancelled()) {
         if (!whole) save();
-        say(fmt::format("interrupted at {} images; go on with `resume`", trainer_->images()));
+        say(fmt::format("interrupted at {} images; continue with `resume`", trainer_->images()));
         return TrainingEnd::interrupted;
       }
     }
@@ -148,7 +150,7 @@ class Run {
     const Json progress = load_newest_state(folder_, *trainer_, recipe_, warnings);
     for (const std::string& warning : warnings) warn("passed over " + warning);
     if (progress.is_null()) {
-      say("nothing to resume: starting from the first image");
+      say("no checkpoint to resume from: starting at the first image");
       return;
     }
     loss_sum_ = progress.value("loss_sum", 0.0);
@@ -157,7 +159,7 @@ class Run {
     summed_steps_ = progress.value("summed_steps", std::int64_t{0});
     seconds_before_ = progress.value("seconds", 0.0);
     snapshot_owed_ = progress.value("snapshot_owed", false);
-    say(fmt::format("resumed at {} images: weights, averages, optimiser and data order", trainer_->images()));
+    say(fmt::format("resumed at {} images: weights, averages, optimizer and data order", trainer_->images()));
   }
 
   void count(const StepResult& step) {
@@ -302,23 +304,23 @@ class Run {
   /// What is there to go on from. Throws nothing: a second failure must not hide the first.
   std::string save_at_the_end() {
     const std::int64_t images = trainer_->images();
-    std::string why_not = "the failure came in the middle of an update";
+    std::string why_not = "the failure occurred during an update";
     if (images == 0) {
-      why_not = "no step was finished";
+      why_not = "no step was completed";
     } else if (saved_images_ == images) {
-      return fmt::format("the state at {} images is saved, go on with `resume`", images);
+      return fmt::format("a checkpoint at {} images is saved, continue with `resume`", images);
     } else if (trainer_->whole()) {
       try {
         save();
-        return fmt::format("the state at {} images is saved, go on with `resume`", images);
+        return fmt::format("a checkpoint at {} images is saved, continue with `resume`", images);
       } catch (...) {
         why_not = cause_of(std::current_exception());
       }
     }
     const std::vector<std::int64_t> states = folder_.states();
     if (states.empty())
-      return "no state is saved: " + why_not + "; correct the cause and start again with `resume`";
-    return fmt::format("the last state is that of {} images ({}), go on from it with `resume`",
+      return "no checkpoint is saved: " + why_not + "; fix the cause and continue with `resume`";
+    return fmt::format("the last checkpoint is at {} images ({}), continue from it with `resume`",
                        states.front(), why_not);
   }
 

@@ -73,11 +73,10 @@ void check_same_recipe(const Json& then, const Json& now, const std::string& whe
         const auto found = recipe.find(key);
         return found == recipe.end() ? std::string("(none)") : found->second;
       };
-      DIFFIT_CHECK(
-          value_in(before) == value_in(after),
-          "{}: the run was trained with {} = {}, now it is {}; resume with the same, or start another "
-          "by `out`",
-          where, key, value_in(before), value_in(after));
+      DIFFIT_CHECK(value_in(before) == value_in(after),
+                   "{}: the run was trained with {} = {}, but now it is {}; resume with the same value, or "
+                   "start another run with `out`",
+                   where, key, value_in(before), value_in(after));
     }
   }
 }
@@ -93,22 +92,23 @@ State open_state(const fs::path& path) {
   SafetensorsFile file(path);
   const std::string where = path.string();
   const auto found = file.metadata().find(kStateKey);
-  DIFFIT_CHECK(found != file.metadata().end(), "{}: no training state (no metadata key {})", where,
+  DIFFIT_CHECK(found != file.metadata().end(), "{}: not a training checkpoint (no metadata key {})", where,
                kStateKey);
   const std::string stated = text_of(file.metadata(), kSealKey);
   const std::string wanted =
       fmt::format("{:08x}", seal(found->second, text_of(file.metadata(), kConfigKey), file.tensors()));
   DIFFIT_CHECK(stated.empty() || stated == wanted,
-               "{}: damaged, the checksum of its counters is {}, wanted {}", where, stated, wanted);
+               "{}: damaged: the checksum of its counters is {}, wanted {}", where, stated, wanted);
   Json state = parse_json(found->second, where + ": " + kStateKey);
   // States of earlier versions have no such checksum, and do not say that they have.
   DIFFIT_CHECK(!stated.empty() || !state.is_object() || !state.contains("sealed"),
-               "{}: damaged, the checksum of its counters is missing", where);
+               "{}: damaged: the checksum of its counters is missing", where);
   for (const char* key : {"recipe", "counters", "progress", "crc32"}) {
-    DIFFIT_CHECK(state.is_object() && state.contains(key), "{}: the state lacks '{}'", where, key);
+    DIFFIT_CHECK(state.is_object() && state.contains(key), "{}: the checkpoint has no tensor '{}'", where,
+                 key);
   }
   const std::uint32_t crc = checksum(file.tensors());
-  DIFFIT_CHECK(state["crc32"] == crc, "{}: damaged, its checksum is {}, wanted {}", where, crc,
+  DIFFIT_CHECK(state["crc32"] == crc, "{}: damaged: its checksum is {}, wanted {}", where, crc,
                json_text(state["crc32"]));
   return {state["progress"], state["recipe"], state["counters"], std::move(file)};
 }
@@ -166,7 +166,7 @@ void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& r
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.to(at::kCPU).contiguous();
     if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) {
-      fail("{}: not written, {} holds numbers that are not finite", path.string(), name);
+      fail("{}: not written: {} contains values that are not finite", path.string(), name);
     }
     views.push_back(view_of(name, tensor));
   }
@@ -202,7 +202,7 @@ Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& 
     restore(*state, trainer);
     return state->progress;
   }
-  DIFFIT_CHECK(counts.empty(), "{}: wanted a whole state to resume from, all {} are damaged: {}",
+  DIFFIT_CHECK(counts.empty(), "{}: wanted a complete checkpoint to resume from, but all {} are damaged: {}",
                folder.path().string(), counts.size(), warnings.front());
   return {};
 }

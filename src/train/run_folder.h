@@ -1,13 +1,13 @@
-// The folder of a run: what is where, and what may be resumed.
+// Run folder: its files, and writing and restoring checkpoints.
 //
 //   config.toml                      the resolved recipe
-//   log.txt                          what was said, with times
-//   stats.jsonl                      one JSON object a line: images, loss, rate, ...
+//   log.txt                          messages with times
+//   stats.jsonl                      one JSON object per line: images, loss, learning rate, ...
 //   events.out.tfevents.*            the same for TensorBoard
-//   reals.png                        images as training sees them
-//   samples-000012800.png            a grid of the half-life average after so many images
-//   snapshot-000012800.safetensors   the weights; -ema, -ema-0.050, -ema-0.100: the averages
-//   state-000012800.safetensors      everything, for --resume
+//   reals.png                        training images as the network sees them
+//   samples-000012800.png            sample grid of the half-life EMA after this many images
+//   snapshot-000012800.safetensors   weights; -ema, -ema-0.050, -ema-0.100: EMA weights
+//   state-000012800.safetensors      checkpoint, for --resume
 #pragma once
 
 #include <cstdint>
@@ -31,24 +31,24 @@ class RunFolder {
   /// `average`: "" for the weights, or the name of an Ema.
   fs::path snapshot(std::int64_t images, const std::string& average) const;
   fs::path state(std::int64_t images) const;
-  /// Image counts of the states there are, newest first.
+  /// Image counts of the existing checkpoints, newest first.
   std::vector<std::int64_t> states() const;
-  /// Whether a run has been here.
+  /// Returns true if the folder contains a run.
   bool used() const;
 
  private:
   fs::path path_;
 };
 
-/// Writes the whole state, with its recipe and a checksum of every byte, whole or not at all; then removes
-/// all but the newest `keep` states. `progress` is kept for the caller. A state that is not finite is
-/// Error(failed), unwritten.
+/// Writes a checkpoint atomically, with the recipe and checksums of all bytes, and removes all but the newest
+/// `keep` checkpoints. `progress` is stored for the caller. If a value is not finite, throws Error(failed)
+/// and writes nothing.
 void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& recipe, const Json& progress,
                 std::int64_t keep);
 
-/// Restores the newest state whose checksum holds and returns the caller's progress; null where there is no
-/// state at all. Damaged states are named in `warnings`. Error(invalid) where all are damaged, or where the
-/// recipe differs from the state's in a key that may_change_on_resume does not allow.
+/// Restores the newest checkpoint with correct checksums and returns the caller's progress; null if there is
+/// no checkpoint. Damaged checkpoints are named in `warnings`. Throws Error(invalid) if all are damaged, or
+/// if the recipe differs from that of the checkpoint in a key that may_change_on_resume() does not allow.
 Json load_newest_state(const RunFolder& folder, Trainer& trainer, const Recipe& recipe,
                        std::vector<std::string>& warnings);
 

@@ -44,7 +44,7 @@ std::string refusal(const std::function<void()>& call, ErrorKind kind) {
   return "";
 }
 
-TEST(Run, StoppedAndResumedIsTheSameBitForBit) {
+TEST(Run, ResumedRunIsBitIdentical) {
   const TemporaryFolder whole, parts;
   EXPECT_EQ(train(whole.path(), small_recipe(64)), TrainingEnd::finished);
 
@@ -64,7 +64,7 @@ TEST(Run, StoppedAndResumedIsTheSameBitForBit) {
   EXPECT_EQ(train(parts.path(), small_recipe(64), true), TrainingEnd::nothing_left);
 }
 
-TEST(Run, ALongerTrainingGoesOnFromAShorterOne) {
+TEST(Run, ResumeAcceptsLongerTraining) {
   for (const auto& recipe : {small_recipe, small_ddpmpp_recipe}) {
     const TemporaryFolder whole, parts;
     train(whole.path(), recipe(48));
@@ -74,7 +74,7 @@ TEST(Run, ALongerTrainingGoesOnFromAShorterOne) {
   }
 }
 
-TEST(Run, AccumulationAndCheckpointingChangeNothingButRounding) {
+TEST(Run, AccumulationAndCheckpointingChangeOnlyRounding) {
   const auto weights_after = [](const Recipe& recipe) {
     Trainer trainer(recipe, shades(), at::kCPU, at::kFloat);
     for (int i = 0; i < 3; ++i) trainer.step();
@@ -106,7 +106,7 @@ TEST(Run, TheLossFalls) {
   EXPECT_LT(last, 0.5 * first);
 }
 
-TEST(Run, AStepThatIsNotFiniteIsSkippedAndSuchAStateIsNeverWritten) {
+TEST(Run, NonFiniteStepIsSkippedAndNeverSaved) {
   const TemporaryFolder folder;
   fs::create_directories(folder.path());
   const Recipe recipe = small_recipe(160);
@@ -124,7 +124,7 @@ TEST(Run, AStepThatIsNotFiniteIsSkippedAndSuchAStateIsNeverWritten) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
-TEST(Run, ARunOfSkippedStepsStopsWithTheLastGoodStateKept) {
+TEST(Run, StopsAfterManySkippedStepsAndKeepsLastGoodCheckpoint) {
   const TemporaryFolder folder;
   Recipe recipe = small_recipe(160);
   recipe.train.nonfinite_limit = 3;
@@ -154,7 +154,7 @@ class Broken : public testing::Shades {
   std::function<void()> trouble_;
 };
 
-TEST(Run, WhateverEndsATrainingItsStateIsSaved) {
+TEST(Run, CheckpointIsSavedAfterAnyFailure) {
   const TemporaryFolder whole;
   Recipe recipe = small_recipe(64);
   train(whole.path(), recipe);
@@ -186,7 +186,7 @@ TEST(Run, WhateverEndsATrainingItsStateIsSaved) {
   }
 }
 
-TEST(Run, ASnapshotThatCouldNotBeWrittenIsWrittenOnResuming) {
+TEST(Run, ResumeWritesMissingSnapshot) {
   const TemporaryFolder folder;
   const RunFolder run(folder.path());
   fs::create_directories(run.snapshot(16, "ema"));  // in its place
@@ -198,7 +198,7 @@ TEST(Run, ASnapshotThatCouldNotBeWrittenIsWrittenOnResuming) {
   EXPECT_EQ(train(folder.path(), small_recipe(16), true), TrainingEnd::nothing_left);
 }
 
-TEST(Run, ATrainingThatNeverDidAStepSavesNothingAndSaysSo) {
+TEST(Run, FailureBeforeFirstStepSavesNothing) {
   const TemporaryFolder folder;
   Recipe recipe = small_recipe(64);
   const auto which = static_cast<std::int64_t>(
@@ -210,11 +210,11 @@ TEST(Run, ATrainingThatNeverDidAStepSavesNothingAndSaysSo) {
         run_training({recipe, broken, folder.path(), false, at::kCPU, at::kFloat}, testing::ignored());
       },
       ErrorKind::failed);
-  EXPECT_NE(message.find("no state is saved"), std::string::npos) << message;
+  EXPECT_NE(message.find("no checkpoint is saved"), std::string::npos) << message;
   EXPECT_TRUE(RunFolder(folder.path()).states().empty());
 }
 
-TEST(Run, RecordsThatCannotBeWrittenDoNotEndTheTraining) {
+TEST(Run, UnwritableLogsDoNotStopTraining) {
   const TemporaryFolder folder, other;
   fs::create_directories(folder.path());
   fs::create_symlink("/dev/full", folder.path() / "log.txt");
@@ -227,7 +227,7 @@ TEST(Run, RecordsThatCannotBeWrittenDoNotEndTheTraining) {
   EXPECT_EQ(tensors_of(RunFolder(folder.path()).state(32)), tensors_of(RunFolder(other.path()).state(32)));
 }
 
-TEST(Run, AnyExceptionOfAnEvaluationIsAWarning) {
+TEST(Run, AnyEvaluationExceptionIsAWarning) {
   const TemporaryFolder folder;
   Recipe recipe = small_recipe(16);
   recipe.train.eval_images = 8;
@@ -240,7 +240,7 @@ TEST(Run, AnyExceptionOfAnEvaluationIsAWarning) {
   EXPECT_NE(said.find("no evaluation at 8 images"), std::string::npos) << said;
 }
 
-TEST(Run, EveryDigitOfAStateIsUnderAChecksum) {
+TEST(Run, EveryByteOfACheckpointIsChecksummed) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(32));
   const RunFolder run(folder.path());
@@ -269,7 +269,7 @@ TEST(Run, EveryDigitOfAStateIsUnderAChecksum) {
   }
 }
 
-TEST(Run, AStateOfAnEarlierVersionIsResumed) {
+TEST(Run, ResumesCheckpointOfEarlierVersion) {
   const TemporaryFolder folder, other;
   train(folder.path(), small_recipe(32));
   const RunFolder run(folder.path());
@@ -295,7 +295,7 @@ TEST(Run, AStateOfAnEarlierVersionIsResumed) {
   EXPECT_EQ(warnings.size(), 1U);
 }
 
-TEST(Run, ADamagedStateIsPassedOverForTheOneBefore) {
+TEST(Run, DamagedCheckpointFallsBackToPrevious) {
   const TemporaryFolder folder, other;
   train(folder.path(), small_recipe(32));
   const RunFolder run(folder.path());
@@ -331,7 +331,7 @@ TEST(Run, AnotherRecipeIsNotResumed) {
             std::string::npos);
 }
 
-TEST(Run, StatsHoldEachStepOnceAfterAKilledRun) {
+TEST(Run, StatsContainEachStepOnceAfterAKill) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(32));
   const RunFolder run(folder.path());
@@ -376,7 +376,7 @@ std::vector<std::pair<std::int64_t, double>> evaluations_of(const fs::path& fold
   return all;
 }
 
-TEST(Run, EvaluationChangesNoBitOfTheTrainingAndResumes) {
+TEST(Run, EvaluationDoesNotChangeTraining) {
   const TemporaryFolder plain, whole, parts;
   train(plain.path(), small_recipe(64));
   train_evaluated(whole.path(), small_recipe(64));
@@ -400,7 +400,7 @@ TEST(Run, EvaluationChangesNoBitOfTheTrainingAndResumes) {
   EXPECT_TRUE(evaluations_of(plain.path()).empty());
 }
 
-TEST(Run, AnEvaluationThatFailsIsAWarning) {
+TEST(Run, FailedEvaluationIsAWarning) {
   const TemporaryFolder folder;
   Recipe recipe = small_recipe(16);
   recipe.train.eval_images = 8;
@@ -413,7 +413,7 @@ TEST(Run, AnEvaluationThatFailsIsAWarning) {
   EXPECT_NE(said.find("no features today"), std::string::npos);
 }
 
-TEST(Run, EvaluationsThatNobodyGivesAreRefusedBeforeAnythingIsMade) {
+TEST(Run, MissingEvaluationCallbackIsAnError) {
   const TemporaryFolder folder;
   Recipe recipe = small_recipe(16);
   recipe.train.eval_images = 8;
@@ -429,7 +429,7 @@ TEST(Run, EvaluationsThatNobodyGivesAreRefusedBeforeAnythingIsMade) {
   EXPECT_FALSE(fs::exists(folder.path() / "run"));
 }
 
-TEST(Run, SnapshotsDescribeThemselves) {
+TEST(Run, SnapshotsContainTheirConfiguration) {
   const TemporaryFolder folder;
   train(folder.path(), small_recipe(16));
   const RunFolder run(folder.path());
@@ -445,7 +445,7 @@ class DamagedShades : public testing::Shades {
  public:
   explicit DamagedShades(const std::atomic<bool>& bad) : bad_(bad) {}
   Image read(std::int64_t index) const override {
-    if (index == damaged_ && bad_) reject("shades/damaged.png: cut short");
+    if (index == damaged_ && bad_) reject("shades/damaged.png: truncated");
     return Shades::read(index);
   }
   std::optional<ImageInfo> uniform() const override { return ImageInfo{8, 8, 1}; }
@@ -456,7 +456,7 @@ class DamagedShades : public testing::Shades {
       44, 64, static_cast<std::uint64_t>(small_recipe(64).train.seed), stream_of(Purpose::data_order, 0)));
 };
 
-TEST(Run, AnImageThatCannotBeReadSavesTheStateAndResumingIsTheSame) {
+TEST(Run, UnreadableImageSavesCheckpointAndResumeIsBitIdentical) {
   const TemporaryFolder whole, parts;
   std::atomic<bool> bad = false;
   const auto run = [&](const fs::path& folder, bool resume) {
@@ -466,7 +466,7 @@ TEST(Run, AnImageThatCannotBeReadSavesTheStateAndResumingIsTheSame) {
   EXPECT_EQ(run(whole.path(), false), TrainingEnd::finished);
   bad = true;
   const std::string text = refusal([&] { run(parts.path(), false); }, ErrorKind::failed);
-  EXPECT_NE(text.find("shades/damaged.png: cut short"), std::string::npos) << text;
+  EXPECT_NE(text.find("shades/damaged.png: truncated"), std::string::npos) << text;
   EXPECT_NE(text.find("`resume`"), std::string::npos) << text;
   EXPECT_EQ(RunFolder(parts.path()).states().front(), 40);
   bad = false;

@@ -37,7 +37,7 @@ inline TrainMonitor& ignored() {
 }
 
 /// 64 grey 8 x 8 images of four classes, each brighter than the class before it.
-class Shades : public ImageSource {
+class ShadedImages : public ImageSource {
  public:
   std::int64_t size() const override { return 64; }
   Image read(std::int64_t index) const override {
@@ -54,7 +54,7 @@ class Shades : public ImageSource {
 };
 
 inline std::shared_ptr<const Dataset> shades() {
-  return std::make_shared<const Dataset>(std::make_unique<Shades>());
+  return std::make_shared<const Dataset>(std::make_unique<ShadedImages>());
 }
 
 /// Resolved against shades().

@@ -69,7 +69,7 @@ void Trainer::restore_counters(const Json& counters, const std::string& where) {
        {std::pair{"images", &images_}, std::pair{"optimiser_steps", &steps}, std::pair{"skipped", &skipped_},
         std::pair{"skipped_in_a_row", &skipped_in_a_row_}}) {
     DIFFIT_CHECK(counters.contains(key) && counters[key].is_number_integer() && counters[key] >= 0,
-                 "{}: the state lacks its counter '{}'", where, key);
+                 "{}: the checkpoint has no counter '{}'", where, key);
     *target = counters[key];
   }
   optimiser_->restore_steps(steps);

@@ -39,7 +39,7 @@ class Trainer {
   /// Number of steps skipped because of a non-finite loss or gradient: in total, and since the last update.
   std::int64_t skipped_steps() const { return skipped_; }
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
-  /// False where an exception cut an update in its middle: weights and averages are then of no step.
+  /// False if an exception interrupted an update, so that weights and averages are inconsistent.
   bool whole() const { return whole_; }
   const Objective& objective() const { return *objective_; }
   const ParameterList& parameters() const { return objective_->parameters(); }

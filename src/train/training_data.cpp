@@ -6,14 +6,15 @@ namespace diffit::training {
 
 TrainingData open_training_data(const Recipe& recipe, const std::string& where) {
   const std::string hint = recipe.data.hint.empty() ? "" : "; " + recipe.data.hint;
-  DIFFIT_CHECK(!recipe.data.path.empty(), "{}: data.path is open: give `data` PATH{}", where, hint);
+  DIFFIT_CHECK(!recipe.data.path.empty(), "{}: data.path is not set: give `data` PATH{}", where, hint);
   std::error_code none;
-  DIFFIT_CHECK(fs::exists(recipe.data.path, none), "{}: no such data{}", recipe.data.path, hint);
+  DIFFIT_CHECK(fs::exists(recipe.data.path, none), "{}: there is no such file or folder{}", recipe.data.path,
+               hint);
   if (recipe.kind() == ModelKind::latent) {
     return std::make_shared<const LatentDataset>(recipe.data.path);
   }
   DIFFIT_CHECK(!holds_latents(recipe.data.path),
-               "{}: holds latents, which model.model = \"latent\" is trained on; this recipe wants pictures",
+               "{}: contains latents, which need model.model = \"latent\"; this recipe needs images",
                recipe.data.path);
   return open_dataset(recipe.data.path, recipe.data.size);
 }
@@ -40,10 +41,10 @@ void resolve(Recipe& recipe, const TrainingData& data, const std::string& where)
 DataSummary summary(const TrainingData& data) {
   if (const auto* latents = std::get_if<std::shared_ptr<const LatentDataset>>(&data)) {
     const LatentInfo& info = (*latents)->info();
-    return {
-        info.images, info.height, info.channels, info.classes,
-        fmt::format("latents of {}, mean {:.4f} and deviation {:.4f} after the scale {:.6g}, by the VAE {}",
-                    info.source, info.mean, info.deviation, info.scale, info.vae)};
+    return {info.images, info.height, info.channels, info.classes,
+            fmt::format("latents of {}, mean {:.4f} and standard deviation {:.4f} after scaling by {:.6g}, "
+                        "encoded by the VAE {}",
+                        info.source, info.mean, info.deviation, info.scale, info.vae)};
   }
   const Dataset& images = *std::get<std::shared_ptr<const Dataset>>(data);
   return {images.size(), images.resolution(), images.channels(), images.classes(),

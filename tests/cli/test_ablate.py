@@ -213,7 +213,7 @@ def test_records_are_taken_over_and_what_is_missing_is_trained(whole, small_data
     renamed = tmp_path / "renamed.toml"
     renamed.write_text(times.read_text().replace('name = "mlp"', 'name = "row-g"'))
     again = run("ablate", renamed, "--out", tmp_path / "again", "--from", record, "--data", elsewhere, *with_scores[2:])
-    assert again.err.count("taken over from") == 6 and "training" not in again.err
+    assert again.err.count("reused from") == 6 and "training" not in again.err
     assert not list((tmp_path / "again").rglob("snapshot-*"))
     for ours, theirs in zip(again.json["variants"], first["variants"]):
         assert (ours["score"], ours["late_loss"]) == (theirs["score"], theirs["late_loss"])
@@ -223,7 +223,7 @@ def test_records_are_taken_over_and_what_is_missing_is_trained(whole, small_data
     # One that is missing is trained, to the same figure.
     shutil.rmtree(record / "runs/mlp-seed1")
     part = run("ablate", times, "--out", tmp_path / "part", "--from", record, *with_scores)
-    assert part.err.count("taken over from") == 5 and "mlp-seed1: training" in part.err
+    assert part.err.count("reused from") == 5 and "mlp-seed1: training" in part.err
     finals = [told["variants"][1]["trials"][1]["scores"][-1] for told in (part.json, first)]
     assert finals[0] == finals[1]
 

@@ -77,7 +77,7 @@ def test_a_training_by_epochs_resumes_and_says_its_length_in_images(tmp_path, sm
                "train.dtype=f32", "--set", "sample.pictures=0"]
     run("train", *options, "--set", "train.epochs=0.2")
     assert 'images = 40' in (tmp_path / "run/config.toml").read_text()
-    assert "nothing left to do" in run("train", *options, "--set", "train.epochs=0.2", "--resume").out
+    assert "already trained" in run("train", *options, "--set", "train.epochs=0.2", "--resume").out
     assert run("train", *options, "--set", "train.epochs=0.4", "--resume", "--json").json["images"] == 80
 
 

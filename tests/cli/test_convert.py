@@ -130,7 +130,7 @@ def test_bad_requests(latent_model, tmp_path):
     (tmp_path / "state.safetensors").write_bytes(formats.safetensors_bytes({}, {"diffit.state": "{}"}))
     refused_and_nothing_left(tmp_path, "convert", tmp_path / "state.safetensors", tmp_path / "x.safetensors",
                              mentions=["--no-ema or --ema"])
-    assert "there is no folder" in run("convert", latent_model, tmp_path / "gone/x.safetensors", code=2).err
+    assert "does not exist" in run("convert", latent_model, tmp_path / "gone/x.safetensors", code=2).err
 
 
 def test_a_set_without_one_of_its_files_is_refused(tmp_path):
@@ -139,7 +139,7 @@ def test_a_set_without_one_of_its_files_is_refused(tmp_path):
     shutil.copy(files[0], files[1])
     refused("info", index, mentions=["index.json", files[1].name])
     files[1].unlink()
-    refused("info", index, mentions=["index.json", files[1].name, "not beside"])
+    refused("info", index, mentions=["index.json", files[1].name, "not in the same folder"])
 
 
 def test_a_bundled_autoencoder_and_feature_network_are_converted(tmp_path):

@@ -128,7 +128,7 @@ def test_missing_files_are_counted_and_links_in_circles_end(tmp_path):
     os.mkfifo(folder / "b/pipe.png")
     told = info(folder)
     assert (told["pictures"], told["class_counts"]) == (2, [1, 1, 0])
-    assert any("not there: 3 skipped" in warning and "c/0.png" in warning for warning in told["warnings"])
+    assert any("broken link: 3 skipped" in warning and "c/0.png" in warning for warning in told["warnings"])
     refused("data", "convert", folder, tmp_path / "out.zip", "--strict", mentions=["c/0.png"])
 
 
@@ -218,7 +218,7 @@ def test_a_training_that_meets_a_broken_image_saves_its_state(batch, tmp_path):
     assert "0025.png" in result.err
     # Where one batch is the whole set, the first step meets it: there is nothing to save yet.
     assert bool(list((tmp_path / "run").glob("state*"))) == (batch == 2)
-    assert ("no step was finished" in result.err) == (batch == 58)
+    assert ("no step was completed" in result.err) == (batch == 58)
     (folder / "0025.png").write_bytes(whole)
     run("train", "smoke", "--data", folder, "--out", tmp_path / "run", *options, "--resume")
     run("train", "smoke", "--data", folder, "--out", tmp_path / "whole", *options)

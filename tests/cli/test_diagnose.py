@@ -57,9 +57,9 @@ def test_samples_that_repeat_and_that_copy_are_told_apart(tmp_path):
                         "--levels", "2", *COMMON))
         return {s["name"] for s in told["signatures"] if s["raised"]}
 
-    assert "copies of training pictures" in raised("copies.npz")
+    assert "copies of training images" in raised("copies.npz")
     repeats = raised("repeats.npz")
-    assert "near-duplicates among the samples" in repeats and "copies of training pictures" not in repeats
+    assert "near-duplicates among the samples" in repeats and "copies of training images" not in repeats
 
 
 def read_pictures(path, count):
@@ -102,7 +102,7 @@ def test_robustness_of_pictures_does_not_depend_on_what_else_is_measured():
     (["diagnose", "-m", "fashion-mnist", "--data", TEST, "--samples", TEST], ["--features"]),
     (["diagnose", "-m", "fashion-mnist", "--data", TEST, "--train-data", TEST], ["--samples"]),
     (["diagnose", "-m", "fashion-mnist", "--data", TEST, "--vae", "v.safetensors"], ["--vae"]),
-    (["diagnose", "-m", "fashion-mnist", "--data", TEST, "--against", "fashion-latent"], ["same inputs"]),
+    (["diagnose", "-m", "fashion-mnist", "--data", TEST, "--against", "fashion-latent"], ["same input shape"]),
     (["diagnose", "-m", "fashion-mnist", "--data", TEST, "-o", "no/folder/x.html"], ["no/folder"]),
 ])
 def test_what_makes_no_sense_is_refused(words, mentions, tmp_path):

@@ -122,7 +122,7 @@ def test_few_pictures_and_rank_are_said_beside_the_figure(inception, two_sets, m
     said = "\n".join(evaluated["warnings"])
     assert "50000" in said and "rank 11 of 2048" in said and "rank 13 of 2048" in said and "5000" in said
     text = run("eval", two_sets[0], measured[1], "--features", inception, "--limit", 5, "--metrics", "fid").out
-    assert "FID" in text and "5 pictures against 14" in text and "rank 4 of 2048" in text
+    assert "FID" in text and "5 images against 14" in text and "rank 4 of 2048" in text
     assert "Inception-v3 2015-12-05" in text and "95%" in text
 
 

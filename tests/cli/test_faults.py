@@ -215,7 +215,7 @@ def try_one(command, folder, env, want, at, how, call):
         if content is not None and name in want and content != want[name]:
             return f"{place}: {name} is neither old nor new"
         if content is None and not whole(folder / name):
-            return f"{place}: {name} is cut short"
+            return f"{place}: {name} is truncated"
     again = execute(command, folder, {})
     got = results(folder)
     if again.returncode != 0 or got != want:

@@ -80,7 +80,7 @@ SAFETENSORS = {
                                                      json.dumps(tensor(offsets=(8, 16))).encode()), b"\0" * 16),
     "metadata is a number": lambda: header({"__metadata__": {"diffit.config": 3}, "a": tensor()}, b"\0" * 8),
     "bytes after the end": lambda: good_model() + b"\0",
-    "cut short": lambda: good_model()[:-1],
+    "truncated": lambda: good_model()[:-1],
     "cut in half": lambda: good_model()[: len(good_model()) // 2],
     "a weight is not a number": lambda: with_weight(nan),
     "a weight is infinite": lambda: with_weight(lambda w: w * np.float32(np.inf)),

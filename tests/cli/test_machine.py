@@ -80,7 +80,7 @@ def test_a_second_signal_ends_at_once_and_leaves_no_temporary_file(tmp_path):
     wait_for(lambda: any(out.iterdir()), process)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and "nothing was kept" in err
+    assert process.returncode == 1 and "no output was written" in err
     assert list(out.iterdir()) == []
 
 
@@ -304,7 +304,7 @@ def test_a_deleted_working_directory_is_one_line(image_model, tmp_path):
 def test_a_disk_without_locks_is_no_other_process(reason, faults, small_data, tmp_path):  # noqa: F811
     result = run("train", "smoke", "--data", small_data, "--out", tmp_path / "run", *SMALL, "--set", "train.images=16",
                  env=without_locks(faults, reason))
-    assert result.err.count("no file locks") == 1 and "another process is training" not in result.err
+    assert result.err.count("not support file locks") == 1 and "another process is training" not in result.err
     assert (tmp_path / "run/snapshot-000000016.safetensors").exists()
 
 

@@ -105,7 +105,7 @@ def test_one_run(runs, tmp_path):
     result = report(runs / "first", "-o", tmp_path / "page.html").json
     assert result["runs"] == 1 and result["notes"] == []
     page = check_page(tmp_path / "page.html")
-    for heading in ("Summary", "Curves", "Samples", "Denoising", "Nearest training pictures", "How it was made"):
+    for heading in ("Summary", "Curves", "Samples", "Denoising", "Nearest training images", "How this was made"):
         assert heading in page.text, heading
     for plot in ("loss", "lr", "images-per-second", "memory-bytes"):
         assert any(figure.get("id") == plot for figure in page.all("figure")), plot
@@ -118,14 +118,14 @@ def test_one_run(runs, tmp_path):
     pictures = {image["alt"] for image in page.all("img")}
     assert any("real" in alt for alt in pictures)
     assert any(alt.startswith("class 3, expected at σ 80") for alt in pictures)
-    assert any(alt.startswith("training picture") for alt in pictures)
+    assert any(alt.startswith("training image") for alt in pictures)
 
 
 def test_several_runs_share_the_plots_and_what_differs_is_told(runs, tmp_path):
     report(runs / "first", runs / "second", "-o", tmp_path / "page.html", "--no-samples")
     page = check_page(tmp_path / "page.html")
-    assert "What differs" in page.text and "optimiser.lr" in page.text and "0.0005" in page.text
-    table = re.search(r"<strong>What differs.*?</table>", page.source, flags=re.S)[0]
+    assert "Differences" in page.text and "optimiser.lr" in page.text and "0.0005" in page.text
+    table = re.search(r"<strong>Differences.*?</table>", page.source, flags=re.S)[0]
     assert "train.batch" not in table
     loss = re.search(r'<figure id="loss">.*?</svg>', page.source, flags=re.S)[0]
     assert set(re.findall(r'data-label="([^"]*)"', loss)) == {"first", "second"}
@@ -170,7 +170,7 @@ def test_a_killed_run_is_reported_as_far_as_it_came(copy, tmp_path):
     result = report(copy, "-o", tmp_path / "page.html", "--no-samples").json
     assert "4 lines" in " ".join(result["notes"])
     page = check_page(tmp_path / "page.html")
-    assert "4 lines of stats.jsonl are cut short or malformed" in page.text
+    assert "4 lines of stats.jsonl are truncated or malformed" in page.text
     assert any(figure.get("id") == "loss" for figure in page.all("figure"))
 
 
@@ -182,7 +182,7 @@ def test_what_is_missing_is_said_in_place(copy, tmp_path, missing):
     report(copy, "-o", tmp_path / "page.html")
     page = check_page(tmp_path / "page.html")
     said = {"stats.jsonl": "There is no stats.jsonl", "config.toml": "There is no config.toml",
-            "log.txt": "the log does not tell the command", "reals.png": "There is no reals.png"}
+            "log.txt": "the log does not contain the original command", "reals.png": "contains no reals.png"}
     assert said.get(missing, "no snapshot" if "snapshot" in missing else "Curves") in page.text
 
 
@@ -263,8 +263,8 @@ def test_a_latent_run_is_traced_through_its_autoencoder(small_data, tmp_path):
     assert "guidance 1.5" in page.text
     shown = [image for image in page.all("img") if "expected at" in image["alt"]]
     assert len(shown) == 4 * 4, "four classes at the four noise levels of four steps"
-    assert "Nearest in latents" in page.text and "scaled latents, root mean square" in page.text
-    near = [image["alt"] for image in page.all("img") if image["alt"].startswith("training picture")]
+    assert "Nearest training images in latents" in page.text and "scaled latents, root mean square" in page.text
+    near = [image["alt"] for image in page.all("img") if image["alt"].startswith("training image")]
     assert len(near) == 4 * 4, "four of each of four samples"
     assert len(set(near)) > 4
     vae.unlink()

@@ -193,7 +193,7 @@ def test_only_the_last_states_are_kept(whole):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("wrong, right", [("train.imgaes=8", "images"), ("trian.images=8", "train"),
-                                          ("optimiser.lrr=1", "lr"), ("model.chanels=[8]", "channels")])
+                                          ("optimiser.lrr=1", "lr"), ("optimizer.lrr=1", "lr"), ("model.chanels=[8]", "channels")])
 def test_a_mistyped_key_names_the_nearest(wrong, right, small_data, tmp_path):
     line = refused("train", "smoke", "--data", small_data, "--out", tmp_path / "run", "--set", wrong)
     assert f"'{right}'" in line or right in line.split("did you mean")[-1], line
@@ -310,7 +310,7 @@ def test_a_broken_image_ends_a_training_with_its_state_saved(small_data, tmp_pat
     (data / "40.png").write_bytes(whole[:60])
     command = ["train", "smoke", "--data", data, "--out", tmp_path / "run", *SMALL, "--set", "train.images=48", "--set",
                "sample.pictures=0"]
-    refused(*command, code=1, mentions=["40.png", "state at 40 images is saved", "--resume"])
+    refused(*command, code=1, mentions=["40.png", "checkpoint at 40 images is saved", "--resume"])
     (data / "40.png").write_bytes(whole)
     train(tmp_path / "run", data, 48, "--set", "sample.pictures=0", resume=True)
     assert snapshots(tmp_path / "run").keys() == snapshots(tmp_path / "whole").keys()

@@ -268,7 +268,7 @@ def test_requests_that_are_wrong_are_refused(vae, latents, tmp_path):
                               (["--scale", "0"], ["--scale"]), (["--batch", "0"], ["--batch"])]:
         refused("vae", "decode", "--vae", vae, "-i", latents, "-o", tmp_path / "x.png", *options, mentions=mentions)
     refused("vae", "decode", "--vae", vae, "-i", latents, "-o", tmp_path / "x.gif", mentions=["x.gif", ".png"])
-    refused("vae", "decode", "--vae", vae, "-i", latents, "-o", tmp_path / "no/x.png", mentions=["no folder"])
+    refused("vae", "decode", "--vae", vae, "-i", latents, "-o", tmp_path / "no/x.png", mentions=["does not exist"])
     refused("vae", "decode", "--vae", "nowhere.safetensors", "-i", latents, "-o", tmp_path / "x.png",
             mentions=["nowhere.safetensors"])
     assert list(tmp_path.iterdir()) == []
@@ -460,7 +460,7 @@ def test_a_folder_of_other_images_is_not_decoded_into(vae, golden, latents, tmp_
     assert names == [f"{i:06}.png" for i in range(2 * len(golden.z))]
     # Fewer than before: the last ones would stay and be taken for images of this run.
     refused("vae", "decode", "--vae", vae, "-i", latents, "-o", f"{folder}/",
-            mentions=["which is no image of this request"])
+            mentions=["which is not an image of this request"])
     run("vae", "decode", "--vae", vae, "-i", many, "-o", f"{folder}/", "--rounding", "truncate")
     assert sorted(path.name for path in folder.iterdir()) == names
     Image.new("RGB", (8, 8)).save(folder / "000000.png")  # somebody else's

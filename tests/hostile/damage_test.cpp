@@ -22,7 +22,7 @@ struct Format {
   std::function<std::string()> good;
   Reader read;
   bool strict = false;          // every cut is seen
-  bool nothing_behind = false;  // bytes behind the end are seen
+  bool nothing_behind = false;  // bytes after its end are seen
 };
 
 void PrintTo(const Format& format, std::ostream* out) {
@@ -190,7 +190,7 @@ TEST_P(Damage, NumbersMadeExtreme) {
 
 TEST_P(Damage, BytesBehindTheEnd) {
   for (const std::string& tail : {zeros(1), std::string("x"), zeros(4096), good_}) {
-    const std::string label = std::to_string(tail.size()) + " bytes behind the end";
+    const std::string label = std::to_string(tail.size()) + " bytes after its end";
     const auto message = file_.refusal(label, good_ + tail);
     EXPECT_TRUE(message || !format().nothing_behind || tail.size() == good_.size()) << label << ": was read";
   }

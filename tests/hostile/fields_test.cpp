@@ -112,7 +112,7 @@ TEST(Fields, RefuseTomlThatIsBad) {
   }
 }
 
-TEST(Fields, RefuseAssignmentsThatAreBad) {
+TEST(Fields, RejectBadAssignments) {
   const Cases cases{{"no =", "steps"},           {"no key", "=1"},
                     {"empty parts", "a..b=1"},   {"empty", ""},
                     {"below a number", "n.a=1"}, {"deep", repeated("a.", 50'000) + "a=1"},

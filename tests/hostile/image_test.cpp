@@ -33,7 +33,7 @@ class Images : public ::testing::Test {
                       }};
 };
 
-TEST_F(Images, OfImpossibleSizeAreRefusedBeforeMemoryIsTaken) {
+TEST_F(Images, ImpossibleSizesAreRejectedBeforeAllocation) {
   file_.expect_read("good", png(header(2, 2), zeros(14)));
   for (const std::uint64_t side : {0ull, 1ull << 31, 0xffffffffull, 0x7fffffffull, 32769ull}) {
     file_.expect_refused("width " + std::to_string(side), png(header(side, 1), zeros(14)), "");
@@ -48,7 +48,7 @@ TEST_F(Images, OfImpossibleSizeAreRefusedBeforeMemoryIsTaken) {
                        content_of(fs::path(DIFFIT_SOURCE_DIR) / "fuzz/corpus/image/jpeg_65535"), "");
 }
 
-TEST_F(Images, OfBadStructureAreRefused) {
+TEST_F(Images, MalformedFilesAreRejected) {
   file_.expect_refused("empty", "", "");
   file_.expect_refused("text", "hello", "");
   file_.expect_refused("signature alone", kSignature, "");
@@ -80,7 +80,7 @@ TEST_F(Images, OfBadStructureAreRefused) {
   file_.refusal("20,000 texts", png(header(2, 2), zeros(14), chunks));
 }
 
-TEST(Idx, RefusesWhatItsHeaderDoesNotHold) {
+TEST(Idx, RejectsSizesThatContradictTheHeader) {
   const auto plain = [](int type, std::initializer_list<std::uint64_t> dims, std::size_t data) {
     std::string out = zeros(2) + static_cast<char>(type) + static_cast<char>(dims.size());
     for (const std::uint64_t side : dims) out += big(side, 4);

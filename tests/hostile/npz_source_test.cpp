@@ -30,7 +30,7 @@ class NpzImages : public ::testing::Test {
   const BadFile file_{"bad.npz", read_all};
 };
 
-TEST_F(NpzImages, AreReadStoredAndPacked) {
+TEST_F(NpzImages, AreReadStoredAndDeflated) {
   for (const auto& part : {stored("arr_0.npy", images()), packed("arr_0.npy", images())}) {
     file_.expect_read("alone", zip_of({part}));
     file_.expect_read("labelled", zip_of({part, stored("arr_1.npy", npy("<i8", "(2,)", zeros(16)))}));
@@ -38,7 +38,7 @@ TEST_F(NpzImages, AreReadStoredAndPacked) {
   }
 }
 
-TEST_F(NpzImages, RefuseArraysThatAreNone) {
+TEST_F(NpzImages, RejectMalformedArrays) {
   refused("objects", {stored("arr_0.npy", npy("|O", "(2,)", zeros(16)))}, "objects");
   refused("objects as labels",
           {stored("arr_0.npy", images()), stored("arr_1.npy", npy("|O", "(2,)", zeros(16)))}, "objects");
@@ -46,13 +46,13 @@ TEST_F(NpzImages, RefuseArraysThatAreNone) {
   refused("four channels", {stored("arr_0.npy", npy("|u1", "(2, 2, 2, 4)", zeros(32)))},
           "uint8 [N, H, W, 3]");
   refused("no axes", {stored("arr_0.npy", npy("|u1", "()", zeros(1)))}, "uint8 [N, H, W, 3]");
-  refused("no pictures", {stored("arr_0.npy", npy("|u1", "(0, 2, 2, 3)", ""))}, "no picture");
-  refused("no pixels", {stored("arr_0.npy", npy("|u1", "(2, 0, 2, 3)", ""))}, "no picture");
+  refused("no pictures", {stored("arr_0.npy", npy("|u1", "(0, 2, 2, 3)", ""))}, "no image");
+  refused("no pixels", {stored("arr_0.npy", npy("|u1", "(2, 0, 2, 3)", ""))}, "no image");
   refused("no arr_0", {stored("mu.npy", npy("<f8", "(1,)", zeros(8)))}, "arr_0");
   refused("text", {stored("arr_0.npy", "hello")}, "wanted an .npy");
 }
 
-TEST_F(NpzImages, RefuseWhatIsShorterThanItSays) {
+TEST_F(NpzImages, RejectTruncatedArrays) {
   refused("cut", {stored("arr_0.npy", images().substr(0, images().size() - 1))}, "there are 23");
   refused("cut when packed", {packed("arr_0.npy", images().substr(0, images().size() - 1))}, "there are 23");
   refused("terabytes", {stored("arr_0.npy", npy("|u1", "(4398046511104, 2, 2, 3)", zeros(24)))},
@@ -62,7 +62,7 @@ TEST_F(NpzImages, RefuseWhatIsShorterThanItSays) {
   refused("a row of sides", {stored("arr_0.npy", npy("|u1", "(1, 1, 100000, 1)", zeros(100000)))}, "sides");
 }
 
-TEST_F(NpzImages, RefuseDamagedContent) {
+TEST_F(NpzImages, RejectDamagedContent) {
   for (ZipPart part : {stored("arr_0.npy", images()), packed("arr_0.npy", images())}) {
     part.crc ^= 1;
     refused("CRC", {part}, "arr_0");
@@ -72,7 +72,7 @@ TEST_F(NpzImages, RefuseDamagedContent) {
   refused("a flipped bit", {flipped}, "arr_0");
 }
 
-TEST_F(NpzImages, RefuseLabelsThatDoNotFit) {
+TEST_F(NpzImages, RejectMismatchedLabels) {
   const auto with = [&](const std::string& label, std::string_view descr, std::string_view shape,
                         std::string_view data, std::string_view reason) {
     refused(label, {stored("arr_0.npy", images()), stored("arr_1.npy", npy(descr, shape, data))}, reason);

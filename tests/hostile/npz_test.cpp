@@ -49,7 +49,7 @@ TEST_F(Npz, ReadsWhatNumPyMayWrite) {
   for (const int version : {1, 2, 3}) is_read("version", npy(dictionary("(2,)"), 2, version));
 }
 
-TEST_F(Npz, RefusesElementsThatAreNoNumbers) {
+TEST_F(Npz, RejectsElementsOtherThanNumbers) {
   refused("objects", npy(dictionary("(1,)", "'|O'"), 8), "objects");
   refused("text", npy(dictionary("(1,)", "'<U4'"), 16), "<U4");
   refused("bytes", npy(dictionary("(1,)", "'|S4'"), 4), "|S4");
@@ -84,32 +84,32 @@ TEST_F(Npz, RefusesHeadersThatAreNone) {
   refused("empty", "", "wanted an .npy");
   refused("text", "hello, this is text", "wanted an .npy");
   refused("magic alone", "\x93NUMPY", "wanted an .npy");
-  refused("cut in its length", std::string("\x93NUMPY\2\0\0\0", 10), "cut off");
+  refused("cut in its length", std::string("\x93NUMPY\2\0\0\0", 10), "truncated");
   refused("version 0", npy(dictionary("(2,)"), 2, 0), "version");
   refused("version 4", npy(dictionary("(2,)"), 2, 4), "version");
-  refused("longer than the entry", npy(dictionary("(2,)"), 2, 1, 60'000), "claims");
-  refused("4 GiB", npy(dictionary("(2,)"), 2, 2, 0xffffffff), "claims");
-  refused("100,000 spaces", npy(dictionary("(2,)") + std::string(100'000, ' '), 2, 2), "claims");
+  refused("longer than the entry", npy(dictionary("(2,)"), 2, 1, 60'000), "states");
+  refused("4 GiB", npy(dictionary("(2,)"), 2, 2, 0xffffffff), "states");
+  refused("100,000 spaces", npy(dictionary("(2,)") + std::string(100'000, ' '), 2, 2), "states");
   refused("nothing", npy("", 2), "damaged");
-  refused("no shape", npy("{'descr': '|u1', 'fortran_order': False}", 2), "no descr");
+  refused("no shape", npy("{'descr': '|u1', 'fortran_order': False}", 2), "is missing");
   refused("an unknown entry", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), 'x': 1}", 2),
           "unknown");
   refused("an entry twice", npy("{'shape': (2,), 'shape': (2,), 'descr': '|u1', 'fortran_order': False}", 2),
           "twice");
   refused("text behind it", npy(dictionary("(2,)") + "x", 2), "behind");
   refused("open tuple", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2", 2), "damaged");
-  refused("open quote", npy("{'descr", 2), "without end");
+  refused("open quote", npy("{'descr", 2), "unterminated");
   refused("nested", npy("{'shape': " + std::string(60'000, '('), 2), "damaged");
   refused("a call", npy("{'descr': __import__('os').system('x'), 'fortran_order': False, 'shape': (2,)}", 2),
           "damaged");
   refused("NUL", npy(std::string("{\0}", 3), 2), "damaged");
 }
 
-TEST_F(Npz, RefusesArchivesThatMislead) {
+TEST_F(Npz, RejectsMisleadingArchives) {
   const std::string array = npy(dictionary("(2,)"), 2);
-  file_.expect_refused("no array", zip_of({stored("a.txt", "hello")}), "no .npy");
+  file_.expect_refused("no array", zip_of({stored("a.txt", "hello")}), "an .npy array");
   file_.expect_refused("twice", zip_of({stored("a.npy", array), stored("a.npy", array)}), "twice");
-  file_.expect_refused("leads out", zip_of({stored("../a.npy", array)}), "leads out");
+  file_.expect_refused("points outside", zip_of({stored("../a.npy", array)}), "points outside");
   file_.expect_refused("a name of control characters", zip_of({stored("a\n\x1b[2J.npy", "hello")}),
                        "wanted an .npy");
   const ZipPart bomb = packed("a.npy", npy(dictionary("(67108864,)"), 64 << 20));

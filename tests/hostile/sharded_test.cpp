@@ -35,20 +35,20 @@ std::string map_to(const std::string& file) {
   return R"({"metadata":{"total_size":4},"weight_map":{"w":")" + file + "\"}}";
 }
 
-TEST(Sharded, NamesOnlyFilesBesideTheIndex) {
+TEST(Sharded, RejectsFilesOutsideTheFolder) {
   const Index index;
   EXPECT_FALSE(index.refuse("good", map_to("good.safetensors")));
   for (const char* name :
        {"../outside.safetensors", "/etc/passwd", "./good.safetensors", "sub/good.safetensors", "..", ".", "",
         R"(..\\good.safetensors)", R"(good.safetensors\u0000)"}) {
-    index.expect_refused(name, map_to(name), name[0] == 'g' ? "" : "no file beside");
+    index.expect_refused(name, map_to(name), name[0] == 'g' ? "" : "without a folder");
   }
   index.expect_refused("itself", map_to("model.safetensors.index.json"), "wanted .safetensors");
   index.expect_refused("a pickle", map_to("good.bin"), "wanted .safetensors");
-  index.expect_refused("not there", map_to("other.safetensors"), "is not beside it");
-  index.expect_refused("escapes", map_to(R"(\u001b[2J/x)"), "no file beside");
+  index.expect_refused("not there", map_to("other.safetensors"), "is not in the same folder");
+  index.expect_refused("escapes", map_to(R"(\u001b[2J/x)"), "without a folder");
   index.expect_refused("a name of a megabyte", map_to(std::string(1 << 20, 'x') + ".safetensors"),
-                       "not beside");
+                       "not in the same folder");
 }
 
 TEST(Sharded, RefusesWhatIsNoIndex) {

@@ -63,7 +63,7 @@ const std::vector<std::pair<std::string, std::string>>& bad_labels() {
   return cases;
 }
 
-TEST(Sources, RefuseLabelsThatAreNone) {
+TEST(Sources, RejectBadLabels) {
   const BadFile zip("bad.zip", read_all);
   zip.expect_read("good", edm(R"({"labels": [["a.png", 0], ["b.png", 1]]})"));
   zip.expect_read("null", edm(R"({"labels": null})"));
@@ -103,7 +103,7 @@ TEST(Sources, NameTheImageThatIsBad) {
   EXPECT_TRUE(refusal("by control characters in a folder", "other", [&] { read_all(folder / "other"); }));
 }
 
-TEST(Sources, RefuseFoldersThatHoldNothing) {
+TEST(Sources, RejectEmptyFolders) {
   const testing::TemporaryFolder folder;
   fs::create_directories(folder / "empty");
   fs::create_directories(folder / "pictures/a.png");
@@ -118,7 +118,7 @@ TEST(Sources, RefuseFoldersThatHoldNothing) {
   EXPECT_TRUE(refusal("an endless device", "/dev/zero", [] { read_all("/dev/zero"); }));
 }
 
-TEST(Sources, RefuseIdxWhoseLabelsDoNotFit) {
+TEST(Sources, RejectIdxWithOtherLabels) {
   const std::string images = std::string("\0\0\x08\3", 4) + big(2, 4) + big(2, 4) + big(2, 4) + zeros(8);
   const auto labels = [](std::uint64_t count, const std::string& values) {
     return std::string("\0\0\x08\1", 4) + big(count, 4) + values;

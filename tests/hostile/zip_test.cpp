@@ -28,7 +28,7 @@ std::string changed(ZipPart part, Change&& change) {
   return zip_of({part});
 }
 
-TEST(Zip, RefusesWhatIsNoArchive) {
+TEST(Zip, RejectsOtherFiles) {
   const BadFile file("bad.zip", read_all);
   file.expect_read("good", zip_of({stored("a", "hello"), packed("b", "hello")}));
   file.expect_read("no entries", zip_of({}));
@@ -46,8 +46,8 @@ TEST(Zip, RefusesNamesThatMislead) {
   file.expect_refused("empty", zip_of({stored("", "1")}), "empty name");
   file.expect_refused("absolute", zip_of({stored("/etc/passwd", "1")}), "absolute");
   file.expect_refused("a drive", zip_of({stored("C:\\x", "1")}), "absolute");
-  file.expect_refused("leads out", zip_of({stored("a/../../b", "1")}), "leads out");
-  file.expect_refused("leads out backwards", zip_of({stored("a\\..\\..\\b", "1")}), "leads out");
+  file.expect_refused("points outside", zip_of({stored("a/../../b", "1")}), "points outside");
+  file.expect_refused("points outside backwards", zip_of({stored("a\\..\\..\\b", "1")}), "points outside");
   file.expect_read("dots that lead nowhere", zip_of({stored("a/..b/...", "1")}));
   for (const std::string& name :
        {std::string("a\nerror: b"), std::string("\x1b[2Ja"), std::string("\xff\xfe\x80"),
@@ -64,8 +64,8 @@ TEST(Zip, RefusesClaimsThatCannotBe) {
     part.extra = little(1, 2) + little(8, 2) + little(4ull << 40, 8);
     part.size = 0xffffffff;
   };
-  file.expect_refused("4 TiB out of 5 bytes", changed(plain, terabytes), "cannot hold");
-  file.expect_refused("4 TiB out of few packed", changed(small, terabytes), "cannot hold");
+  file.expect_refused("4 TiB out of 5 bytes", changed(plain, terabytes), "cannot expand");
+  file.expect_refused("4 TiB out of few packed", changed(small, terabytes), "cannot expand");
   file.expect_refused("both 4 TiB",
                       changed(plain,
                               [](ZipPart& part) {
@@ -73,7 +73,7 @@ TEST(Zip, RefusesClaimsThatCannotBe) {
                                              little(4ull << 40, 8);
                                 part.size = part.claimed_packed = 0xffffffff;
                               }),
-                      "claims");
+                      "states");
   file.expect_refused("2^64-1",
                       changed(plain,
                               [](ZipPart& part) {
@@ -84,7 +84,8 @@ TEST(Zip, RefusesClaimsThatCannotBe) {
                       "");
   file.expect_refused("zip64 without its field",
                       changed(plain, [](ZipPart& part) { part.size = 0xffffffff; }), "");
-  file.expect_refused("stored, one more", changed(plain, [](ZipPart& part) { ++part.size; }), "cannot hold");
+  file.expect_refused("stored, one more", changed(plain, [](ZipPart& part) { ++part.size; }),
+                      "cannot expand");
   file.expect_refused("packed, one more", changed(small, [](ZipPart& part) { ++part.size; }), "damaged");
   file.expect_refused("packed, one less", changed(small, [](ZipPart& part) { --part.size; }), "damaged");
   file.expect_refused("packed into nothing",

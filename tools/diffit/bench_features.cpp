@@ -51,10 +51,10 @@ void bench_features(const FeaturesBenchOptions& options, const Runtime& machine,
        {"dtype", dtype},
        {"pictures_per_second", rates},
        {"median", median}},
-      fmt::format("features of {} {}: {:.1f} pictures/s of {} x {} (median of {}; {:.1f} to {:.1f}), "
-                  "batch {}\n",
-                  network->info().name, dtype, median, options.size, options.size, rates.size(),
-                  sorted.front(), sorted.back(), options.batch));
+      fmt::format(
+          "features of {} {}: {:.1f} images/s at {} x {} (median of {}; {:.1f} to {:.1f}), batch {}\n",
+          network->info().name, dtype, median, options.size, options.size, rates.size(), sorted.front(),
+          sorted.back(), options.batch));
 }
 
 }  // namespace diffit::cli

@@ -126,7 +126,8 @@ void bench_kernels(const KernelsBenchOptions& options, const Runtime& machine, c
                        {"definition_both_ms", plain.both},
                        {"distance", error}});
     text += fmt::format(
-        "{:<36} forward {:8.3f} ms, {:5.1f} x the definition; both {:8.3f} ms, {:5.1f} x; distance {:.1g}\n",
+        "{:<36} forward {:8.3f} ms, {:5.1f} x the definition; with backward {:8.3f} ms, {:5.1f} x; "
+        "difference {:.1g}\n",
         c.name, fast.forward, plain.forward / fast.forward, fast.both, plain.both / fast.both, error);
   }
   print_result(

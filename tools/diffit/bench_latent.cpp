@@ -178,7 +178,8 @@ double checked_error(LatentConfig config, const RandomWeights& weights, const Ru
   const double longest = config.mlp_ratio * static_cast<double>(config.hidden);
   const double bound = 4 * std::sqrt(10.0 * static_cast<double>(std::max<std::int64_t>(config.depth, 1))) *
                        (roundoff + std::sqrt(longest) * 0x1p-24);
-  if (!(error <= bound)) fail("the evaluator is {:.2g} off its definition, more than {:.2g}", error, bound);
+  if (!(error <= bound))
+    fail("the evaluator differs from its definition by {:.2g}, more than the bound {:.2g}", error, bound);
   return error;
 }
 
@@ -235,19 +236,18 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
                  {"peak_bytes_before", before}});
   print_result(
       common, result,
-      fmt::format(
-          "latent forward {} depth {} batch {}: {:.1f} ms (median of {}; {:.1f} to {:.1f}), {:.0f} GFLOP/s, "
-          "{:.0f}% ({:.0f} to {:.0f}) of this machine's matrix products at {:.0f} GFLOP/s; peak memory "
-          "{:.0f} MiB over {:.0f} before, {:.2f} times the weights' own {:.0f} MiB; off the definition by "
-          "{:.1g}",
-          result["dtype"].get<std::string>(), c.depth, options.batch, median(result["milliseconds"]),
-          options.rounds, result["milliseconds"]["lowest"].get<double>(),
-          result["milliseconds"]["highest"].get<double>(), median(result["gflops"]),
-          100 * median(result["share"]), 100 * result["share"]["lowest"].get<double>(),
-          100 * result["share"]["highest"].get<double>(), median(result["machine_gflops"]),
-          static_cast<double>(peak - before) / 0x1p20, static_cast<double>(before) / 0x1p20,
-          static_cast<double>(peak - before) / static_cast<double>(weight_bytes),
-          static_cast<double>(weight_bytes) / 0x1p20, error));
+      fmt::format("latent forward {} depth {} batch {}: {:.1f} ms (median of {}; {:.1f} to {:.1f}), {:.0f} "
+                  "GFLOP/s, {:.0f}% ({:.0f} to {:.0f}) of this machine's matrix-product rate of {:.0f} "
+                  "GFLOP/s; peak memory {:.0f} MiB above the initial {:.0f} MiB, {:.2f} times the size of "
+                  "the weights ({:.0f} MiB); difference from the definition {:.1g}",
+                  result["dtype"].get<std::string>(), c.depth, options.batch, median(result["milliseconds"]),
+                  options.rounds, result["milliseconds"]["lowest"].get<double>(),
+                  result["milliseconds"]["highest"].get<double>(), median(result["gflops"]),
+                  100 * median(result["share"]), 100 * result["share"]["lowest"].get<double>(),
+                  100 * result["share"]["highest"].get<double>(), median(result["machine_gflops"]),
+                  static_cast<double>(peak - before) / 0x1p20, static_cast<double>(before) / 0x1p20,
+                  static_cast<double>(peak - before) / static_cast<double>(weight_bytes),
+                  static_cast<double>(weight_bytes) / 0x1p20, error));
 }
 
 void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
@@ -264,7 +264,8 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
   // Roundings of q and k enter through the scores' size, that of their factors' norms: about sqrt(head_dim).
   const double roundoff = machine.dtype == at::kFloat ? 0x1p-24 : 0x1p-8;
   const double bound = 8 * std::sqrt(static_cast<double>(c.hidden / c.heads)) * roundoff;
-  if (!(error <= bound)) fail("attention is {:.2g} off its definition, more than {:.2g}", error, bound);
+  if (!(error <= bound))
+    fail("attention differs from its definition by {:.2g}, more than the bound {:.2g}", error, bound);
 
   const MatrixProducts products(c, options.batch, machine);
   products.rate(0);
@@ -274,7 +275,7 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
       common, result,
       fmt::format(
           "latent attention {} {} tokens batch {}: {:.2f} ms (median of {}; {:.2f} to {:.2f}), {:.0f} "
-          "GFLOP/s, {:.0f}% of this machine's matrix products; off the definition by {:.1g}",
+          "GFLOP/s, {:.0f}% of this machine's matrix-product rate; difference from the definition {:.1g}",
           result["dtype"].get<std::string>(), tokens_of(c), options.batch, median(result["milliseconds"]),
           options.rounds, result["milliseconds"]["lowest"].get<double>(),
           result["milliseconds"]["highest"].get<double>(), median(result["gflops"]),

@@ -44,7 +44,7 @@ void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common
       return Json{{"precision", result.precision}, {"recall", result.recall}};
     };
   } else {
-    DIFFIT_CHECK(options.what == "frechet", "--what: of scores precision-recall or frechet, got '{}'",
+    DIFFIT_CHECK(options.what == "frechet", "--what: wanted precision-recall or frechet for scores, got '{}'",
                  options.what);
     of_a = moments_of(a);
     of_b = moments_of(b);
@@ -68,9 +68,10 @@ void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common
   object.update(result);
   print_result(
       common, object,
-      fmt::format("scores {}: {:.3f} s (median of {}; {:.3f} to {:.3f}), {} and {} pictures of {} features\n",
-                  options.what, median, seconds.size(), sorted.front(), sorted.back(), options.images,
-                  options.images, options.width));
+      fmt::format(
+          "scores {}: {:.3f} s (median of {}; {:.3f} to {:.3f}), {} and {} images with {} features each\n",
+          options.what, median, seconds.size(), sorted.front(), sorted.back(), options.images, options.images,
+          options.width));
 }
 
 }  // namespace diffit::cli

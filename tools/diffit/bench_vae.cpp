@@ -12,7 +12,7 @@ void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& ma
                const CommonOptions& common) {
   const VaeConfig& config = vae.config();
   DIFFIT_CHECK(options.side % config.factor() == 0,
-               "--size: {}: the autoencoder takes sides that are multiples of {}", options.side,
+               "--size: {}: the autoencoder needs sides that are multiples of {}", options.side,
                config.factor());
   const bool encode = options.what != "decode", decode = options.what != "encode";
   DIFFIT_CHECK(options.what == "encode" || options.what == "decode" || options.what == "forward",
@@ -59,7 +59,7 @@ void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& ma
                 {"dtype", dtype},
                 {"images_per_second", rates},
                 {"median", median}},
-               fmt::format("{} {} {}: {:.2f} img/s of {} x {} (median of {}; {:.2f} to {:.2f}), batch {}",
+               fmt::format("{} {} {}: {:.2f} img/s at {} x {} (median of {}; {:.2f} to {:.2f}), batch {}",
                            options.config, options.what, dtype, median, options.side, options.side,
                            rates.size(), sorted.front(), sorted.back(), batch));
 }

@@ -61,8 +61,10 @@ void print_plan(const CommonOptions& common, const Plan& plan, const Runtime& ma
                     v.flops_per_image * images / 1e15, 1000 * step, human_seconds(seconds));
   }
   object["estimated_seconds"] = all;
-  text += fmt::format("\n{} trainings and their scores: about {} here, one after the other\n",
-                      plan.variants.size() * plan.experiment.seeds.size(), human_seconds(all));
+  text += fmt::format(
+      "\n"
+      "{} training runs and their scores: about {} on this machine, one after the other\n",
+      plan.variants.size() * plan.experiment.seeds.size(), human_seconds(all));
   print_result(common, object, text);
 }
 
@@ -112,7 +114,7 @@ class ExperimentMonitor : public AblationMonitor {
 
 void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   DIFFIT_CHECK(!options.train_only || (options.from.empty() && options.record.empty()),
-               "--train-only: --from and --record are of scored trainings; leave them out");
+               "--train-only cannot be combined with --from or --record, which need scores; leave them out");
   const fs::path folder =
       options.out.empty() ? fs::path("runs") / fs::path(options.experiment).stem() : fs::path(options.out);
   if (!options.dry_run) check_output_folder(folder, "--out");
@@ -138,9 +140,9 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   if (!options.record.empty()) {
     std::error_code error;
     DIFFIT_CHECK(!fs::equivalent(request.folder, options.record, error),
-                 "--record {}: is the folder of --out; give another", options.record);
+                 "--record {}: this is the folder of --out; give another folder", options.record);
     fs::create_directories(options.record, error);
-    if (error) fail("--record {}: cannot be made: {}", options.record, error.message());
+    if (error) fail("--record {}: cannot create the folder: {}", options.record, error.message());
   }
   TerminalMonitor evaluation_monitor(common);
   request.evaluation = [&](const Recipe& recipe, const TrainingData& data) {
@@ -162,11 +164,13 @@ void run_ablate(const AblateOptions& options, const CommonOptions& common) {
   const AblationEnd end = run_ablation(request, monitor);
   const AblationResults results = write();
   if (end.interrupted) {
-    fail("interrupted with {} of {} trainings finished; the same command goes on", results.finished, end.all);
+    fail("interrupted after {} of {} training runs; run the same command again to continue", results.finished,
+         end.all);
   }
   if (end.elsewhere > 0) {
     monitor.note(
-        fmt::format("{} trainings are in the hands of other processes; the same command collects them later",
+        fmt::format("{} training runs are being run by other processes; run the same command later to "
+                    "collect their results",
                     end.elsewhere));
   }
   print_result(common, to_json(results), ablation_markdown(results));
@@ -178,34 +182,40 @@ void add_ablate_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<AblateOptions>();
   CLI::App* command =
       add_command(app, common, "ablate",
-                  "Train and score variants of a model under one budget, beside the paper's figures");
+                  "Train and score variants of a model under one budget and compare them with the paper");
   command
       ->add_option("experiment", o->experiment,
-                   fmt::format("TOML file, or one of: {}", fmt::join(experiment_names(), ", ")))
+                   fmt::format("experiment: a TOML file, or one of: {}", fmt::join(experiment_names(), ", ")))
       ->required();
-  command->add_option("--data", o->data, "instead of the base's data.path");
-  command->add_option("--out", o->out, "folder of the experiment; default runs/EXPERIMENT");
-  command->add_option("--from", o->from,
-                      "experiments' folders or records: what was finished there is taken over, not trained");
+  command->add_option("--data", o->data, "training data; default data.path of the base recipe");
+  command->add_option("--out", o->out, "output folder of the experiment; default runs/EXPERIMENT");
+  command->add_option(
+      "--from", o->from,
+      "folders or records of other experiments; runs finished there are reused instead of trained");
   command->add_option("--record", o->record,
-                      "folder for tables and finished trainings without weights, a later --from; to commit");
-  command->add_option("--set", o->set,
-                      "key=value of the experiment, e.g. images=100000 or score.pictures=1000");
-  command->add_option("--only", o->only, "variants by name; the reference is always there")->delimiter(',');
-  command->add_option("--seeds", o->seeds, "instead of the experiment's")->delimiter(',');
+                      "also write a record to this folder: tables and the results of finished runs, without "
+                      "weights; a later --from can read it");
+  command->add_option(
+      "--set", o->set,
+      "override a key of the experiment, KEY=VALUE, e.g. images=100000 or score.pictures=1000");
+  command->add_option("--only", o->only, "run only these variants; the reference is always included")
+      ->delimiter(',');
+  command->add_option("--seeds", o->seeds, "training seeds; default those of the experiment")->delimiter(',');
   command->add_option("--features", o->features,
-                      "instead of score.features: bundled feature network, or a file of Inception's weights");
-  command->add_flag("--train-only", o->train_only, "score nothing; the same command without it does later");
+                      "feature network: a bundled one or an Inception-v3 file; default score.features");
+  command->add_flag("--train-only", o->train_only,
+                    "train without scoring; run the command again without this option to score");
   command->add_flag("--dry-run", o->dry_run,
-                    "print costs, with a measured step of each variant; write nothing");
+                    "print the costs, with a measured step of each variant, and write nothing");
   command->footer(
-      "\nExamples:\n"
+      "\n"
+      "Examples:\n"
       "  diffit ablate fashion-time --dry-run\n"
       "  diffit ablate fashion-time --threads 1 --out runs/time\n"
       "  diffit ablate fashion-window --from docs/results/fashion-time --record results/window\n"
-      "Several processes may share one --out: each takes the next training that nobody holds. A killed one "
-      "is\n"
-      "taken over from its last state by the same command. docs/ablations.md tells the rest.");
+      "Several processes may share one --out: each takes the next run that no other process works on. Run "
+      "the\n"
+      "same command again to resume a killed run from its last checkpoint. See docs/ablations.md.");
   command->callback([o, &common] { run_ablate(*o, common); });
 }
 

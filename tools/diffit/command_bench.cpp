@@ -50,7 +50,7 @@ class RandomImages : public ImageSource {
   std::int64_t label(std::int64_t index) const override {
     return index % std::max<std::int64_t>(classes_, 1);
   }
-  std::string describe() const override { return "random pictures"; }
+  std::string describe() const override { return "random images"; }
   std::string name(std::int64_t index) const override { return std::to_string(index); }
 
  private:
@@ -114,22 +114,23 @@ std::optional<Json> open_model_file(const BenchOptions& options, const Runtime& 
   const bool there = fs::exists(name, none), folder = is_diffusers_folder(name);
   const bool bundled = !there && !among(presets) && among(models);
   const std::string what = there && !folder ? what_file_is_this(fs::path(name)) : "";
-  if (!folder && !bundled && what != "a safetensors file" && !what.starts_with("a file of torch.save (")) {
+  if (!folder && !bundled && what != "a safetensors file" && !what.starts_with("a torch.save file (")) {
     return std::nullopt;
   }
-  DIFFIT_CHECK(options.set.empty(), "--set: changes a config; '{}' is a model file", name);
+  DIFFIT_CHECK(options.set.empty(), "--set changes a configuration, but '{}' is a model file", name);
   const fs::path path = model_path(name);
   std::optional<WeightsFile> file;
   if (!folder) file.emplace(path);
   const bool autoencoder = folder || states_vae(file->metadata(), path.string()) ||
                            (!file->metadata().contains(kConfigKey) && looks_like_vae(file->tensors()));
   if (autoencoder) {
-    DIFFIT_CHECK(options.depth < 0, "--depth: cuts latent models alone");
+    DIFFIT_CHECK(options.depth < 0, "--depth applies only to latent models");
     run_autoencoder(load_vae(path, machine.device), options, machine, common);
     return Json();
   }
-  DIFFIT_CHECK(!holds_feature_network(*file), "{}: a feature network: diffit bench features --features {}",
-               path.string(), name);
+  DIFFIT_CHECK(!holds_feature_network(*file),
+               "{} is a feature network; measure it with: diffit bench features --features {}", path.string(),
+               name);
   return Json{{"model", write_model_config(config_of(*file))}};
 }
 
@@ -158,8 +159,8 @@ std::shared_ptr<const Dataset> random_data(Recipe& recipe, const BenchOptions& o
       break;
   }
   reject(
-      "{}: the training of a latent model is not measured; its evaluation is: diffit bench latent --set "
-      "model.hidden=... --set model.depth=...",
+      "{}: bench does not measure the training of latent models; to measure their evaluation, use: diffit "
+      "bench latent --set model.hidden=... --set model.depth=...",
       where);
 }
 
@@ -216,11 +217,11 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
       toml = parse_toml(read_text(where, 1 << 20), where);
     }
   }
-  for (const std::string& assignment : options.set) set_by_path(toml, assignment);
+  for (const std::string& assignment : options.set) set_in_recipe(toml, assignment);
   const bool latent_file = toml["model"].is_object() && toml["model"].value("model", Json()) == "latent" &&
                            toml.size() == 1;  // a recipe has more
   if (released || latent_file) return run_latent(toml["model"], where, options, machine, common);
-  DIFFIT_CHECK(options.depth < 0, "--depth: cuts latent models alone");
+  DIFFIT_CHECK(options.depth < 0, "--depth applies only to latent models");
   Recipe recipe = read_recipe(toml, where);
   recipe.data.augment = recipe.data.flip = 0;
   recipe.model.erase("augment_labels");
@@ -265,43 +266,42 @@ void run_bench(const BenchOptions& options, const CommonOptions& common) {
 
 void add_bench_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<BenchOptions>();
-  CLI::App* command = add_command(app, common, "bench", "Measure training or evaluation, images a second");
+  CLI::App* command =
+      add_command(app, common, "bench", "Measure the speed of training, inference, metrics or kernels");
   command
       ->add_option(
           "config", o->config,
-          "TOML file or preset (of an image-space model, an autoencoder or a classifier), a model file or "
-          "bundled "
-          "model, or a folder of diffusers with an autoencoder; `latent`: the released DiffiT-XL/2 at 256 "
-          "with random weights; "
-          "`scores`: metrics of 10,000 pictures' features against 10,000; `features`: a feature "
-          "network; `kernels`: each operation against its definition")
+          "what to measure: a TOML file or preset (of an image-space model, an autoencoder or a classifier), "
+          "a model file or bundled model, a diffusers folder with an autoencoder; or `latent`: the released "
+          "DiffiT-XL/2 at 256 with random weights; `scores`: metrics between the features of two sets of "
+          "10,000 images; `features`: a feature network; `kernels`: each operation and its definition")
       ->required();
-  command->add_option("--set", o->set, "key=value of the config; may be repeated");
+  command->add_option("--set", o->set, "override a key of the configuration, KEY=VALUE; may be repeated");
   command
-      ->add_option(
-          "--what", o->what,
-          "train (a whole optimiser step) or forward (one evaluation); of an autoencoder also encode and "
-          "decode (of "
-          "its file forward is both, and the default); of `latent` forward (which is its "
-          "default), attention or matmul (the machine's rate on its shapes); of `scores` precision-recall or "
-          "frechet")
+      ->add_option("--what", o->what,
+                   "the work to time. Models: train (one optimizer step) or forward (one evaluation). "
+                   "Autoencoders: also encode, decode; for a file, forward does both and is the default. "
+                   "`latent`: forward (default), attention, or matmul (the machine's rate on the model's "
+                   "shapes). `scores`: precision-recall or frechet")
       ->capture_default_str();
-  command->add_option("--depth", o->depth, "blocks of `latent`, where not all")->check(CLI::Range(0, 1024));
+  command->add_option("--depth", o->depth, "number of blocks of `latent`; default all")
+      ->check(CLI::Range(0, 1024));
   command->add_option("--batch", o->batch,
-                      "images a pass; default the config's microbatch, of `latent` 2: one guided picture; of "
-                      "`scores` pictures of a set");
-  command->add_option("--features", o->features, "of `features`: the network, a file or a bundled one's name")
+                      "images per batch; default: the configuration's microbatch; `latent`: 2, one guided "
+                      "image; `scores`: images per set");
+  command
+      ->add_option("--features", o->features,
+                   "feature network for `features`: a file or the name of a bundled one")
       ->default_val("fashion-net");
   command
-      ->add_option(
-          "--size", o->size,
-          "side of the images: of `features` (default 32) and of autoencoders (default 256; in training "
-          "data.size)")
+      ->add_option("--size", o->size,
+                   "side of the images for `features` (default 32) and autoencoders (default 256; in "
+                   "training data.size)")
       ->check(CLI::Range(1, 4096));
-  command->add_option("--rounds", o->rounds, "figures taken")
+  command->add_option("--rounds", o->rounds, "number of measurements; the median is printed")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command->add_option("--seconds", o->seconds, "length of a round")
+  command->add_option("--seconds", o->seconds, "length of each measurement in seconds")
       ->check(CLI::Range(0.01, 600.0))
       ->capture_default_str();
   command->callback([o, &common] { run_bench(*o, common); });

@@ -42,7 +42,7 @@ VaePlace place_beside(const fs::path& file) {
 
 void run_convert(const ConvertOptions& options, const CommonOptions& common) {
   const fs::path destination = options.destination;
-  DIFFIT_CHECK(destination.extension() == ".safetensors", "{}: wanted a name that ends in .safetensors",
+  DIFFIT_CHECK(destination.extension() == ".safetensors", "{}: wanted a file name that ends in .safetensors",
                destination.string());
   check_output_file(destination, "destination");
   const std::optional<Dtype> dtype = dtype_named(common.dtype);
@@ -50,18 +50,18 @@ void run_convert(const ConvertOptions& options, const CommonOptions& common) {
                           : options.no_ema ? Average::refused
                                            : Average::preferred;
   const fs::path given = model_path(options.source);
-  DIFFIT_CHECK(
-      !is_statistics_file(given),
-      "{}: statistics of a feature network (mu, sigma), no weights; eval takes them as they are, and NumPy "
-      "reads them",
-      given.string());
+  DIFFIT_CHECK(!is_statistics_file(given),
+               "{}: these are statistics of a feature network (mu, sigma), not weights; use them with eval "
+               "directly, or read them with NumPy",
+               given.string());
   // An autoencoder's folder, or a file with its config.json beside it.
   const bool folder = is_diffusers_folder(given);
   const VaePlace place = folder ? find_vae(given) : place_beside(given);
   const WeightsFile source(place.weights, average);
-  DIFFIT_CHECK(average != Average::preferred || !source.metadata().contains(kStateKey),
-               "{}: a training state holds the weights and their average: say --no-ema or --ema",
-               source.path().string());
+  DIFFIT_CHECK(
+      average != Average::preferred || !source.metadata().contains(kStateKey),
+      "{}: a training checkpoint holds the trained weights and their EMA; choose one with --no-ema or --ema",
+      source.path().string());
   const std::optional<VaeConfig> vae =
       folder || looks_like_vae(source.tensors()) ? config_beside(place, source) : std::nullopt;
   const ConvertReport report = convert_model(source, destination, dtype, vae, options.null_row);
@@ -80,30 +80,27 @@ void run_convert(const ConvertOptions& options, const CommonOptions& common) {
 void add_convert_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<ConvertOptions>();
   CLI::App* command = add_command(
-      app, common, "convert", "Write a model as one .safetensors file, in another element type if wanted");
+      app, common, "convert", "Convert a model to one .safetensors file, optionally in another element type");
   command
-      ->add_option(
-          "source", o->source,
-          "a bundled model, .safetensors, the index of a sharded set (*.index.json), a state dict by "
-          "torch.save (.pt, .pth, .bin, .ckpt; read as data, nothing in it is run), or an autoencoder's "
-          "folder by "
-          "diffusers")
+      ->add_option("source", o->source,
+                   "a bundled model, .safetensors, the index of a sharded set (*.index.json), a state dict "
+                   "written by torch.save (.pt, .pth, .bin, .ckpt; no code in it is executed), or a "
+                   "diffusers folder with an autoencoder")
       ->required();
-  command->add_option("destination", o->destination, "file to write, .safetensors")->required();
-  auto* ema =
-      command->add_flag("--ema", o->ema, "of a file that holds both, the average over training (EMA)");
-  command->add_flag("--no-ema", o->no_ema, "of a file that holds both, the weights that were trained")
+  command->add_option("destination", o->destination, "the .safetensors file to write")->required();
+  auto* ema = command->add_flag("--ema", o->ema, "take the EMA weights of a file that holds both sets");
+  command->add_flag("--no-ema", o->no_ema, "take the trained weights of a file that holds both sets")
       ->excludes(ema);
-  command->add_flag(
-      "--null-row", o->null_row,
-      "add a row for the null label to the label table of a latent model that was trained without label "
-      "dropout: it can be sampled then, without guidance");
+  command->add_flag("--null-row", o->null_row,
+                    "add a row for the null label to the label table of a latent model that was trained "
+                    "without label dropout, so that it can be sampled without guidance");
   CLI::Option* dtype = command->get_option("--dtype");
-  dtype->description("of the weights in the file: auto (as they are), f32, f16, bf16");
+  dtype->description("element type of the weights in the file: auto (unchanged), f32, f16, bf16");
   command->footer(
-      "\nWithout --ema and --no-ema, of two sets in a .pt the average is taken. Whole numbers stay as they "
-      "are; a number "
-      "that\nthe new type cannot hold is refused by name. Examples:\n"
+      "\n"
+      "If a .pt file holds both sets of weights, the EMA weights are taken by default. Integers are not "
+      "converted; a\n"
+      "value that the new type cannot represent is an error that names its tensor. Examples:\n"
       "  diffit convert diffit_256.safetensors small.safetensors --dtype bf16\n"
       "  diffit convert checkpoint.pt model.safetensors --ema");
   command->callback([o, &common] { run_convert(*o, common); });

@@ -21,11 +21,10 @@ namespace diffit::cli {
 namespace {
 
 constexpr const char* kDataHelp =
-    "zip, IDX(.gz) images file, CIFAR binary (files, folder, tarball) or a folder of images";
+    "data set: zip, IDX(.gz) images file, CIFAR binary (files, folder, tarball) or folder of images";
 constexpr const char* kLabelsHelp =
-    "auto: dataset.json, else top-level folders unless they are splits or numbered shards; folders: the "
-    "top-level "
-    "folders; none";
+    "source of labels. auto: dataset.json, else the top-level folders unless they look like splits or "
+    "numbered shards; folders: the top-level folders; none";
 
 struct ConvertCommand {
   std::string source, destination, crop = "none", labels = "auto";
@@ -41,8 +40,8 @@ std::string text_of(const Converted& result, const std::string& destination) {
                   result.classes > 0 ? fmt::format("{} classes", result.classes) : "no labels");
   text += "from " + result.source.kind + "\n" + description_text(result.source);
   if (!result.skipped.empty())
-    text += fmt::format("  {} images were left out (--skip-broken):\n", result.skipped.size());
-  for (const BrokenImage& image : result.skipped) text += "  left out: " + image.reason + "\n";
+    text += fmt::format("  {} images were skipped (--skip-broken):\n", result.skipped.size());
+  for (const BrokenImage& image : result.skipped) text += "  skipped: " + image.reason + "\n";
   return text;
 }
 
@@ -57,18 +56,18 @@ void run_convert(const CommonOptions& common, const ConvertCommand& command) {
   const Converted result =
       convert(*source, command.destination, options, [&](std::int64_t done, std::int64_t all) {
         if (stop) {
-          fail("{}: interrupted after {} of {} images; nothing was kept", command.destination, done, all);
+          fail("{}: interrupted after {} of {} images; no file was written", command.destination, done, all);
         }
         progress->show_count(static_cast<double>(done), static_cast<double>(all), "images");
       });
   if ((result.resolution & (result.resolution - 1)) != 0) {
     progress->say(
-        fmt::format("note: EDM's own tools want a side that is a power of two, this is {}; see --size",
+        fmt::format("note: EDM's own tools require a side that is a power of two, but this is {}; see --size",
                     result.resolution));
   }
   for (const std::string& warning : result.source.warnings) progress->say("warning: " + warning);
   if (!result.skipped.empty()) {
-    progress->say(fmt::format("warning: {} of {} images were left out, the first: {}", result.skipped.size(),
+    progress->say(fmt::format("warning: {} of {} images were skipped, the first: {}", result.skipped.size(),
                               result.source.images, result.skipped.front().reason));
   }
   progress.reset();
@@ -155,8 +154,8 @@ std::vector<std::int64_t> choose(const ImageSource& source, const PreviewOptions
 void run_preview(const CommonOptions& common, const PreviewOptions& options) {
   check_output_file(options.out, "-o");
   const auto source = open_source(options.data);
-  DIFFIT_CHECK(!options.by_class || source->classes() > 0, "{}: --by-class wants labels, got none",
-               source->describe());
+  DIFFIT_CHECK(!options.by_class || source->classes() > 0,
+               "{}: --by-class needs labels, and the data set has none", source->describe());
   std::int64_t columns = options.columns;
   if (options.by_class && columns == 0)
     columns = std::max<std::int64_t>(options.count / source->classes(), 1);
@@ -183,7 +182,7 @@ void run_preview(const CommonOptions& common, const PreviewOptions& options) {
   object["out"] = options.out;
   object["pictures"] = images.size();
   print_result(common, object,
-               fmt::format("{}: {} pictures of {}", options.out, images.size(), source->describe()));
+               fmt::format("{}: {} images of {}", options.out, images.size(), source->describe()));
 }
 
 }  // namespace
@@ -193,63 +192,65 @@ void print_data_info(const CommonOptions& common, const std::string& path) {
 }
 
 void add_data_command(CLI::App& app, CommonOptions& common) {
-  CLI::App* data = app.add_subcommand("data", "Converts data sets and looks into them.");
+  CLI::App* data = app.add_subcommand("data", "Convert and inspect data sets");
   data->require_subcommand(1);
 
-  CLI::App* convert = add_command(
-      *data, common, "convert", "Writes a data set in EDM's layout: a stored zip of PNGs with dataset.json.");
+  CLI::App* convert =
+      add_command(*data, common, "convert",
+                  "Write a data set in EDM's layout: an uncompressed zip of PNGs with dataset.json");
   const auto convert_options = std::make_shared<ConvertCommand>();
   convert->add_option("SRC", convert_options->source, kDataHelp)->required();
-  convert->add_option("DEST", convert_options->destination, "the .zip to write")->required();
+  convert->add_option("DEST", convert_options->destination, "the .zip file to write")->required();
   convert
-      ->add_option(
-          "--size", convert_options->size,
-          "side in pixels; smaller pictures are framed with zeros, larger ones reduced; without it they "
-          "keep theirs")
+      ->add_option("--size", convert_options->size,
+                   "side of the written images in pixels: smaller images are padded with zeros, larger ones "
+                   "are downscaled; default unchanged")
       ->check(CLI::Range(std::int64_t{1}, kLargestSide));
   convert
-      ->add_option(
-          "--crop", convert_options->crop,
-          "none; center: largest square, then Lanczos; adm: box and bicubic, then the centred square")
+      ->add_option("--crop", convert_options->crop,
+                   "how images are cropped to a square. center: crop the central square, then Lanczos; adm: "
+                   "box and bicubic downscaling, then the central square; none")
       ->capture_default_str();
   convert->add_option("--labels", convert_options->labels, kLabelsHelp)->capture_default_str();
-  convert->add_flag("--skip-broken", convert_options->skip_broken,
-                    "leave out images that cannot be read or are not of the size of most, and list them");
-  convert->add_flag("--strict", convert_options->strict, "refuse (exit code 2) what would be warned of");
+  convert->add_flag(
+      "--skip-broken", convert_options->skip_broken,
+      "skip images that cannot be read or whose size differs from that of most images, and list them");
+  convert->add_flag("--strict", convert_options->strict, "treat warnings as errors (exit code 2)");
   convert->callback([&common, convert_options] { run_convert(common, *convert_options); });
 
   add_encode_command(*data, common);
 
   CLI::App* info =
       add_command(*data, common, "info",
-                  "What a data set holds: images, sizes, classes, what is skipped and why, and warnings.");
+                  "Describe a data set: images, sizes, classes, skipped files and the reasons, and warnings");
   const auto info_options = std::make_shared<InfoOptions>();
-  info->add_option("DATA", info_options->data, std::string(kDataHelp) + "; or of latents")->required();
+  info->add_option("DATA", info_options->data, std::string(kDataHelp) + "; or a folder of latents")
+      ->required();
   info->add_option("--labels", info_options->labels, kLabelsHelp)->capture_default_str();
-  info->add_flag(
-      "--check", info_options->check,
-      "read every image to its end, not only its header, and list those that cannot be used; exit code 2 "
-      "where there are any");
-  info->add_flag("--strict", info_options->strict, "exit code 2 where there are warnings");
+  info->add_flag("--check", info_options->check,
+                 "decode every image completely, not only its header, and list the unusable ones; exit code "
+                 "2 if there are any");
+  info->add_flag("--strict", info_options->strict, "treat warnings as errors (exit code 2)");
   info->callback([&common, info_options] { run_info(common, *info_options); });
 
-  CLI::App* preview = add_command(*data, common, "preview", "A grid of pictures drawn at random, as PNG.");
+  CLI::App* preview =
+      add_command(*data, common, "preview", "Write a PNG with a grid of randomly chosen images");
   const auto options = std::make_shared<PreviewOptions>();
   preview->add_option("DATA", options->data, kDataHelp)->required();
-  preview->add_option("-o,--out", options->out, "the PNG to write")->required();
-  preview->add_option("-n", options->count, "pictures")
+  preview->add_option("-o,--out", options->out, "the PNG file to write")->required();
+  preview->add_option("-n", options->count, "number of images")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{65536}))
       ->capture_default_str();
-  preview->add_option("--columns", options->columns, "pictures a row; 0 is as square as can be")
+  preview->add_option("--columns", options->columns, "images per row; 0: choose for a nearly square grid")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{4096}))
       ->capture_default_str();
-  preview->add_option("--scale", options->scale, "pixels that one pixel becomes, in each direction")
+  preview->add_option("--scale", options->scale, "integer factor by which the images are enlarged")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{64}))
       ->capture_default_str();
-  preview->add_option("--seed", options->seed, "which pictures are drawn")
+  preview->add_option("--seed", options->seed, "seed of the random choice")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  preview->add_flag("--by-class", options->by_class, "a row for each class");
+  preview->add_flag("--by-class", options->by_class, "one row per class");
   preview->callback([&common, options] { run_preview(common, *options); });
 }
 

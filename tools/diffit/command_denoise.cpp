@@ -46,7 +46,7 @@ class Input {
     at::Tensor tensor = to_tensor(view);
     DIFFIT_CHECK(tensor.numel() > 0, "{}: {} is empty", where(), name);
     DIFFIT_CHECK(!tensor.is_floating_point() || at::isfinite(tensor).all().item<bool>(),
-                 "{}: {} holds NaN or infinity", where(), name);
+                 "{}: {} contains NaN or infinity", where(), name);
     return tensor;
   }
   SafetensorsFile file_;
@@ -74,7 +74,8 @@ Output evaluate(const ImageDiffiT& model, const Input& input, const Guidance& gu
   const at::Tensor d = denoise(condition);
   Output output{{"forward", raw}, {"denoised", d}};
   if (guidance.on()) {
-    DIFFIT_CHECK(c.classes > 0, "--guidance: the model is unconditional, there is no condition to follow");
+    DIFFIT_CHECK(c.classes > 0,
+                 "--guidance: the model is unconditional; guidance needs a class-conditional model");
     DIFFIT_CHECK(!guidance.power_cosine,
                  "--guidance-schedule power-cosine is defined on the timesteps of latent models");
     Condition none = condition;
@@ -118,7 +119,7 @@ void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
   const bool latent = std::holds_alternative<LatentConfig>(config_of(file));
   const Guidance guidance = parse_guidance(options.guidance, {.channels = latent ? 3 : 0, .tolerance = 0});
   DIFFIT_CHECK(!options.guidance.interval,
-               "--guidance-interval: belongs to sample; denoise guides every row");
+               "--guidance-interval applies only to diffit sample; denoise guides every row");
   if (latent) check_null_row(file, guidance);
   const Input input(options.in);
   Output output =
@@ -142,16 +143,18 @@ void run_denoise(const DenoiseOptions& options, const CommonOptions& common) {
 
 void add_denoise_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<DenoiseOptions>();
-  CLI::App* command = add_command(app, common, "denoise", "Evaluate the network once, on given tensors");
+  CLI::App* command = add_command(app, common, "denoise", "Evaluate a network once on given tensors");
   command->add_option("-m,--model", o->model, ".safetensors, or the name of a bundled model")->required();
   command
       ->add_option(
           "-i,--in", o->in,
-          "safetensors with `x` [B,C,H,W] F32, `y` [B] I64 where conditional (classes: the null label), and "
-          "`sigma` [B] F32 (image) or `t` [B] F32 (latent, 0..999)")
+          "safetensors file with `x` [B,C,H,W] F32, `y` [B] I64 for conditional models (label = number of "
+          "classes: the null label), and `sigma` [B] F32 (image-space) or `t` [B] F32 (latent, 0..999)")
       ->required();
   command
-      ->add_option("-o,--out", o->out, "safetensors: `forward`; `denoised` (image); `guided` with --guidance")
+      ->add_option(
+          "-o,--out", o->out,
+          "safetensors file to write: `forward`; `denoised` (image-space models); `guided` with --guidance")
       ->required();
   add_guidance_options(*command, o->guidance, 0);
   command->callback([o, &common] { run_denoise(*o, common); });

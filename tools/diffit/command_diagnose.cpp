@@ -35,7 +35,7 @@ std::vector<LevelError> level_errors(const MeasuredModel& model, const DiagnoseO
     const RobustnessRequest request{.sigmas = sigmas, .likelihood_sigmas = {}, .seed = seed};
     return score_set(which.denoise, which.name, y, request,
                      [&](double share) {
-                       line.show(fmt::format("{}: {:.0f}% of {} pictures", which.name, 100 * share,
+                       line.show(fmt::format("{}: {:.0f}% of {} images", which.name, 100 * share,
                                              set.images.size(0)));
                      })
         .errors;
@@ -45,7 +45,8 @@ std::vector<LevelError> level_errors(const MeasuredModel& model, const DiagnoseO
     other = open_measured_model(options.against, options.vae, machine);
     DIFFIT_CHECK(other->latent == model.latent && other->resolution == model.resolution &&
                      other->channels == model.channels,
-                 "--against {}: wanted a model of the same inputs as {}", options.against, options.model);
+                 "--against {}: wanted a model with the same input shape as {}", options.against,
+                 options.model);
   }
   const at::Tensor errors = errors_of(model);
   return compare_levels(sigmas, errors, linear_errors(y, sigmas), other ? errors_of(*other) : at::Tensor());
@@ -65,8 +66,8 @@ ComparedSet open_compared(const std::string& path, const char* option, std::int6
   refuse_unfinished(path, option);
   auto source = open_feature_source(path);
   const std::int64_t count = std::min(limit, source->size());
-  DIFFIT_CHECK(count >= 100, "{} {}: {} pictures are too few to judge by; wanted 100 at least", option, path,
-               count);
+  DIFFIT_CHECK(count >= 100, "{} {}: {} images are too few for a diagnosis; wanted at least 100", option,
+               path, count);
   return {std::move(source), count};
 }
 
@@ -78,7 +79,7 @@ LabelledFeatures features_of(const std::string& path, const ComparedSet& set_of,
   for_each_batch(*source, 64, count, [&, all = count](const at::Tensor& images, std::int64_t) {
     features.push_back(network.extract(images).pooled);
     done += images.size(0);
-    line.show(fmt::format("{}: features of {}/{} pictures", path, done, all));
+    line.show(fmt::format("{}: features of {}/{} images", path, done, all));
   });
   at::Tensor labels;
   if (const ImageSource& set = source->images(); set.classes() > 0) {
@@ -137,11 +138,10 @@ std::vector<Signature> step_signatures(const MeasuredModel& measured, const Runt
 
 void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
-  DIFFIT_CHECK(
-      options.samples.empty() == options.features.empty(),
-      "--samples and --features go together: pictures that the model made, and the network to compare "
-      "them by");
-  DIFFIT_CHECK(options.training.empty() || !options.samples.empty(), "--train-data: belongs to --samples");
+  DIFFIT_CHECK(options.samples.empty() == options.features.empty(),
+               "--samples (generated images) and --features (the network to compare them with) must be given "
+               "together");
+  DIFFIT_CHECK(options.training.empty() || !options.samples.empty(), "--train-data needs --samples");
   check_page_path(options.out);
   const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   Diagnosis diagnosis{.model = options.model, .data = options.data, .against = options.against};
@@ -163,28 +163,32 @@ void run_diagnose(const DiagnoseOptions& options, const CommonOptions& common) {
 
 void add_diagnose_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<DiagnoseOptions>();
-  CLI::App* command = add_command(app, common, "diagnose",
-                                  "Look for the known ways to fail: error by noise level, collapse, copies");
-  command->add_option("-m,--model", o->model, "model file, or the name of a bundled one")->required();
-  command->add_option("--data", o->data, "held-out pictures: npz, zip, folder, IDX, CIFAR")->required();
-  command->add_option("--vae", o->vae, "autoencoder of a latent model");
-  command->add_option("--against", o->against,
-                      "a model that works, of the same inputs: where is this one worse?");
-  command->add_option("--samples", o->samples, "pictures that the model made: looks for collapse");
-  command->add_option("--features", o->features, "feature network that pictures are compared by");
-  command->add_option("--train-data", o->training,
-                      "pictures that the model was trained on: looks for copies");
-  command->add_option("-o,--out", o->out, "the same as a page, x.html");
-  command->add_option("--pictures", o->images, "of --data that the error is measured on")
+  CLI::App* command = add_command(
+      app, common, "diagnose",
+      "Check a model for known failures: error by noise level, mode collapse, copied training images");
+  command->add_option("-m,--model", o->model, "model file, or the name of a bundled model")->required();
+  command->add_option("--data", o->data, "held-out images: npz, zip, folder, IDX, CIFAR")->required();
+  command->add_option("--vae", o->vae, "autoencoder for a latent model");
+  command->add_option(
+      "--against", o->against,
+      "a good model with the same input shape; reports the noise levels where this model is worse");
+  command->add_option("--samples", o->samples,
+                      "images generated by the model; enables the check for mode collapse");
+  command->add_option("--features", o->features, "feature network that the comparison uses");
+  command->add_option("--train-data", o->training, "training images; enables the check for copies");
+  command->add_option("-o,--out", o->out, "also write the result as an HTML page, x.html");
+  command->add_option("--pictures", o->images, "number of images of --data for measuring the error")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  command->add_option("--levels", o->levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
+  command
+      ->add_option("--levels", o->levels,
+                   "number of noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000}))
       ->capture_default_str();
-  command->add_option("--limit", o->limit, "most pictures of --samples and --data that are compared")
+  command->add_option("--limit", o->limit, "maximum number of images of --samples and --data to compare")
       ->check(CLI::Range(std::int64_t{100}, std::int64_t{1000000}))
       ->capture_default_str();
-  command->add_option("--seed", o->seed, "of the noise and the choice of pictures")
+  command->add_option("--seed", o->seed, "seed of the noise and of the choice of images")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{9000000000000000}))
       ->capture_default_str();
   command->footer(

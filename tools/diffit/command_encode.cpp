@@ -30,21 +30,23 @@ void run_encode(const CommonOptions& common, const EncodeOptions& options) {
   for (const std::string& warning : images->description().warnings) print_note(common, "warning: " + warning);
   std::optional<ProgressLine> progress(common);
   const std::atomic<bool>& stop = watch_for_stop();
-  const LatentInfo info = encode_latents(
-      *images, vae, options.destination,
-      {.batch = options.batch,
-       .device = machine.device,
-       .dtype = machine.dtype,
-       .source = options.data,
-       .restart = options.restart,
-       .warn = [&](const std::string& text) { progress->say("warning: " + text); }},
-      [&](std::int64_t done, std::int64_t all) {
-        if (stop) {
-          fail("{}: interrupted after {} of {} pictures; whole shards are kept, the same command goes on",
-               options.destination, done, all);
-        }
-        progress->show_count(static_cast<double>(done), static_cast<double>(all), "pictures");
-      });
+  const LatentInfo info =
+      encode_latents(*images, vae, options.destination,
+                     {.batch = options.batch,
+                      .device = machine.device,
+                      .dtype = machine.dtype,
+                      .source = options.data,
+                      .restart = options.restart,
+                      .warn = [&](const std::string& text) { progress->say("warning: " + text); }},
+                     [&](std::int64_t done, std::int64_t all) {
+                       if (stop) {
+                         fail(
+                             "{}: interrupted after {} of {} images; complete shards are kept, run the same "
+                             "command again to continue",
+                             options.destination, done, all);
+                       }
+                       progress->show_count(static_cast<double>(done), static_cast<double>(all), "pictures");
+                     });
   progress.reset();
   print_latents(common, options.destination, info);
 }
@@ -65,41 +67,41 @@ void print_latents(const CommonOptions& common, const std::string& folder, const
                        {"scale", info.scale},
                        {"mean", info.mean},
                        {"deviation", info.deviation}};
-  std::string text =
-      fmt::format("{}: latents of {}\n  {} pictures and their mirror images, {} x {} x {}, {}\n", folder,
-                  info.source, info.images, info.channels, info.height, info.width,
-                  info.classes > 0 ? fmt::format("{} classes", info.classes) : "no labels");
-  text += fmt::format("  by the VAE {}, scale {:.6g}: mean {:.4f}, deviation {:.4f}\n", info.vae, info.scale,
-                      info.mean, info.deviation);
+  std::string text = fmt::format("{}: latents of {}\n  {} images and their mirror images, {} x {} x {}, {}\n",
+                                 folder, info.source, info.images, info.channels, info.height, info.width,
+                                 info.classes > 0 ? fmt::format("{} classes", info.classes) : "no labels");
+  text += fmt::format("  encoded by the VAE {}, scale {:.6g}: mean {:.4f}, standard deviation {:.4f}\n",
+                      info.vae, info.scale, info.mean, info.deviation);
   print_result(common, object, text);
 }
 
 void add_encode_command(CLI::App& data, CommonOptions& common) {
   CLI::App* command = add_command(
       data, common, "encode",
-      "Encodes a data set once, for training latent models: shards of moments and mirrored moments.");
+      "Encode a data set into latents for training a latent model: shards of moments and mirrored moments");
   const auto options = std::make_shared<EncodeOptions>();
-  command
-      ->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR binary or a folder of pictures")
-      ->required();
-  command->add_option("DEST", options->destination, "the folder to write; whole shards in it are kept")
+  command->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR binary or a folder of images")
       ->required();
   command
-      ->add_option(
-          "--vae", options->vae,
-          "the autoencoder: of diffit train, or Stable Diffusion's under diffusers' or original names")
+      ->add_option("DEST", options->destination,
+                   "the folder to write; complete shards already in it are kept")
       ->required();
-  command->add_option("--size", options->size, "side that smaller pictures are framed to with zeros")
+  command
+      ->add_option("--vae", options->vae,
+                   "the autoencoder: one trained by diffit, or Stable Diffusion's with diffusers' or "
+                   "original tensor names")
+      ->required();
+  command->add_option("--size", options->size, "side to which smaller images are padded with zeros")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
-  command->add_option("--batch", options->batch, "pictures a pass")
+  command->add_option("--batch", options->batch, "images per batch")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{65536}))
       ->capture_default_str();
-  command->add_flag("--restart", options->restart,
-                    "remove the shards that DEST holds, whatever they were made of, and encode again");
+  command->add_flag("--restart", options->restart, "remove all shards in DEST and encode again");
   command->footer(
-      "\nShards say which images they were made of: where DATA has changed since, or --dtype or --vae is "
-      "another, "
-      "they\nare refused.");
+      "\n"
+      "Shards record what they were encoded from. If DATA, --dtype or --vae has changed since, the command "
+      "stops with an\n"
+      "error.");
   command->callback([&common, options] { run_encode(common, *options); });
 }
 

@@ -23,27 +23,28 @@ struct EvalOptions {
 
 std::string numbers_of(const Figure& f) {
   const auto count = [](std::int64_t n) {
-    return n > 0 ? std::to_string(n) : std::string("an untold number of");
+    return n > 0 ? std::to_string(n) : std::string("an unknown number of");
   };
-  if (f.metric == Metric::inception_score) return fmt::format("{} pictures", count(f.samples));
-  return fmt::format("{} pictures against {}", count(f.samples), count(f.reference));
+  if (f.metric == Metric::inception_score) return fmt::format("{} images", count(f.samples));
+  return fmt::format("{} images against {}", count(f.samples), count(f.reference));
 }
 
 std::string line_of(const Figure& f, double confidence) {
   std::string text = fmt::format("{:<16}{:>12.6g}", f.label, f.value);
   text += f.interval
               ? fmt::format("  [{:.6g}, {:.6g}] {:g}%", f.interval->low, f.interval->high, 100 * confidence)
-              : std::string("  without interval");
+              : std::string("  no interval");
   text += "  " + numbers_of(f) + "\n";
   if (f.details.contains("infinity")) {
     const Json& line = f.details["infinity"];
     text += fmt::format(
-        "{:<16}{:>12.6g}  {} to infinitely many samples, by a line in 1/N from {} on, off by {:.3g}\n",
+        "{:<16}{:>12.6g}  {} extrapolated to infinitely many samples, by a line in 1/N from {} samples, "
+        "residual {:.3g}\n",
         f.label + " infinity", line["value"].get<double>(), f.label,
         line["smallest_subset"].get<std::int64_t>(), line["residual"].get<double>());
   }
   if (f.metric == Metric::inception_score && f.details["blocks"].get<std::int64_t>() > 1) {
-    text += fmt::format("{:<16}{:>12.6g}  deviation over {} blocks\n", "",
+    text += fmt::format("{:<16}{:>12.6g}  standard deviation over {} blocks\n", "",
                         f.details["block_deviation"].get<double>(), f.details["blocks"].get<std::int64_t>());
   }
   return text;
@@ -53,7 +54,7 @@ std::string side_of(const char* what, const FeatureSide& side) {
   const StatisticsInfo& info = side.info();
   std::string text = fmt::format("{:<16}{}", what, side.path());
   if (side.is_statistics()) text += ": statistics";
-  if (info.images > 0) text += fmt::format(" of {} pictures", info.images);
+  if (info.images > 0) text += fmt::format(" of {} images", info.images);
   if (info.height > 0) text += fmt::format(", {} x {} x {}", info.width, info.height, info.channels);
   return text + "\n";
 }
@@ -70,10 +71,12 @@ void print_evaluation(const CommonOptions& common, const Evaluation& e) {
   for (const std::string& note : e.notes) text += "warning: " + note + "\n";
   if (intervals) {
     text +=
-        "\nIntervals: what other samples of the same model and number would give, the reference as it is; of "
-        "recall, other\nreference pictures. They do not hold the bias of a Frechet distance, which falls "
-        "with "
-        "the number of pictures.\n";
+        "\n"
+        "Intervals cover the variation between sets of samples of the same model and size, with the "
+        "reference fixed; for\n"
+        "recall, the variation between sets of reference images. They do not include the bias of a Frechet "
+        "distance, which\n"
+        "shrinks as the number of images grows.\n";
   }
   print_result(common, e.json(), text);
 }
@@ -88,31 +91,33 @@ void run_eval(const CommonOptions& common, EvalOptions options) {
 }  // namespace
 
 void add_eval_command(CLI::App& app, CommonOptions& common) {
-  CLI::App* command =
-      add_command(app, common, "eval",
-                  "FID and its kin of samples against a reference, with intervals and what to beware of");
+  CLI::App* command = add_command(
+      app, common, "eval", "Compute FID, sFID, IS, precision/recall and KID with confidence intervals");
   const auto o = std::make_shared<EvalOptions>();
   command->add_option("SAMPLES", o->spec.samples,
-                      "npz (arr_0), zip, folder of pictures, or statistics (mu, sigma)");
+                      "samples: npz (arr_0), zip, folder of images, or statistics (mu, sigma)");
   command->add_option(
       "REF", o->spec.reference,
-      "statistics: of diffit stats, ADM (mu, sigma, mu_s, sigma_s, arr_0) or EDM; or pictures");
-  command->add_option(
-      "--metrics", o->metrics,
-      "of fid, sfid, is, precision, recall, kid; default: all that network and reference can give");
-  command->add_option("--bootstrap", o->spec.bootstrap, "resamples behind an interval; 0: no intervals")
+      "reference: images, or statistics by diffit stats, ADM (mu, sigma, mu_s, sigma_s, arr_0) or EDM");
+  command->add_option("--metrics", o->metrics,
+                      "comma-separated list of fid, sfid, is, precision, recall, kid; default: all that the "
+                      "feature network and the reference allow");
+  command
+      ->add_option("--bootstrap", o->spec.bootstrap,
+                   "number of bootstrap resamples per interval; 0: no intervals")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}))
       ->capture_default_str();
-  command->add_option("--confidence", o->spec.confidence, "of the intervals")
+  command->add_option("--confidence", o->spec.confidence, "confidence level of the intervals")
       ->check(CLI::Range(0.01, 0.9999))
       ->capture_default_str();
   command->add_flag("--no-intervals", o->no_intervals,
-                    "the figures alone; FID then takes no memory per picture");
-  command->add_flag("--extrapolate", o->spec.extrapolate,
-                    "the Frechet distance to infinitely many samples too (Chong and Forsyth 2020)");
+                    "compute the metrics only; memory for FID then does not grow with the number of images");
+  command->add_flag(
+      "--extrapolate", o->spec.extrapolate,
+      "also extrapolate the Frechet distance to infinitely many samples (Chong and Forsyth 2020)");
   command->add_flag("--fp16-neighbours", o->spec.half,
-                    "precision and recall from float16 distances, as ADM's evaluator");
-  command->add_option("--seed", o->spec.seed, "of resamples, subsets and noise")
+                    "compute precision and recall from float16 distances, as ADM's evaluator does");
+  command->add_option("--seed", o->spec.seed, "seed of resamples, subsets and noise")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{9000000000000000}))
       ->capture_default_str();
   add_measure_options(*command, "SAMPLES", o->spec.features, o->spec.limit, o->spec.batch);
@@ -125,9 +130,8 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
   add_robustness_options(*command, o->robustness);
   command->callback([&common, o] {
     if (!o->robustness.sets.empty()) {
-      DIFFIT_CHECK(
-          o->spec.samples.empty() && o->spec.features.empty(),
-          "--robustness: measures a model on pictures; it takes neither SAMPLES, REF nor --features");
+      DIFFIT_CHECK(o->spec.samples.empty() && o->spec.features.empty(),
+                   "--robustness measures a model on images; it takes no SAMPLES, REF or --features");
       o->robustness.seed = o->spec.seed;
       return run_robustness(o->robustness, common);
     }

@@ -38,14 +38,14 @@ Shown read_shown(const ExplainOptions& options, std::int64_t resolution, std::in
                  std::int64_t classes) {
   const auto data = open_dataset(options.data, resolution);
   DIFFIT_CHECK(data->channels() == channels || data->channels() == 1,
-               "{}: its pictures are in colour, the model makes grey ones", options.data);
+               "{}: the images are in colour, but the model generates greyscale images", options.data);
   std::vector<std::int64_t> indices = index_range(0, std::min(options.images, data->size()));
   const auto count = static_cast<std::int64_t>(indices.size());
   for (std::int64_t& index : indices) index = index * data->size() / count;
   const at::Tensor labels = image_labels(*data, indices);
   const at::Tensor known = at::where(labels.ge(0) & labels.lt(classes), labels, classes);
   return {read_images(*data, indices, channels), classes > 0 ? known : at::Tensor(),
-          fmt::format("{} pictures of {}", count, data->source().describe())};
+          fmt::format("{} images of {}", count, data->source().describe())};
 }
 
 /// The model's own, by `make` of a request.
@@ -60,13 +60,13 @@ Shown own_samples(Request wanted, const ExplainOptions& options, std::int64_t cl
         line.show(fmt::format("{} samples: {}/{} evaluations", options.images, done, all));
       });
   return {at::cat(pieces), classes > 0 ? at::tensor(wanted.labels, at::kLong) : at::Tensor(),
-          fmt::format("{} samples of its own", options.images)};
+          fmt::format("{} of the model's own samples", options.images)};
 }
 
 Shown shown_to(const ImageDiffiT& model, const WeightsFile& file, const ExplainOptions& options,
                const Runtime&, ProgressLine& line) {
   const ImageConfig& config = model.config();
-  DIFFIT_CHECK(options.vae.empty(), "--vae: {} is an image-space model, which takes none",
+  DIFFIT_CHECK(options.vae.empty(), "--vae: {} is an image-space model, which needs no autoencoder",
                file.path().string());
   if (!options.data.empty())
     return read_shown(options, config.resolution, config.in_channels, config.classes);
@@ -81,15 +81,17 @@ Shown shown_to(const LatentDiffiT& model, const WeightsFile& file, const Explain
   const LatentConfig& config = model.config();
   if (!options.data.empty()) {
     const fs::path path = vae_path(options.vae, file);
-    DIFFIT_CHECK(!path.empty(), "--data: {} sees latents: give --vae FILE, the autoencoder that encodes them",
-                 file.path().string());
+    DIFFIT_CHECK(
+        !path.empty(),
+        "--data: the inputs of {} are latents; give --vae FILE, the autoencoder that encodes the images",
+        file.path().string());
     const Vae vae = open_vae(path, file, config, machine.device);
     Shown shown =
         read_shown(options, config.input_size * vae.factor(), vae.config().in_channels, config.classes);
     shown.x = encode_means(vae, shown.x);
     return shown;
   }
-  DIFFIT_CHECK(options.vae.empty(), "--vae: belongs to --data; its own samples need no autoencoder");
+  DIFFIT_CHECK(options.vae.empty(), "--vae needs --data; the model's own samples need no autoencoder");
   LatentRequest wanted;
   wanted.sampler = LatentSampler::dpmpp2m;
   wanted.steps = 20;
@@ -153,18 +155,18 @@ void run_explain(const ExplainOptions& options, const CommonOptions& common) {
 
 void add_explain_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<ExplainOptions>();
-  CLI::App* command = add_command(app, common, "explain", "Show what attention does over denoising time");
-  command->add_option("-m,--model", o->model, "model file, or bundled model")->required();
+  CLI::App* command = add_command(app, common, "explain", "Show how attention changes with the noise level");
+  command->add_option("-m,--model", o->model, "model file, or the name of a bundled model")->required();
   const std::string time =
-      "how far attention, q, k and v of each layer move with the time token, trained and untrained; the "
-      "default";
+      "measure how far attention, q, k and v of each layer move with the time token, in the trained and an "
+      "untrained network; the default";
   command->add_flag("--time", time);
-  command->add_option("--data", o->data, "pictures to look at; default: the model's own samples");
-  command->add_option("--vae", o->vae, "of a latent model: the autoencoder of --data's pictures");
-  command->add_option("-n,--pictures", o->images, "how many")
+  command->add_option("--data", o->data, "images to use; default the model's own samples");
+  command->add_option("--vae", o->vae, "autoencoder that encodes --data for a latent model");
+  command->add_option("-n,--pictures", o->images, "number of images")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
-  command->add_option("--levels", o->levels, "noise levels, equally far apart in ln sigma")
+  command->add_option("--levels", o->levels, "number of noise levels, equally spaced in ln sigma")
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
   command->add_option("--sigma-min", o->smallest, "lowest noise level")
@@ -174,12 +176,13 @@ void add_explain_command(CLI::App& app, CommonOptions& common) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("-o,--out", o->out,
-                      ".html: a page of table and plots; .svg, .png: the plot of attention");
+                      "output: x.html, a page with a table and plots; x.svg or x.png, the plot of attention");
   command->footer(
-      "\nExample:\n"
+      "\n"
+      "Example:\n"
       "  diffit explain -m fashion-mnist --time -o time.html\n"
       "  diffit explain -m diffit_256.safetensors --time -n 2 --levels 4 -o time.html\n"
-      "docs/ablations.md says what the figures mean.");
+      "docs/ablations.md explains the numbers.");
   command->callback([o, &common] { run_explain(*o, common); });
 }
 

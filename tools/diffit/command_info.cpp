@@ -32,7 +32,7 @@ namespace {
 /// "2 processors", "8 processors by affinity, 1.5 by the control group's quota".
 std::string describe(const CpuLimits& limits) {
   if (!limits.quota) return fmt::format("{} processors", limits.affinity);
-  return fmt::format("{} processors by affinity, {:.4g} by the control group's quota", limits.affinity,
+  return fmt::format("{} processors by CPU affinity, {:.4g} by the cgroup quota", limits.affinity,
                      *limits.quota);
 }
 
@@ -136,7 +136,7 @@ void describe_other_state(const WeightsFile& file, const CommonOptions& common) 
   const Json dtypes = count_dtypes(file);
   print_result(common,
                {{"path", file.path().string()},
-                {"kind", "training state"},
+                {"kind", "training checkpoint"},
                 {"file", file.kind()},
                 {"config", config},
                 {"config_from", "stated"},
@@ -166,7 +166,7 @@ void describe_model(const fs::path& path, const InfoOptions& options, const Comm
   for (const PartCost& part : parts) parts_json.push_back(describe_part(part));
   const char* origin = file.metadata().contains(kConfigKey) ? "stated" : "inferred";
   const Json dtypes = count_dtypes(file);
-  Json object = {{"path", path.string()},  {"kind", state ? "training state" : "model"},
+  Json object = {{"path", path.string()},  {"kind", state ? "training checkpoint" : "model"},
                  {"file", file.kind()},    {"config", write_model_config(config)},
                  {"config_from", origin},  {"parameters", all.parameters},
                  {"macs", all.layer_macs}, {"attention_macs", all.attention_macs},
@@ -176,22 +176,26 @@ void describe_model(const fs::path& path, const InfoOptions& options, const Comm
   std::string text =
       fmt::format("{}{} ({}; {})\n{} ({})\n", path.string(), state ? ", a training state" : "", file.kind(),
                   format_counts(dtypes), json_text(write_model_config(config)), origin);
-  text += fmt::format("{} parameters, {}MAC a forward (and {}MAC in attention's products)\n",
-                      human_count(static_cast<double>(all.parameters)), human_count(all.layer_macs),
-                      human_count(all.attention_macs));
+  text +=
+      fmt::format("{} parameters, {}MAC per forward pass (and {}MAC in the matrix products of attention)\n",
+                  human_count(static_cast<double>(all.parameters)), human_count(all.layer_macs),
+                  human_count(all.attention_macs));
   for (const PartCost& part : parts) {
     text += fmt::format("  {:<16} {:>10} parameters {:>10}MAC\n", part.part,
                         human_count(static_cast<double>(part.parameters)), human_count(part.layer_macs));
   }
   if (!file.wrapper().empty()) {
-    text += fmt::format("the prefix '{}' of every name is taken off\n", file.wrapper());
+    text += fmt::format("the prefix '{}' is removed from every name\n", file.wrapper());
   }
   for (const auto& [key, value] : metadata.items())
     text += fmt::format("{} = {}\n", key, value.get<std::string>());
   if (options.check) {
-    DIFFIT_CHECK(!state, "{}: --check: a training state is checked when it is resumed", path.string());
+    DIFFIT_CHECK(!state,
+                 "{}: --check does not apply to a training checkpoint, which is checked when a training "
+                 "resumes from it",
+                 path.string());
     object["load_seconds"] = time_loading(file);
-    text += fmt::format("every weight is finite; loaded in {}\n", human_seconds(object["load_seconds"]));
+    text += fmt::format("all weights are finite; loaded in {}\n", human_seconds(object["load_seconds"]));
   }
   print_result(common, object, text);
 }
@@ -208,7 +212,7 @@ ClassNames named_classes(const std::string& what) {
   if (what.find('/') == std::string::npos && fs::is_regular_file(table, none)) return read_class_names(table);
   const WeightsFile file(model_path(what));
   const std::int64_t classes = classes_of(config_of(file));
-  DIFFIT_CHECK(classes > 0, "{}: the model is unconditional, it has no classes", what);
+  DIFFIT_CHECK(classes > 0, "{}: the model is unconditional and has no classes", what);
   auto names = class_names_of(file.path(), file.metadata(), classes, folder);
   DIFFIT_CHECK(names, "{}: its {} classes have no names (metadata key {}, or a table in {})", what, classes,
                kClassNamesKey, folder.string());
@@ -231,7 +235,7 @@ bool is_weights(const fs::path& path) {
   std::error_code none;
   if (fs::is_directory(path, none)) return false;
   const std::string what = what_file_is_this(path), extension = path.extension().string();
-  return what == "a safetensors file" || what.starts_with("a file of torch.save") ||
+  return what == "a safetensors file" || what.starts_with("a torch.save file") ||
          extension == ".safetensors" || extension == ".pt" || extension == ".pth" || extension == ".ckpt" ||
          path.filename().string().ends_with(".index.json");
 }
@@ -278,16 +282,16 @@ void run_info(const InfoOptions& options, const CommonOptions& common) {
 
 void add_info_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<InfoOptions>();
-  CLI::App* command = add_command(app, common, "info",
-                                  "What a model, data set or picture is; without one, what this program has");
-  command->add_option("what", o->what,
-                      "model file or autoencoder (.safetensors, *.index.json, .pt, .pth, .bin, .ckpt), "
-                      "bundled model, folder of "
-                      "diffusers, statistics (.npz), data (zip, IDX, CIFAR, folder), picture");
-  command->add_flag(
-      "--classes", o->classes,
-      "list labels and names: of the model, or of the table imagenet (default), cifar10, fashion-mnist");
-  command->add_flag("--check", o->check, "of a model: read every weight, and tell how long loading takes");
+  CLI::App* command =
+      add_command(app, common, "info", "Describe a model, data set or image; without one, this installation");
+  command->add_option(
+      "what", o->what,
+      "model file or autoencoder (.safetensors, *.index.json, .pt, .pth, .bin, .ckpt), bundled model, "
+      "diffusers folder, statistics (.npz), data set (zip, IDX, CIFAR, folder) or image");
+  command->add_flag("--classes", o->classes,
+                    "list the labels and names of the model's classes, or of the table imagenet (default), "
+                    "cifar10 or fashion-mnist");
+  command->add_flag("--check", o->check, "read every weight of a model and print the loading time");
   command->callback([o, &common] { run_info(*o, common); });
 }
 

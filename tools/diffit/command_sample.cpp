@@ -20,7 +20,7 @@ void run_sample(const SampleSpec& spec, const CommonOptions& common) {
   }
   if (r.evaluations_saved > 0) {
     monitor.note(fmt::format(
-        "{} evaluations a picture; {} were saved where guidance changes nothing or is within {} of none",
+        "{} evaluations per image; skipped {} where the guidance scale is 1 or within {} of it",
         r.evaluations, r.evaluations_saved, Json::parse(r.made_by)["guidance_tolerance"].get<double>()));
   }
   Json object = {{"out", spec.out}, {"pictures", r.count}, {"seconds", r.seconds}};
@@ -36,21 +36,22 @@ void run_sample(const SampleSpec& spec, const CommonOptions& common) {
 
 void add_sample_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<SampleSpec>();
-  CLI::App* command = add_command(app, common, "sample", "Make pictures with a model");
+  CLI::App* command = add_command(app, common, "sample", "Generate images with a model");
   add_sample_options(*command, *o);
   command->footer(
-      "\nExamples:\n"
+      "\n"
+      "Examples:\n"
       "  diffit sample -m fashion-mnist -n 80 -o grid.png\n"
       "  diffit sample -m fashion-mnist --seeds 7 --classes 3 -o dress.png\n"
       "  diffit sample -m diffit_256.safetensors --vae sd-vae-ft-ema.safetensors --preset diffit-256 -n "
-      "50000 "
-      "--classes random -o samples.npz\n"
+      "50000 --classes random -o samples.npz\n"
       "  diffit sample -m diffit_256.safetensors --vae sd-vae-ft-ema.safetensors --sampler dpmpp2m "
-      "--guidance 2 "
-      "--seeds 7 --classes 207 -o dog.png\n"
-      "Picture i depends on model, options, its seed and its class alone. A PNG holds how it was made: "
-      "diffit info x.png. An interrupted run of x.npz, x.safetensors or dir/ goes on when it is typed "
-      "again. A folder that\nholds images of another request is refused; --restart removes those and begins "
+      "--guidance 2 --seeds 7 --classes 207 -o dog.png\n"
+      "Image i depends only on the model, the options, its seed and its class. A PNG records how it was "
+      "made; print it\n"
+      "with diffit info x.png. To continue an interrupted request for x.npz, x.safetensors or dir/, run the "
+      "same command\n"
+      "again. A folder with images of another request is an error; --restart removes those images and starts "
       "again.");
   command->callback([o, &common] { run_sample(*o, common); });
 }

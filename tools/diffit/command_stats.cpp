@@ -54,7 +54,7 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
   const auto source = open_feature_source(options.data);
   const std::int64_t count =
       options.measure.limit > 0 ? std::min(options.measure.limit, source->size()) : source->size();
-  DIFFIT_CHECK(count >= 2, "{}: a covariance takes two pictures or more, there is {}", options.data, count);
+  DIFFIT_CHECK(count >= 2, "{}: a covariance needs at least two images, got {}", options.data, count);
 
   TerminalMonitor monitor(common);
   FeatureSum sum(info, {.pooled = true, .spatial = true}, count);
@@ -81,13 +81,14 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
       {"kept_features", kept},          {"height", source->height()}, {"width", source->width()},
       {"channels", source->channels()}, {"warnings", Json::array()}};
   std::string text = fmt::format(
-      "{}: mu and sigma{} of {} pictures, {} x {} x {}, by {} ({}); features of {} for precision, recall and "
-      "KID\n",
+      "{}: mu and sigma{} of {} images, {} x {} x {}, computed by {} ({}); features of {} images for "
+      "precision, recall and KID\n",
       options.output, set.spatial ? ", mu_s and sigma_s" : "", set.images, source->width(), source->height(),
       source->channels(), info.name, info.identity, kept);
   if (set.images <= info.width) {
     const std::string warning = fmt::format(
-        "{} pictures of {} features: the covariance has no full rank, and distances to it say little",
+        "{} images with {} features: the covariance does not have full rank, so distances to it are not "
+        "meaningful",
         set.images, info.width);
     object["warnings"].push_back(warning);
     text += "warning: " + warning + "\n";
@@ -102,20 +103,21 @@ void run_stats(const CommonOptions& common, const StatsOptions& options) {
 }  // namespace
 
 void add_stats_command(CLI::App& app, CommonOptions& common) {
-  CLI::App* command =
-      add_command(app, common, "stats",
-                  "Statistics of a set of pictures: the reference file of eval and of ADM's evaluator");
+  CLI::App* command = add_command(
+      app, common, "stats",
+      "Compute the statistics of a set of images: a reference file for eval and for ADM's evaluator");
   const auto o = std::make_shared<StatsOptions>();
-  command->add_option("DATA", o->data, "npz (arr_0), zip, folder of pictures, IDX(.gz) or CIFAR binary")
+  command->add_option("DATA", o->data, "images: npz (arr_0), zip, folder, IDX(.gz) or CIFAR binary")
       ->required();
-  command->add_option("-o,--output", o->output, "the .npz to write: mu, sigma, mu_s, sigma_s")->required();
+  command->add_option("-o,--output", o->output, "the .npz file to write: mu, sigma, mu_s, sigma_s")
+      ->required();
   command
       ->add_option(
           "--keep", o->keep,
-          "pictures, drawn at random, whose features are stored for precision, recall and KID; 0: none")
+          "number of randomly chosen images whose features are stored for precision, recall and KID; 0: none")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{10000000}))
       ->capture_default_str();
-  add_measure_options(*command, "pictures", o->features, o->measure.limit, o->measure.batch)->required();
+  add_measure_options(*command, "images", o->features, o->measure.limit, o->measure.batch)->required();
   command->footer(
       "\nExamples:\n"
       "  diffit stats train.zip -o ref.npz --features pt_inception-2015-12-05-6726825d.pth\n"

@@ -52,22 +52,24 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSum
                  {"estimated_seconds", seconds}};
   if (description != nullptr) object["data"]["description"] = description_json(*description);
   std::string text = format_toml(write_recipe(recipe));
-  text += fmt::format("\n# data        {} pictures, {} x {} x {}, {} classes: {}\n", data.images,
+  text += fmt::format("\n# data        {} images, {} x {} x {}, {} classes: {}\n", data.images,
                       data.resolution, data.resolution, data.channels, data.classes, data.description);
   if (description != nullptr) text += description_text(*description, "#             ");
   text += fmt::format("# parameters  {}\n", human_count(static_cast<double>(plan.network.parameters)));
-  text += fmt::format("# work        {}MAC a forward and picture, {}FLOP an image trained, {}FLOP in all\n",
-                      human_count(plan.network.layer_macs), human_count(plan.flops_per_image),
-                      human_count(plan.flops));
+  text += fmt::format(
+      "# work        {}MAC per forward pass and image, {}FLOP per training image, {}FLOP in total\n",
+      human_count(plan.network.layer_macs), human_count(plan.flops_per_image), human_count(plan.flops));
   text += fmt::format("# steps       {} of {} images\n", plan.steps, recipe.train.batch);
   text += fmt::format(
-      "# memory      {} for weights, gradients, moments and averages; {} for activations of {} images\n",
+      "# memory      {} for weights, gradients, optimizer moments and EMA weights; {} for activations of {} "
+      "images\n",
       human_bytes(plan.weights_bytes), human_bytes(plan.activations_bytes), recipe.train.microbatch);
   text +=
-      fmt::format("# disk        {} snapshots of {}, {} states of {}\n", plan.snapshots,
+      fmt::format("# disk        {} snapshots of {}, {} checkpoints of {}\n", plan.snapshots,
                   human_bytes(plan.snapshot_bytes), recipe.train.keep_states, human_bytes(plan.state_bytes));
   text += fmt::format(
-      "# time        about {} here: {}FLOP/s in {} matrix products measured now, {:.0f}% of it expected\n",
+      "# time        about {} on this machine: {}FLOP/s measured in {} matrix products, of which training is "
+      "expected to reach {:.0f}%\n",
       human_seconds(seconds), human_count(rate), machine.dtype == at::kFloat ? "f32" : "bf16",
       100 * kExpectedShare);
   print_result(common, object, text);
@@ -106,9 +108,9 @@ void run_train(TrainSpec spec, bool dry_run, const CommonOptions& common) {
                 {"loss", result.nothing_left ? Json() : Json(result.loss)},
                 {"images_per_second", result.nothing_left ? Json() : Json(result.images_per_second)},
                 {"skipped", result.skipped}},
-               result.nothing_left ? fmt::format("{}: nothing left to do, {} images are trained",
-                                                 result.folder, result.images)
-                                   : result.folder);
+               result.nothing_left
+                   ? fmt::format("{}: already trained for {} images", result.folder, result.images)
+                   : result.folder);
 }
 
 }  // namespace
@@ -117,28 +119,32 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
   auto options = std::make_shared<TrainSpec>();
   auto dry_run = std::make_shared<bool>(false);
   CLI::App* command =
-      add_command(app, common, "train", "Train a model or an autoencoder by a preset or a TOML file");
+      add_command(app, common, "train", "Train a model or an autoencoder from a preset or a TOML recipe");
   command
       ->add_option("config", options->config,
-                   fmt::format("TOML file, or preset: {}", fmt::join(preset_names(), ", ")))
+                   fmt::format("recipe: a TOML file, or a preset: {}", fmt::join(preset_names(), ", ")))
       ->required();
   command->add_option("--data", options->data,
-                      "instead of data.path: IDX(.gz), CIFAR binary, zip or folder; latents");
+                      "training data, replaces data.path: IDX(.gz), CIFAR binary, zip or folder of images; "
+                      "for latent models a folder of latents");
   command->add_option("--out", options->out, "run folder; default runs/CONFIG");
   command->add_option("--set", options->set,
-                      "key=value of the config, e.g. train.images=100000; may be repeated");
-  command->add_flag("--resume", options->resume, "go on from the newest whole state of the run folder");
+                      "override a key of the recipe, KEY=VALUE, e.g. train.images=100000; may be repeated");
+  command->add_flag("--resume", options->resume,
+                    "resume from the newest complete checkpoint in the run folder");
   command->add_flag("--strict", options->strict,
-                    "refuse (exit code 2) data that would be warned of: see diffit data info");
-  command->add_flag("--dry-run", *dry_run, "check the data, print resolved config and costs, write nothing");
+                    "treat warnings about the data as errors (exit code 2); see diffit data info");
+  command->add_flag("--dry-run", *dry_run,
+                    "check the data, print the resolved recipe and its costs, and write nothing");
   command->footer(
-      "\nExamples:\n"
+      "\n"
+      "Examples:\n"
       "  diffit train smoke --out /tmp/run\n"
       "  diffit train cifar10 --data cifar-10-batches-bin --dry-run\n"
       "  diffit train fashion-mnist --set train.images=500000 --resume\n"
-      "The run folder gets config.toml, log.txt, stats.jsonl, TensorBoard events, sample grids, snapshots "
-      "(weights and\n"
-      "averages) and states. Ctrl-C saves a state and exits with 1.");
+      "The run folder receives config.toml, log.txt, stats.jsonl, TensorBoard events, sample grids, "
+      "snapshots (weights and\n"
+      "EMA weights) and checkpoints. Ctrl-C saves a checkpoint and exits with code 1.");
   command->callback([options, dry_run, &common] { run_train(*options, *dry_run, common); });
 }
 

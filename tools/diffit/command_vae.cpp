@@ -40,8 +40,8 @@ Opened open_vae(const VaeOptions& options, const CommonOptions& common) {
   OpenedVae opened = open_autoencoder(model_path(options.vae), machine.device);
   const double scale = options.scale > 0 ? options.scale : opened.vae.config().scale;
   if (options.scale <= 0 && opened.scale_from == "assumed") {
-    print_note(common, fmt::format("note: {} does not state the scale of its latents, {} is assumed (Stable "
-                                   "Diffusion XL's is 0.13025: give --scale)",
+    print_note(common, fmt::format("note: {} does not state the scale of its latents, {} is assumed (for "
+                                   "Stable Diffusion XL give --scale 0.13025)",
                                    opened.weights.string(), scale));
   }
   const auto rounded = opened.metadata.find(kRoundedFromKey);
@@ -58,8 +58,9 @@ std::int64_t batch_of(const VaeOptions& options, std::int64_t height, std::int64
 void check_finite(const at::Tensor& results, std::int64_t first, const char* what, const Runtime& machine) {
   for (std::int64_t i = 0; i < results.size(0); ++i) {
     if (at::isfinite(results[i]).all().item<bool>()) continue;
-    fail("{} {} is not finite, nothing is written: {}", what, first + i,
-         machine.dtype == at::kFloat ? "the autoencoder or its input does not hold" : "try --dtype f32");
+    fail("{} {} is not finite, no file is written: {}", what, first + i,
+         machine.dtype == at::kFloat ? "likely causes are corrupt weights or input"
+                                     : "likely cause: bf16 overflow, try --dtype f32");
   }
 }
 
@@ -69,15 +70,14 @@ void check_sides(const at::Tensor& image, std::int64_t factor, const std::string
   const auto below = [factor](std::int64_t side) {
     return std::max(side / factor, std::int64_t{1}) * factor;
   };
-  DIFFIT_CHECK(
-      height % factor == 0 && width % factor == 0,
-      "{}: {} x {} pixels; the autoencoder takes sides that are multiples of {}: crop it to {} x {}, or "
-      "resize it",
-      name, width, height, factor, below(width), below(height));
+  DIFFIT_CHECK(height % factor == 0 && width % factor == 0,
+               "{}: {} x {} pixels; the autoencoder needs sides that are multiples of {}: crop it to {} x "
+               "{}, or resize it",
+               name, width, height, factor, below(width), below(height));
 }
 
 std::string rate(std::int64_t images, double seconds) {
-  return fmt::format("{} pictures in {} ({:.1f} a second)", images, human_seconds(seconds),
+  return fmt::format("{} images in {} ({:.1f} a second)", images, human_seconds(seconds),
                      static_cast<double>(images) / seconds);
 }
 
@@ -89,7 +89,8 @@ double seconds_since(Clock::time_point start) {
 void run_encode(const VaeOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
   const fs::path out = options.out;
-  DIFFIT_CHECK(out.extension() == ".safetensors", "-o {}: latents are written as .safetensors", options.out);
+  DIFFIT_CHECK(out.extension() == ".safetensors", "-o {}: wanted a .safetensors file for latents",
+               options.out);
   check_output_file(out, "-o");
   const auto input = open_image_input(options.in);
   const auto [machine, vae, scale, scale_from, rounded_from] = open_vae(options, common);
@@ -113,11 +114,10 @@ void run_encode(const VaeOptions& options, const CommonOptions& common) {
     const at::Tensor image = with_channels(given, vae_.config().in_channels, name);
     check_sides(image, vae_.factor(), name);
     if (!first.defined()) first = image;
-    DIFFIT_CHECK(
-        image.sizes() == first.sizes(),
-        "{}: {} x {} pixels, the first picture has {} x {}; one file holds latents of one size: encode each "
-        "size by itself, or make them equal (diffit data convert --size)",
-        name, image.size(2), image.size(1), first.size(2), first.size(1));
+    DIFFIT_CHECK(image.sizes() == first.sizes(),
+                 "{}: {} x {} pixels, but the first image has {} x {}; all latents of a file have one size: "
+                 "encode each size separately, or resize the images (diffit data convert --size)",
+                 name, image.size(2), image.size(1), first.size(2), first.size(1));
     batch.push_back(image);
     if (static_cast<std::int64_t>(batch.size()) >= batch_of(options, image.size(1), image.size(2))) flush();
   });
@@ -150,24 +150,25 @@ at::Tensor read_latents(const VaeOptions& options, const Vae& vae, double scale,
       file.find("latents") == nullptr && samples != nullptr ? *samples : file.at("latents");
   const std::int64_t channels = vae.config().latent_channels;
   DIFFIT_CHECK(view.shape.size() == 4 && view.shape[1] == channels && view.count() > 0,
-               "{}: {}: wanted latents [N, {}, h, w], got [{}]; are they this autoencoder's?", options.in,
-               view.name, channels, fmt::join(view.shape, ", "));
+               "{}: {}: wanted latents [N, {}, h, w], got [{}]; were they encoded by another autoencoder?",
+               options.in, view.name, channels, fmt::join(view.shape, ", "));
   at::Tensor latents = to_tensor(view);
   DIFFIT_CHECK(latents.is_floating_point(), "{}: {}: wanted floating point, got {}", options.in, view.name,
                safetensors_name(view.dtype));
   latents = latents.to(at::kFloat);
-  DIFFIT_CHECK(at::isfinite(latents).all().item<bool>(), "{}: {} holds NaN or infinity", options.in,
+  DIFFIT_CHECK(at::isfinite(latents).all().item<bool>(), "{}: {} contains NaN or infinity", options.in,
                view.name);
   if (const auto found = file.metadata().find(kVaeKey); found != file.metadata().end()) {
     const std::string identity = vae_identity(vae);
     DIFFIT_CHECK(
         found->second == identity || found->second == rounded_from,
-        "{}: latents of another autoencoder ({}, this one is {}): decode them with the one that encoded them",
+        "{}: the latents were encoded by another autoencoder ({}; this one is {}): decode them with that one",
         options.in, found->second, identity);
   }
   if (const auto found = file.metadata().find(kScaleKey); found != file.metadata().end()) {
     const double written = parse_double(found->second, options.in + ": " + kScaleKey);
-    DIFFIT_CHECK(written == scale, "{}: latents scaled by {}, asked to undo {}: give --scale {}", options.in,
+    DIFFIT_CHECK(written == scale,
+                 "{}: the latents have scale {}, but scale {} was requested: give --scale {}", options.in,
                  written, scale, written);
   }
   return latents;
@@ -224,52 +225,51 @@ void run_decode(const VaeOptions& options, const CommonOptions& common) {
 void add_shared(CLI::App& command, VaeOptions& o, const char* in, const char* out) {
   command
       .add_option("--vae", o.vae,
-                  "Stable Diffusion's autoencoder or one of ours: .safetensors, .bin, .pt or .ckpt under "
-                  "diffusers' or the "
-                  "original names, by itself or in a whole checkpoint, or a folder of diffusers (its "
-                  "config.json is used)")
+                  "Stable Diffusion's autoencoder or one trained by diffit: .safetensors, .bin, .pt or .ckpt "
+                  "with diffusers' or the original tensor names, alone or in a full checkpoint, or a "
+                  "diffusers folder (its config.json is used)")
       ->required();
   command.add_option("-i,--in", o.in, in)->required();
   command.add_option("-o,--out", o.out, out)->required();
   command
       .add_option("--batch", o.batch,
-                  "pictures at a time; the result is the same; default about 512 x 512 pixels")
+                  "images per batch; does not change the result; default about 512 x 512 pixels")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
-  command.add_option("--scale", o.scale, "of the latents; default what the file says, or 0.18215")
+  command
+      .add_option("--scale", o.scale, "scale of the latents; default the one stated in the file, or 0.18215")
       ->check(CLI::Range(1e-6, 1e6));
 }
 
 }  // namespace
 
 void add_vae_command(CLI::App& app, CommonOptions& common) {
-  CLI::App* vae = app.add_subcommand("vae", "Turns pictures into latents and back, by an autoencoder.");
+  CLI::App* vae =
+      app.add_subcommand("vae", "Encode images into latents and decode latents with an autoencoder");
   vae->require_subcommand(1);
 
   CLI::App* encode =
-      add_command(*vae, common, "encode", "Pictures to latents: the posterior's mean times the scale.");
+      add_command(*vae, common, "encode", "Encode images: latents are the posterior mean times the scale");
   const auto encode_options = std::make_shared<VaeOptions>();
   add_shared(*encode, *encode_options,
-             "a picture, a folder or zip of pictures (in order of names), .npz (arr_0 uint8 [N,H,W,C]) or "
-             ".safetensors "
-             "(`images` [N,C,H,W] F32 in [-1,1]); all of one size",
-             ".safetensors: `latents` [N,L,h,w] F32");
+             "an image, a folder or zip of images (ordered by name), .npz (arr_0 uint8 [N,H,W,C]) or "
+             ".safetensors (`images` [N,C,H,W] F32 in [-1,1]); all of one size",
+             "the .safetensors file to write: `latents` [N,L,h,w] F32");
   encode->callback([&common, encode_options] { run_encode(*encode_options, common); });
 
-  CLI::App* decode = add_command(*vae, common, "decode", "Latents to pictures.");
+  CLI::App* decode = add_command(*vae, common, "decode", "Decode latents into images");
   const auto o = std::make_shared<VaeOptions>();
-  add_shared(*decode, *o, ".safetensors with `latents` (or `samples`) [N,L,h,w], scaled",
-             "x.png (one picture, or a grid), dir/ (a PNG each), x.npz (arr_0 uint8), x.safetensors "
-             "(`images` F32, not "
-             "cut to [-1,1])");
-  decode
-      ->add_option("--rounding", o->rounding,
-                   "to bytes: nearest (127.5 x + 128), or truncate (127.5 (x + 1)) as the released code does")
-      ->capture_default_str();
+  add_shared(*decode, *o, ".safetensors file with `latents` (or `samples`) [N,L,h,w], scaled",
+             "output: x.png (one image, or a grid), dir/ (one PNG per image), x.npz (arr_0 uint8), "
+             "x.safetensors (`images` F32, not clamped to [-1,1])");
   decode
       ->add_option(
-          "--tile", o->tile,
-          "latent rows that are computed at a time, 0 for all: less memory, the same picture; auto: 4 above "
-          "64 x 64 latents")
+          "--rounding", o->rounding,
+          "conversion to bytes: nearest (127.5 x + 128), or truncate (127.5 (x + 1)) as in the released code")
+      ->capture_default_str();
+  decode
+      ->add_option("--tile", o->tile,
+                   "latent rows decoded at a time, 0 for all; saves memory without changing the image; auto: "
+                   "4 above 64 x 64 latents")
       ->capture_default_str();
   decode->footer(
       "\nExamples:\n"

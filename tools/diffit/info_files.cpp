@@ -18,8 +18,9 @@ namespace {
 std::string scale_text(const OpenedVae& opened) {
   const double scale = opened.vae.config().scale;
   if (opened.scale_from == "assumed") {
-    return fmt::format("{} (assumed, nothing states it; Stable Diffusion XL's is 0.13025: give --scale)",
-                       scale);
+    return fmt::format(
+        "{} (assumed, since the file does not state it; for Stable Diffusion XL give --scale 0.13025)",
+        scale);
   }
   return fmt::format("{} (from {})", scale,
                      opened.scale_from == "stated" ? "the file's own configuration" : opened.scale_from);
@@ -60,10 +61,10 @@ void describe_autoencoder(const fs::path& path, const CommonOptions& common) {
                        {"tensors", opened.left_alone + opened.vae.parameters().items().size()},
                        {"left_alone", opened.left_alone},
                        {"metadata", metadata}};
-  std::string text = fmt::format("{} ({})\nan autoencoder under {} names, identity {}\n{} ({})\n",
+  std::string text = fmt::format("{} ({})\nan autoencoder with {} tensor names, identity {}\n{} ({})\n",
                                  opened.weights.string(), opened.container, opened.layout, identity,
                                  write_vae_config(config).dump(), opened.config_from);
-  text += fmt::format("latents: {} channels, 1/{} of the image's side, scale {}\n", config.latent_channels,
+  text += fmt::format("latents: {} channels, 1/{} of the image side, scale {}\n", config.latent_channels,
                       config.factor(), scale_text(opened));
   text += fmt::format("{} parameters\n", human_count(static_cast<double>(parameter_count(config))));
   for (const Json& part : parts) {
@@ -71,7 +72,7 @@ void describe_autoencoder(const fs::path& path, const CommonOptions& common) {
                         human_count(part["parameters"].get<double>()),
                         human_count(part["macs"].get<double>()), side, side);
   }
-  if (opened.left_alone > 0) text += fmt::format("{} tensors beside it are left alone\n", opened.left_alone);
+  if (opened.left_alone > 0) text += fmt::format("{} other tensors are ignored\n", opened.left_alone);
   for (const auto& [key, value] : metadata.items())
     text += fmt::format("{} = {}\n", key, value.get<std::string>());
   print_result(common, object, text);
@@ -83,7 +84,7 @@ void describe_statistics(const fs::path& path, const CommonOptions& common) {
   Json arrays = Json::object();
   std::string text =
       fmt::format("{}\nstatistics of features: {}{}\n", path.string(),
-                  s.info.network.empty() ? "the network is not told" : printable(s.info.network),
+                  s.info.network.empty() ? "feature network unknown" : printable(s.info.network),
                   s.info.identity.empty() ? "" : ", identity " + printable(s.info.identity));
   text += fmt::format(
       "of {}{}\n",

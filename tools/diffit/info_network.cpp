@@ -29,9 +29,9 @@ void describe_feature_network(const WeightsFile& file, const CommonOptions& comm
                        {"metadata", metadata}};
   std::string text = fmt::format("{} ({})\n{}, a feature network of identity {}\n", file.path().string(),
                                  file.kind(), info.name, info.identity);
-  text += fmt::format("{} features a picture, {} classes: {}{}, IS, precision and recall\n", info.width,
+  text += fmt::format("{} features per image, {} classes: {}{}, IS, precision and recall\n", info.width,
                       info.classes, info.frechet_label(),
-                      info.spatial > 0 ? fmt::format(", sFID of {} numbers", info.spatial) : "");
+                      info.spatial > 0 ? fmt::format(", sFID with {} numbers", info.spatial) : "");
   text += fmt::format("{} numbers in {} tensors\n", human_count(static_cast<double>(numbers)),
                       file.tensors().size());
   for (const auto& [key, value] : metadata.items())

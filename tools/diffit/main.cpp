@@ -32,8 +32,8 @@ namespace {
 std::string check_threads(const std::string& text) {
   int threads = -1;
   if (CLI::detail::lexical_cast(text, threads) && threads >= 0 && threads <= most_threads()) return "";
-  return fmt::format("wanted 0 to {} threads ({} processors may be used here), got {}", most_threads(),
-                     cpu_count(), text);
+  return fmt::format("wanted 0 to {} threads ({} processors are available to this process), got {}",
+                     most_threads(), cpu_count(), text);
 }
 
 }  // namespace
@@ -41,19 +41,20 @@ std::string check_threads(const std::string& text) {
 CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& name,
                       const std::string& help) {
   CLI::App* command = app.add_subcommand(name, help);
-  const std::string group = "Everywhere";
-  command->add_option("--device", common.device, "auto, cpu, cuda or cuda:i")
+  const std::string group = "Common options";
+  command->add_option("--device", common.device, "device: auto, cpu, cuda or cuda:i")
       ->capture_default_str()
       ->group(group);
-  command->add_option("--dtype", common.dtype, "of matrix products and convolutions: auto, f32, bf16")
+  command
+      ->add_option("--dtype", common.dtype, "precision of matrix products and convolutions: auto, f32, bf16")
       ->capture_default_str()
       ->group(group);
-  command->add_option("--threads", common.threads, "CPU threads; 0 is one a core that this process may use")
+  command->add_option("--threads", common.threads, "CPU threads; 0: one per core available to this process")
       ->check(CLI::Validator(check_threads, "INT"))
       ->capture_default_str()
       ->group(group);
-  command->add_flag("--json", common.json, "the result as one JSON object on stdout")->group(group);
-  command->add_flag("--quiet", common.quiet, "nothing on stderr but an error")->group(group);
+  command->add_flag("--json", common.json, "print the result as one JSON object to stdout")->group(group);
+  command->add_flag("--quiet", common.quiet, "print only errors to stderr")->group(group);
   return command;
 }
 
@@ -79,11 +80,11 @@ namespace {
 
 constexpr const char* kFooter = R"(
 First steps:
-  diffit sample -m fashion-mnist -n 80 -o pictures.png   pictures from the bundled model
-  diffit train fashion-mnist --dry-run                   what training such a model costs
-  diffit train fashion-mnist --out runs/mine             trains it; the same with --resume goes on
-  diffit info                                            models, presets and what this machine offers
-Exit codes: 0 done, 1 it could not be done, 2 the request is wrong. `diffit COMMAND --help` tells the options.)";
+  diffit sample -m fashion-mnist -n 80 -o samples.png   generate images with the bundled model
+  diffit train fashion-mnist --dry-run                  print the configuration and cost of training it
+  diffit train fashion-mnist --out runs/mine            train it; add --resume to continue after an interruption
+  diffit info                                           list models, presets and the hardware in use
+Exit codes: 0 success, 1 failure, 2 invalid request. `diffit COMMAND --help` describes the options of a command.)";
 
 /// LibTorch takes and frees large buffers all the time: keep them, and let them be large pages, instead of
 /// giving them back to the system and faulting them in again.
@@ -156,8 +157,8 @@ int report(ErrorKind kind, const std::string& message) {
 
 int run(int argc, char** argv) {
   CLI::App app(
-      "DiffiT, the diffusion vision transformer with time-dependent self-attention: trains, samples, "
-      "evaluates and explains it.",
+      "Train, sample, evaluate and analyse DiffiT, the diffusion vision transformer with time-dependent "
+      "self-attention.",
       "diffit");
   app.footer(kFooter);
   app.set_version_flag("--version", "diffit " DIFFIT_VERSION);
@@ -204,7 +205,7 @@ int run(int argc, char** argv) {
 __attribute__((no_sanitize("address", "undefined"))) void check_working_directory(int, char**, char**) {
   static char path[4096];
   static const char text[] =
-      "error: the working directory does not exist any more: change into one that does\n";
+      "error: the working directory no longer exists; change to an existing directory\n";
   if (syscall(SYS_getcwd, path, sizeof path) >= 0 || errno != ENOENT) return;
   if (syscall(SYS_write, STDERR_FILENO, text, sizeof text - 1) >= 0) syscall(SYS_exit_group, 1);
   syscall(SYS_exit_group, 1);

@@ -30,7 +30,8 @@ std::string short_name(const std::string& name) {
 std::string table_of(const RobustnessRequest& request, const std::vector<SetScores>& sets, bool latent) {
   const bool bits = sets.front().bits.defined();
   std::string text = fmt::format("{:<34}{:>9}", "set", "pictures");
-  if (bits) text += fmt::format("{:>20}{:>12}", latent ? "bits a number" : "bits a number, <=", "separation");
+  if (bits)
+    text += fmt::format("{:>20}{:>12}", latent ? "bits per value" : "bits per value, <=", "separation");
   text += "\n";
   for (const SetScores& set : sets) {
     text += fmt::format("{:<34}{:>9}", short_name(set.name), set.size());
@@ -41,7 +42,7 @@ std::string table_of(const RobustnessRequest& request, const std::vector<SetScor
     }
     text += "\n";
   }
-  text += fmt::format("\n{:<34}", "error over the first set's, sigma");
+  text += fmt::format("\n{:<34}", "error / first set's error, sigma");
   for (const double sigma : request.sigmas) text += fmt::format("{:>8.3g}", sigma);
   text += "\n";
   const at::Tensor base = sets.front().errors.mean(1);
@@ -58,7 +59,7 @@ std::string table_of(const RobustnessRequest& request, const std::vector<SetScor
 
 void run_robustness(const RobustnessOptions& options, const CommonOptions& common) {
   const at::NoGradGuard no_grad;
-  DIFFIT_CHECK(!options.model.empty(), "--robustness: wanted the model that is tried, -m MODEL");
+  DIFFIT_CHECK(!options.model.empty(), "--robustness needs the model to test, -m MODEL");
   DIFFIT_CHECK(options.corruptions == "all" || options.corruptions == "none",
                "--corruptions: wanted all or none, got '{}'", options.corruptions);
   check_page_path(options.out);
@@ -101,31 +102,31 @@ void run_robustness(const RobustnessOptions& options, const CommonOptions& commo
 }
 
 void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
-  const std::string group = "Inputs a model was not trained on";
-  eval.add_option(
-          "--robustness", o.sets,
-          "other pictures: denoising error by noise level and a bound on bits a number of -m MODEL on them, "
-          "instead of figures of SAMPLES")
+  const std::string group = "Robustness (inputs that the model was not trained on)";
+  eval.add_option("--robustness", o.sets,
+                  "data sets on which to measure -m MODEL: denoising error by noise level and a bound on "
+                  "bits per value, instead of metrics of SAMPLES")
       ->group(group);
-  eval.add_option("-o,--out", o.out, "the same as a page, x.html")->group(group);
-  eval.add_option("-m,--model", o.model, "the model that is tried")->group(group);
-  eval.add_option("--vae", o.vae, "autoencoder of a latent model")->group(group);
+  eval.add_option("-o,--out", o.out, "also write the result as an HTML page, x.html")->group(group);
+  eval.add_option("-m,--model", o.model, "model to test")->group(group);
+  eval.add_option("--vae", o.vae, "autoencoder for a latent model")->group(group);
   eval.add_option("--held-out", o.held_out,
-                  "what the others are held against; default: the first of --robustness")
+                  "data set that the others are compared with; default the first of --robustness")
       ->group(group);
   eval.add_option("--corruptions", o.corruptions,
-                  "all: of the held-out set too (blur, noise, contrast, ...); none")
+                  "all: also measure corruptions of the held-out set (blur, noise, contrast, ...); none")
       ->group(group)
       ->capture_default_str();
-  eval.add_option("--pictures", o.images, "of each set")
+  eval.add_option("--pictures", o.images, "number of images per set")
       ->group(group)
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1000000}))
       ->capture_default_str();
-  eval.add_option("--levels", o.levels, "noise levels between sigma 0.02 and 50 (latent models: 8)")
+  eval.add_option("--levels", o.levels, "number of noise levels between sigma 0.02 and 50 (latent models: 8)")
       ->group(group)
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
       ->capture_default_str();
-  eval.add_option("--likelihood-steps", o.likelihood_steps, "steps of the probability-flow ODE; 0: no bound")
+  eval.add_option("--likelihood-steps", o.likelihood_steps,
+                  "steps of the probability-flow ODE for the likelihood bound; 0: no bound")
       ->group(group)
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{10000}))
       ->capture_default_str();

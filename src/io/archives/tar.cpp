@@ -58,26 +58,25 @@ void read_tar(const fs::path& path, std::uint64_t limit,
     const std::size_t got = stream.read(block);
     const bool zeros = std::all_of(block.begin(), block.end(), [](std::byte b) { return b == std::byte{0}; });
     if (got == kBlock && zeros) return;
-    DIFFIT_CHECK(got == kBlock && is_header(block), "{}: wanted a whole tar archive, got one that is {}",
-                 where, got == kBlock ? "damaged" : "cut short");
+    DIFFIT_CHECK(got == kBlock && is_header(block), "{}: wanted a complete tar archive, got one that is {}",
+                 where, got == kBlock ? "damaged" : "truncated");
     const std::uint64_t size = size_in(block, where);
     std::string name(text_at(block, 0, 100));
     if (const std::string_view prefix = text_at(block, 345, 155); !prefix.empty())
       name = std::string(prefix) + "/" + name;
     const char type = static_cast<char>(block[156]);
     const bool take_it = (type == '0' || type == '\0') && wanted(name);
-    DIFFIT_CHECK(!take_it || size <= limit, "{}: {}: {} bytes, at most {} wanted here", where, name, size,
-                 limit);
+    DIFFIT_CHECK(!take_it || size <= limit, "{}: {}: {} bytes, the limit is {}", where, name, size, limit);
     std::vector<std::byte> content(take_it ? static_cast<std::size_t>(size) : 0);
     const std::size_t padding = static_cast<std::size_t>((kBlock - size % kBlock) % kBlock);
     std::uint64_t left = size;
     if (take_it) {
-      DIFFIT_CHECK(stream.read(content) == size, "{}: {}: cut short", where, name);
+      DIFFIT_CHECK(stream.read(content) == size, "{}: {}: truncated", where, name);
       left = 0;
     }
     for (left += padding; left > 0;) {
       const std::size_t piece = static_cast<std::size_t>(std::min<std::uint64_t>(left, kBlock));
-      DIFFIT_CHECK(stream.read(std::span(block).first(piece)) == piece, "{}: {}: cut short", where, name);
+      DIFFIT_CHECK(stream.read(std::span(block).first(piece)) == piece, "{}: {}: truncated", where, name);
       left -= piece;
     }
     if (take_it) take(name, std::move(content));

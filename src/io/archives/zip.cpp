@@ -41,12 +41,11 @@ Archive open_archive(const fs::path& path) {
   zip_error_fini(&error);
   if (code == ZIP_ER_MEMORY) fail("{}: {}", path.string(), reason);
   const std::string what = what_file_is_this(path);
-  if (what.empty()) reject("{}: cannot be read as a zip archive: {}", path.string(), reason);
+  if (what.empty()) reject("{}: cannot read the zip archive: {}", path.string(), reason);
   // It begins as an archive, and its list of entries, which lies at the end, is missing.
-  DIFFIT_CHECK(!what.ends_with("zip archive") && !what.starts_with("a file of torch.save (") &&
+  DIFFIT_CHECK(!what.ends_with("zip archive") && !what.starts_with("a torch.save file (") &&
                    !what.starts_with("an .npz archive"),
-               "{}: a zip archive that is cut short or damaged: {}; fetch or copy it again", path.string(),
-               reason);
+               "{}: truncated or damaged zip archive: {}; download or copy it again", path.string(), reason);
   reject("{}: wanted a zip archive, got {}", path.string(), what);
 }
 
@@ -90,16 +89,18 @@ struct ZipReader::State {
     zip_stat_init(&stat);
     DIFFIT_CHECK(zip_stat_index(archive, places[index], 0, &stat) == 0 && stat.size == entries[index].size &&
                      stat.comp_size == entries[index].packed,
-                 "{}: changed while it was read", place(index));
+                 "{}: changed while it was being read", place(index));
     DIFFIT_CHECK((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) == 0 || stat.encryption_method == ZIP_EM_NONE,
-                 "{}: encrypted; unpack it and pack it again without a password", place(index));
+                 "{}: encrypted; repack it without a password", place(index));
     const bool stored = stat.comp_method == ZIP_CM_STORE;
     DIFFIT_CHECK(stored || stat.comp_method == ZIP_CM_DEFLATE,
-                 "{}: compression method {}, wanted stored or deflated", place(index), stat.comp_method);
-    DIFFIT_CHECK(stat.comp_size <= file_size, "{}: claims {} bytes of an archive of {}", place(index),
-                 stat.comp_size, file_size);
+                 "{}: compression method {} is not supported; wanted stored or deflated", place(index),
+                 stat.comp_method);
+    DIFFIT_CHECK(stat.comp_size <= file_size, "{}: states {} bytes, but the whole archive has {}",
+                 place(index), stat.comp_size, file_size);
     DIFFIT_CHECK(stored ? stat.size == stat.comp_size : stat.size <= largest_inflated(stat.comp_size),
-                 "{}: {} bytes cannot hold the {} it claims", place(index), stat.comp_size, stat.size);
+                 "{}: {} compressed bytes cannot expand to the stated {}", place(index), stat.comp_size,
+                 stat.size);
     check_header(index);
     OpenEntry entry(zip_fopen_index(archive, places[index], 0));
     DIFFIT_CHECK(entry != nullptr, "{}: {}", place(index), zip_strerror(archive));
@@ -111,10 +112,10 @@ struct ZipReader::State {
     if (headers.empty()) return;
     std::array<std::byte, 4> magic{};
     const std::uint64_t at = headers[places[index]];
-    DIFFIT_CHECK(at <= file_size && file_size - at >= magic.size(), "{}: damaged: it begins behind the end",
-                 place(index));
+    DIFFIT_CHECK(at <= file_size && file_size - at >= magic.size(),
+                 "{}: damaged: begins after the end of the archive", place(index));
     file->read(at, magic);
-    DIFFIT_CHECK(is_local_header(magic), "{}: damaged: no entry begins where the directory says",
+    DIFFIT_CHECK(is_local_header(magic), "{}: damaged: no entry at the offset that the directory states",
                  place(index));
   }
 
@@ -164,7 +165,7 @@ ZipReader::ZipReader(const fs::path& path) : state_(std::make_unique<State>()) {
     detail::check_zip_name(name, path.string());
     // libzip reads no data where there is none, and so compares no CRC.
     DIFFIT_CHECK(stat.size > 0 || (stat.valid & ZIP_STAT_CRC) == 0 || stat.crc == 0,
-                 "{}: {}: damaged: the CRC of nothing is 0, got {:08x}", path.string(), printable(name),
+                 "{}: {}: damaged: an empty entry has CRC 0, got {:08x}", path.string(), printable(name),
                  stat.crc);
     if (name.ends_with('/')) {
       state_->folders.emplace_back(name.substr(0, name.find_last_not_of('/') + 1));
@@ -201,8 +202,8 @@ std::int64_t ZipReader::find(std::string_view name) const {
 
 std::vector<std::byte> ZipReader::read(std::size_t index, std::uint64_t limit) const {
   const Entry& claimed = state_->entries.at(index);
-  DIFFIT_CHECK(claimed.size <= limit, "{}: {} bytes, at most {} wanted here", state_->place(index),
-               claimed.size, limit);
+  DIFFIT_CHECK(claimed.size <= limit, "{}: {} bytes, the limit is {}", state_->place(index), claimed.size,
+               limit);
   Archive archive = state_->take();
   std::vector<std::byte> content;
   {

@@ -28,7 +28,7 @@ class Archive {
   }
   std::span<const std::byte> part(std::uint64_t at, std::uint64_t count) const {
     DIFFIT_CHECK(at <= bytes_.size() && count <= bytes_.size() - at,
-                 "{}: damaged: {} bytes at {} wanted, {} there", where_, count, at, bytes_.size());
+                 "{}: damaged: wanted {} bytes at offset {}, got {}", where_, count, at, bytes_.size());
     return bytes_.subspan(at, count);
   }
   std::string_view text(std::uint64_t at, std::uint64_t count) const {
@@ -54,7 +54,7 @@ struct Directory {
 Directory directory_before(const Archive& archive, std::uint64_t end) {
   if (end >= kLocator64 && archive.begins_with(end - kLocator64, kLocator64Magic)) {
     const std::uint64_t end64 = archive.number(end - kLocator64 + 8, 8);
-    DIFFIT_CHECK(archive.begins_with(end64, kEnd64Magic), "{}: damaged: no zip64 end record",
+    DIFFIT_CHECK(archive.begins_with(end64, kEnd64Magic), "{}: damaged: the zip64 end record is missing",
                  archive.where());
     archive.part(end64, kEnd64);
     return {archive.number(end64 + 48, 8), archive.number(end64 + 40, 8), archive.number(end64 + 32, 8)};
@@ -65,7 +65,7 @@ Directory directory_before(const Archive& archive, std::uint64_t end) {
 /// Archives with a comment behind their end are not looked for: nothing that is mapped here has one.
 Directory find_directory(const Archive& archive) {
   DIFFIT_CHECK(archive.size() >= kEnd && archive.begins_with(archive.size() - kEnd, kEndMagic),
-               "{}: wanted an archive that ends with its directory, without a comment", archive.where());
+               "{}: wanted an archive that ends with its directory and has no comment", archive.where());
   return directory_before(archive, archive.size() - kEnd);
 }
 
@@ -104,7 +104,7 @@ void read_zip64(const Archive& archive, std::uint64_t at, std::uint64_t count, E
 
 /// The entry at `at` of the directory; `at` moves to the next.
 Entry read_entry(const Archive& archive, std::uint64_t& at) {
-  DIFFIT_CHECK(archive.begins_with(at, kCentralMagic), "{}: damaged: no entry of the directory at {}",
+  DIFFIT_CHECK(archive.begins_with(at, kCentralMagic), "{}: damaged: no directory entry at offset {}",
                archive.where(), at);
   archive.part(at, kCentral);
   const std::uint64_t name = archive.number(at + 28, 2), extra = archive.number(at + 30, 2),
@@ -118,7 +118,7 @@ Entry read_entry(const Archive& archive, std::uint64_t& at) {
 
 std::span<const std::byte> content_of(const Archive& archive, const Entry& entry) {
   const std::string place = fmt::format("{}: {}", archive.where(), printable(entry.name));
-  DIFFIT_CHECK(archive.begins_with(entry.local, kLocalMagic), "{}: damaged: no entry begins at {}", place,
+  DIFFIT_CHECK(archive.begins_with(entry.local, kLocalMagic), "{}: damaged: no entry at offset {}", place,
                entry.local);
   const std::uint64_t name = archive.number(entry.local + 26, 2), extra = archive.number(entry.local + 28, 2);
   DIFFIT_CHECK(archive.text(entry.local + kLocal, name) == entry.name &&
@@ -156,7 +156,7 @@ std::vector<std::span<const std::byte>> stored_contents(const ZipReader& zip,
     const ZipReader::Entry* seen = k < zip.entries().size() ? &zip.entries()[k] : nullptr;
     DIFFIT_CHECK(seen != nullptr && seen->name == entry.name && seen->size == entry.size &&
                      seen->packed == entry.packed,
-                 "{}: {}: the directory can be read in two ways", archive.where(), printable(entry.name));
+                 "{}: {}: the directory is ambiguous", archive.where(), printable(entry.name));
     const bool stored = entry.method == 0 && entry.size == entry.packed;
     contents.push_back(stored ? content_of(archive, entry) : std::span<const std::byte>());
   }

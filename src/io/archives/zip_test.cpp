@@ -97,7 +97,7 @@ void expect_refused(const std::string& archive, std::initializer_list<std::strin
   for (const std::string& part : all) expect_rejected([&] { read_everything(path); }, {part});
 }
 
-TEST(ZipReader, ReadsStoredAndDeflatedEntriesAndLeavesFoldersOut) {
+TEST(ZipReader, ReadsStoredAndDeflatedEntriesWithoutFolders) {
   const TemporaryFolder folder;
   const std::string long_text(100000, 'x');
   const ZipReader zip(folder.write(
@@ -116,7 +116,7 @@ TEST(ZipReader, ReadsStoredAndDeflatedEntriesAndLeavesFoldersOut) {
   EXPECT_EQ(streamed, long_text);
 }
 
-TEST(ZipReader, NamesFoldersAndRefusesEntriesWithoutTheirSignature) {
+TEST(ZipReader, ListsFoldersAndRejectsEntriesWithoutSignature) {
   const TemporaryFolder folder;
   const std::string good = archive_of({{"empty/", ""}, {"one", "first"}, {"two", "second"}});
   const ZipReader zip(folder.write("a.zip", good));
@@ -127,18 +127,18 @@ TEST(ZipReader, NamesFoldersAndRefusesEntriesWithoutTheirSignature) {
     bad[bad.find("PK\3\4", bad.find("first"))] = 'X';
     const ZipReader damaged(folder.write("b.zip", bad));
     EXPECT_EQ(text_of(damaged.read(0, kAny)), "first");
-    expect_rejected([&] { damaged.read(1, kAny); }, {"b.zip", "two", "no entry begins"});
+    expect_rejected([&] { damaged.read(1, kAny); }, {"b.zip", "two", "no entry at"});
   }
 }
 
-TEST(ZipReader, TakesNoMoreThanTheCallerAllows) {
+TEST(ZipReader, RespectsSizeLimit) {
   const TemporaryFolder folder;
   const ZipReader zip(folder.write("a.zip", archive_of({{"one", "first"}})));
   EXPECT_EQ(zip.read(0, 5).size(), 5u);
   expect_rejected([&] { zip.read(0, 4); }, {"a.zip", "one", "5", "4"});
 }
 
-TEST(ZipReader, ManyThreadsReadAtOnce) {
+TEST(ZipReader, SupportsConcurrentReads) {
   const TemporaryFolder folder;
   std::vector<RawEntry> entries;
   for (int i = 0; i < 50; ++i)
@@ -158,7 +158,7 @@ TEST(ZipReader, ManyThreadsReadAtOnce) {
   EXPECT_EQ(wrong, std::vector<int>(4));
 }
 
-TEST(ZipReader, StaysUsableAfterADamagedEntry) {
+TEST(ZipReader, IsUsableAfterDamagedEntry) {
   const TemporaryFolder folder;
   RawEntry bad{"bad", "content"};
   bad.crc ^= 1;
@@ -167,7 +167,7 @@ TEST(ZipReader, StaysUsableAfterADamagedEntry) {
   EXPECT_EQ(text_of(zip.read(1, kAny)), "content");
 }
 
-TEST(ZipReader, RefusesWhatIsNoArchive) {
+TEST(ZipReader, RejectsOtherFiles) {
   expect_refused("", {"empty"});
   expect_refused("PK\5\6", {"zip"});
   expect_refused(std::string(1000, '\0'), {"zip"});
@@ -176,7 +176,7 @@ TEST(ZipReader, RefusesWhatIsNoArchive) {
     expect_refused(good.substr(0, length), {"zip"});
 }
 
-TEST(ZipReader, RefusesDamageThatTheChecksumSees) {
+TEST(ZipReader, RejectsChecksumErrors) {
   RawEntry wrong{"one", "first"};
   wrong.crc ^= 0x80;
   expect_refused(archive_of({wrong}), {"one"});
@@ -188,7 +188,7 @@ TEST(ZipReader, RefusesDamageThatTheChecksumSees) {
   expect_refused(archive_of({packed}), {"one"});
 }
 
-TEST(ZipReader, RefusesSizesThatCannotBe) {
+TEST(ZipReader, RejectsImpossibleSizes) {
   for (const std::uint64_t claim : {std::uint64_t{4}, std::uint64_t{6}, std::uint64_t{0xfffffffe},
                                     std::uint64_t{5} << 40, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
     RawEntry stored{"one", "first"};
@@ -203,7 +203,7 @@ TEST(ZipReader, RefusesSizesThatCannotBe) {
   }
 }
 
-TEST(ZipReader, BombsAreBoundedByTheCallersLimit) {
+TEST(ZipReader, ZipBombsAreLimited) {
   const TemporaryFolder folder;
   const fs::path path =
       folder.write("bomb.zip", archive_of({packed_entry("a", std::string(24 << 20, '\0'))}));
@@ -215,7 +215,7 @@ TEST(ZipReader, BombsAreBoundedByTheCallersLimit) {
   expect_refused(archive_of({liar}), {"a"});
 }
 
-TEST(ZipReader, RefusesEncryptionAndOtherPacking) {
+TEST(ZipReader, RejectsEncryptionAndOtherCompression) {
   RawEntry secret{"one", "first"};
   secret.flags = 1;
   expect_refused(archive_of({secret}), {"one", "ncrypted"});
@@ -232,7 +232,7 @@ TEST(ZipReader, RefusesNamesTwice) {
 
 class ZipNames : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
 
-TEST_P(ZipNames, ThatLeadElsewhereAreNeitherReadNorWritten) {
+TEST_P(ZipNames, PathsOutsideArchiveAreRejected) {
   const auto& [name, shown] = GetParam();
   expect_refused(archive_of({{name, "1"}}), {shown});
   const TemporaryFolder folder;
@@ -247,7 +247,7 @@ INSTANTIATE_TEST_SUITE_P(All, ZipNames,
                                            std::pair{"C:x", "C:x"}, std::pair{"", "empty"},
                                            std::pair{"../a\nb", "a\\x0ab"}));
 
-TEST(ZipReader, NamesThatOnlyLookLikeItAreFine) {
+TEST(ZipReader, HarmlessDotsInNamesAreAccepted) {
   const TemporaryFolder folder;
   const ZipReader zip(folder.write("a.zip", archive_of({{"..a/b..", "1"}, {"...", "2"}, {"a/./b", "3"}})));
   EXPECT_EQ(zip.entries().size(), 3u);
@@ -284,7 +284,7 @@ TEST(ZipWriter, WhatIsWrittenIsRead) {
   }
 }
 
-TEST(ZipWriter, MoreEntriesThan16BitsCount) {
+TEST(ZipWriter, SupportsMoreThan65535Entries) {
   const TemporaryFolder folder;
   {
     ZipWriter zip(folder / "a.zip");
@@ -296,7 +296,7 @@ TEST(ZipWriter, MoreEntriesThan16BitsCount) {
   EXPECT_EQ(zip.find("69999"), 69999);
 }
 
-TEST(ZipWriter, TheSameEntriesGiveTheSameBytes) {
+TEST(ZipWriter, OutputIsDeterministic) {
   const TemporaryFolder folder;
   for (const char* name : {"a", "b"}) {
     ZipWriter zip(folder / name);
@@ -309,7 +309,7 @@ TEST(ZipWriter, TheSameEntriesGiveTheSameBytes) {
   EXPECT_EQ(read_text(folder / "a", kAny), read_text(folder / "b", kAny));
 }
 
-TEST(ZipWriter, LeavesNothingWithoutFinish) {
+TEST(ZipWriter, LeavesNoFileWithoutFinish) {
   const TemporaryFolder folder;
   {
     ZipWriter zip(folder / "a.zip");
@@ -320,7 +320,7 @@ TEST(ZipWriter, LeavesNothingWithoutFinish) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
-TEST(ZipWriter, OneNameIsNotWrittenTwice) {
+TEST(ZipWriter, RejectsDuplicateNames) {
   const TemporaryFolder folder;
   ZipWriter zip(folder / "a.zip");
   zip.add("one", {});

@@ -111,7 +111,7 @@ struct ZipWriter::State {
   }
 
   Written& start(std::string_view name) {
-    if (open) fail("{}: an entry was begun before the last was ended", destination.string());
+    if (open) fail("{}: an entry was started before the previous one was finished", destination.string());
     detail::check_zip_name(name, destination.string());
     if (!names.insert(std::string(name)).second) {
       fail("{}: two entries are named {}", destination.string(), printable(name));
@@ -149,7 +149,7 @@ void ZipWriter::begin(std::string_view name) {
 }
 
 void ZipWriter::write(std::span<const std::byte> bytes) {
-  if (!state_->open) fail("{}: no entry was begun", state_->destination.string());
+  if (!state_->open) fail("{}: no entry was started", state_->destination.string());
   if (bytes.empty()) return;
   Written& entry = state_->entries.back();
   entry.crc = static_cast<std::uint32_t>(
@@ -159,7 +159,7 @@ void ZipWriter::write(std::span<const std::byte> bytes) {
 }
 
 void ZipWriter::end() {
-  if (!state_->open) fail("{}: no entry was begun", state_->destination.string());
+  if (!state_->open) fail("{}: no entry was started", state_->destination.string());
   state_->open = false;
   state_->overwrite(state_->entries.back().offset, state_->entries.back().local());
 }

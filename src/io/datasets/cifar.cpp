@@ -16,8 +16,8 @@ constexpr std::array<const char*, 5> kTrain10 = {"data_batch_1.bin", "data_batch
                                                  "data_batch_4.bin", "data_batch_5.bin"};
 
 constexpr const char* kDownload =
-    "give the binary version, cifar-10-binary.tar.gz or cifar-100-binary.tar.gz of "
-    "https://www.cs.toronto.edu/~kriz/cifar.html, as it is downloaded or unpacked";
+    "give the binary version, cifar-10-binary.tar.gz or cifar-100-binary.tar.gz from "
+    "https://www.cs.toronto.edu/~kriz/cifar.html, packed or unpacked";
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -33,7 +33,8 @@ std::vector<std::string> members(const There& there, const std::string& where) {
   }
   if (!files.empty()) {
     DIFFIT_CHECK(files.size() == kTrain10.size(),
-                 "{}: wanted data_batch_1.bin to data_batch_5.bin, got {} of the five", where, files.size());
+                 "{}: wanted data_batch_1.bin to data_batch_5.bin, found {} of the five", where,
+                 files.size());
     return files;
   }
   for (const char* name : {"train.bin", "test_batch.bin", "test.bin"}) {
@@ -81,14 +82,13 @@ void append(std::span<const std::byte> bytes, const std::string& where, CifarSet
   constexpr std::array<std::uint8_t, 1> kTen{10};
   constexpr std::array<std::uint8_t, 2> kHundred{20, 100};
   const bool ten = fits(bytes, kTen);
-  DIFFIT_CHECK(
-      ten || fits(bytes, kHundred),
-      "{}: wanted CIFAR records of 3073 bytes (label below 10) or 3074 (labels below 20 and 100), got {} "
-      "bytes that are neither; is it the binary version, and whole?",
-      where, bytes.size());
+  DIFFIT_CHECK(ten || fits(bytes, kHundred),
+               "{}: wanted CIFAR records of 3073 bytes (label below 10) or 3074 (labels below 20 and 100), "
+               "got {} bytes, a multiple of neither; is it the complete binary version?",
+               where, bytes.size());
   const int classes = ten ? 10 : 100;
   DIFFIT_CHECK(set.classes == 0 || set.classes == classes,
-               "{}: wanted CIFAR-{} as in the files before it, got CIFAR-{}", where, set.classes, classes);
+               "{}: wanted CIFAR-{} as in the previous files, got CIFAR-{}", where, set.classes, classes);
   set.classes = classes;
   const std::size_t labels = ten ? 1 : 2, record = labels + kPlanes;
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
@@ -124,11 +124,11 @@ CifarSet read_tarball(const fs::path& path) {
       [&](const std::string& entry, std::vector<std::byte> content) {
         if (!name_of(entry).starts_with("._")) files[name_of(entry)] = std::move(content);
       });
-  DIFFIT_CHECK(!python, "{}: this is CIFAR's version for Python; {}", path.string(), kDownload);
+  DIFFIT_CHECK(!python, "{}: this is the Python version of CIFAR; {}", path.string(), kDownload);
   const auto chosen = members([&](const char* name) { return files.contains(name); }, path.string());
   DIFFIT_CHECK(!chosen.empty(),
-               "{}: wanted CIFAR's binary version, got a tarball without it: unpack it (tar xf) "
-               "and give the folder",
+               "{}: wanted the binary version of CIFAR, got a tarball without it: unpack it (tar xf) and "
+               "give the folder",
                path.string());
   CifarSet set;
   for (const std::string& name : chosen) append(files.at(name), path.string() + ": " + name, set);
@@ -159,10 +159,10 @@ CifarSet read_cifar(const fs::path& path) {
     return set;
   }
   const fs::path folder = folder_of(path);
-  DIFFIT_CHECK(!folder.empty() || !is_python_version(path), "{}: this is CIFAR's version for Python; {}",
+  DIFFIT_CHECK(!folder.empty() || !is_python_version(path), "{}: this is the Python version of CIFAR; {}",
                path.string(), kDownload);
   DIFFIT_CHECK(!folder.empty(),
-               "{}: wanted CIFAR's data_batch_1.bin to data_batch_5.bin or train.bin, got none",
+               "{}: wanted CIFAR's data_batch_1.bin to data_batch_5.bin or train.bin, found none",
                path.string());
   const auto chosen = members([&](const char* name) { return is_file(folder / name); }, folder.string());
   for (const std::string& name : chosen)

@@ -15,7 +15,7 @@ std::string record(const std::string& labels, int seed) {
   return text;
 }
 
-TEST(Cifar, ReadsBothKindsAndTakesTheFineLabel) {
+TEST(Cifar, ReadsBothVersionsWithFineLabels) {
   const testing::TemporaryFolder folder;
   const CifarSet ten = read_cifar(folder.write("a.bin", record("\x09", 1) + record(std::string(1, '\0'), 2)));
   EXPECT_EQ(ten.classes, 10);
@@ -32,7 +32,7 @@ TEST(Cifar, ReadsBothKindsAndTakesTheFineLabel) {
   EXPECT_EQ(hundred.labels, (std::vector<std::uint8_t>{99}));
 }
 
-TEST(Cifar, TakesTheTrainingFilesOfAFolderInOrder) {
+TEST(Cifar, ReadsTrainingFilesOfAFolderInOrder) {
   const testing::TemporaryFolder folder;
   EXPECT_FALSE(is_cifar(folder.path()));
   folder.write("test_batch.bin", record("\x07", 0));
@@ -89,10 +89,10 @@ TEST(Cifar, ReadsTheTarballAndItsFolderAsDownloaded) {
     EXPECT_EQ(set.class_names[9], "j");
   }
   expect_rejected([&] { read_cifar(folder.write("cut.tar", tar(files).substr(0, 4000))); },
-                  {"cut.tar", "cut short"});
+                  {"cut.tar", "truncated"});
 }
 
-TEST(Cifar, NamesTheRightDownloadForThePythonVersion) {
+TEST(Cifar, PythonVersionNamesBinaryDownload) {
   const testing::TemporaryFolder folder;
   folder.write("cifar-10-batches-py/data_batch_1", "\x80\x02");
   folder.write("cifar-10-batches-py/batches.meta", "\x80\x02");

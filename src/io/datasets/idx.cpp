@@ -28,8 +28,8 @@ class IdxStream {
   void expect_end() {
     std::array<std::uint8_t, 1> extra{};
     DIFFIT_CHECK(read(extra) == 0 && stream_.left() == 0,
-                 "{}: wanted the file to end after the bytes that its IDX header announces, got more", path_);
-    DIFFIT_CHECK(stream_.ended(), "{}: wanted a whole gzip stream, got a truncated one", path_);
+                 "{}: wanted the number of bytes that the IDX header states, got more", path_);
+    DIFFIT_CHECK(stream_.ended(), "{}: wanted a complete gzip stream, got a truncated one", path_);
   }
 
  private:
@@ -65,11 +65,11 @@ IdxArray read_idx(const fs::path& path) {
     array.dims.push_back(size);
   }
   DIFFIT_CHECK(total <= stream.at_most(),
-               "{}: the IDX header announces {} bytes, the file can hold at most {}; is it truncated?", name,
-               total, stream.at_most());
+               "{}: the IDX header states {} bytes, but the file can contain at most {}; is it truncated?",
+               name, total, stream.at_most());
   array.data.resize(total);
   const std::size_t got = stream.read(array.data);
-  DIFFIT_CHECK(got == total, "{}: the IDX header announces {} bytes, got {}; is the file truncated?", name,
+  DIFFIT_CHECK(got == total, "{}: the IDX header states {} bytes, got {}; is the file truncated?", name,
                total, got);
   stream.expect_end();
   return array;

@@ -68,17 +68,17 @@ TEST_F(Idx, RefusesWhatIsNoIdx) {
   expect_rejected(std::string("\0\0\x08\x03\0\0", 6), "truncated");
 }
 
-TEST_F(Idx, RefusesLengthsBeforeMemoryIsTaken) {
+TEST_F(Idx, RejectsBadLengthsBeforeAllocation) {
   expect_rejected(idx({0xffffffff, 0xffffffff, 0xffffffff}, 10), "overflow");
-  expect_rejected(idx({0xffffffff, 1, 1}, 10), "announces 4294967295");
-  expect_rejected(gzipped(idx({0xffffffff, 0xffff, 1}, 10)), "can hold at most");
-  expect_rejected(idx({4}, 3), "announces 4");
+  expect_rejected(idx({0xffffffff, 1, 1}, 10), "states 4294967295");
+  expect_rejected(gzipped(idx({0xffffffff, 0xffff, 1}, 10)), "can contain at most");
+  expect_rejected(idx({4}, 3), "states 4");
   expect_rejected(idx({4}, 5), "got more");
   expect_rejected(gzipped(idx({4}, 3)), "got 3");
   expect_rejected(gzipped(idx({4}, 5)), "got more");
 }
 
-TEST_F(Idx, RefusesEachTruncationOfAGzip) {
+TEST_F(Idx, RejectsEveryGzipTruncation) {
   const std::string whole = gzipped(idx({2, 5, 5}, 50));
   for (std::size_t size = 0; size < whole.size(); ++size) {
     EXPECT_THROW(read_idx(write("cut", whole.substr(0, size))), Error) << size << " of " << whole.size();
@@ -87,7 +87,7 @@ TEST_F(Idx, RefusesEachTruncationOfAGzip) {
   EXPECT_THROW(read_idx(write("cut", whole + "x")), Error);
 }
 
-TEST_F(Idx, FlippedBitsOfAGzipAreAnErrorOrTheSameData) {
+TEST_F(Idx, BitFlipsInGzipAreErrorsOrHarmless) {
   const std::string whole = gzipped(idx({2, 5, 5}, 50));
   const IdxArray expected = read_idx(write("whole", whole));
   EXPECT_TRUE(rc::check([&] {
@@ -102,7 +102,7 @@ TEST_F(Idx, FlippedBitsOfAGzipAreAnErrorOrTheSameData) {
   }));
 }
 
-TEST_F(Idx, FindsTheLabelsBesideTheImages) {
+TEST_F(Idx, FindsLabelsFileInSameFolder) {
   const fs::path images = write("train-images-idx3-ubyte.gz", "");
   EXPECT_FALSE(labels_beside(images).has_value());
   const fs::path plain = write("train-labels-idx1-ubyte", "");

@@ -81,13 +81,13 @@ TEST(Exif, DamageIsNoOrientation) {
   EXPECT_EQ(detail::exif_orientation(as_bytes("hello, this is no exif")), 1);
 }
 
-TEST(Png, AppliesItsExifBlockWhereverItLies) {
+TEST(Png, AppliesExifOrientationAtAnyPosition) {
   const std::vector<std::uint8_t> wanted{5, 3, 1, 6, 4, 2};
   EXPECT_EQ(pixels_of(png_with(chunk("eXIf", exif(6)))), wanted);
   EXPECT_EQ(pixels_of(png_with("", chunk("eXIf", exif(6)))), wanted);
 }
 
-TEST(Png, PassesOverWhatDoesNotTouchThePixels) {
+TEST(Png, IgnoresDamageOutsidePixelData) {
   std::string bad = chunk("gAMA", "1234");
   bad.back() ^= 1;
   for (const std::string& text :
@@ -143,7 +143,7 @@ TEST(Jpeg, AppliesTheOrientation) {
   EXPECT_EQ(image_info(as_bytes(text), true, "x"), info_of(image));
 }
 
-TEST(Jpeg, AcceptsWhatLeavesThePixelsWhole) {
+TEST(Jpeg, AcceptsDamageOutsidePixelData) {
   for (const bool progressive : {false, true}) {
     const std::string whole = jpeg(64, 48, progressive);
     const auto wanted = pixels_of(whole);
@@ -168,7 +168,7 @@ TEST(Jpeg, AcceptsWhatLeavesThePixelsWhole) {
   EXPECT_EQ(pixels_of(phone), pixels_of(jpeg(64, 48)));
 }
 
-TEST(Jpeg, RefusesProgressiveFilesThatLackScans) {
+TEST(Jpeg, RejectsProgressiveFilesWithMissingScans) {
   const std::string whole = jpeg(64, 48, true);
   std::size_t last = whole.rfind("\xff\xda");
   ASSERT_NE(last, std::string::npos);
@@ -176,7 +176,7 @@ TEST(Jpeg, RefusesProgressiveFilesThatLackScans) {
   expect_rejected([&] { pixels_of(whole.substr(0, std::min(table, last))); }, {"x:"});
 }
 
-TEST(ImageInfo, SaysWhatDecodingGives) {
+TEST(ImageInfo, MatchesDecodedImage) {
   const std::vector<std::uint8_t> rgb(3 * 20 * 10, 90);
   std::uint8_t* buffer = nullptr;
   const std::size_t size = WebPEncodeLosslessRGB(rgb.data(), 20, 10, 60, &buffer);
@@ -198,7 +198,7 @@ TEST(ImageInfo, SaysWhatDecodingGives) {
   }
 }
 
-TEST(ImageInfo, RefusesWhatIsNoImageAndWhatIsTooLarge) {
+TEST(ImageInfo, RejectsOtherFilesAndTooLargeImages) {
   expect_rejected([] { image_info(as_bytes("<!DOCTYPE html><html>"), true, "a.png"); },
                   {"a.png", "web page"});
   const std::string large =

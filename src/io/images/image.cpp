@@ -18,7 +18,7 @@ constexpr std::uint64_t kLargestFile = 1ull << 30;
 /// Of what grid and enlarged are about to make.
 void check_result(const Image& image) {
   DIFFIT_CHECK(std::max(image.width, image.height) <= kLargestSide,
-               "wanted a picture with sides up to {}, got {}x{}; try fewer pictures or a smaller scale",
+               "wanted an image with sides up to {}, got {}x{}; try fewer images or a smaller scale",
                kLargestSide, image.width, image.height);
 }
 
@@ -29,19 +29,18 @@ namespace detail {
 void check_sides(std::uint64_t width, std::uint64_t height, std::uint64_t packed, const std::string& where) {
   constexpr std::uint64_t kLargest = kLargestSide;
   DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargest && height <= kLargest,
-               "{}: wanted a picture with sides of 1 to {} pixels, got {}x{}", where, kLargest, width,
-               height);
+               "{}: wanted an image with sides of 1 to {} pixels, got {}x{}", where, kLargest, width, height);
   // A plain surface packs well; beyond 64 million pixels the file has to show something for it.
   constexpr std::uint64_t kFree = 1ull << 26, kPixelsPerByte = 4096;
   DIFFIT_CHECK(width * height <= kFree || width * height / kPixelsPerByte <= packed,
-               "{}: claims {}x{} pixels in a file of {} bytes; is it truncated?", where, width, height,
-               packed);
+               "{}: the header states {}x{} pixels, but the file has only {} bytes; is it truncated?", where,
+               width, height, packed);
 }
 
 void check_memory(std::uint64_t width, std::uint64_t height, std::uint64_t bytes_per_pixel,
                   const std::string& where) {
   DIFFIT_CHECK(width * height <= kLargestDecoded / bytes_per_pixel,
-               "{}: {}x{} pixels take {} MiB to decode, the limit is {} MiB; make the image smaller first",
+               "{}: decoding {}x{} pixels needs {} MiB, the limit is {} MiB; downscale the image first",
                where, width, height, (width * height * bytes_per_pixel) >> 20, kLargestDecoded >> 20);
 }
 
@@ -77,7 +76,7 @@ void write_png(const fs::path& path, const Image& image, const PngText& text) {
 }
 
 Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap, std::uint8_t background) {
-  DIFFIT_CHECK(!images.empty(), "a grid wants at least one picture, got none");
+  DIFFIT_CHECK(!images.empty(), "a grid needs at least one image, got none");
   const std::int64_t count = static_cast<std::int64_t>(images.size());
   if (columns <= 0) columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
   columns = std::min(columns, count);
@@ -86,8 +85,8 @@ Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap
   Image out;
   for (const Image& image : images) {
     DIFFIT_CHECK(image.width == width && image.height == height,
-                 "a grid wants pictures of one size, got {}x{} and {}x{}", width, height, image.width,
-                 image.height);
+                 "all images of a grid must have the same size, got {}x{} and {}x{}", width, height,
+                 image.width, image.height);
     out.channels = std::max(out.channels, image.channels);
   }
   out.width = columns * (width + gap) - gap;
@@ -111,7 +110,7 @@ Image grid(std::span<const Image> images, std::int64_t columns, std::int64_t gap
 }
 
 Image enlarged(const Image& image, std::int64_t factor) {
-  DIFFIT_CHECK(factor >= 1, "a picture can be enlarged 1 time or more, not {}", factor);
+  DIFFIT_CHECK(factor >= 1, "wanted a scale of at least 1, got {}", factor);
   Image out{image.width * factor, image.height * factor, image.channels, {}};
   check_result(out);
   out.pixels.resize(static_cast<std::size_t>(out.width * out.height * out.channels));

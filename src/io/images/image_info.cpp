@@ -22,7 +22,7 @@ class Start {
   /// Whether bytes [at, at + count) are there. Error(invalid) where the whole file lacks them.
   bool has(std::size_t at, std::size_t count) const {
     if (at <= bytes_.size() && count <= bytes_.size() - at) return true;
-    DIFFIT_CHECK(!whole_, "{}: wanted a whole image, got one that is cut short", where_);
+    DIFFIT_CHECK(!whole_, "{}: wanted a complete image, got a truncated one", where_);
     return false;
   }
   std::uint32_t number(std::size_t at, std::size_t count) const {
@@ -114,7 +114,7 @@ std::optional<ImageInfo> jpeg_info(const Start& start) {
       if (!start.has(at + 4, 6)) return std::nullopt;
       const std::uint32_t components = start.number(at + 9, 1);
       DIFFIT_CHECK(components == 1 || components == 3 || components == 4,
-                   "{}: wanted a grey, colour or CMYK JPEG, got one of {} components", start.where(),
+                   "{}: wanted a greyscale, colour or CMYK JPEG, got one with {} components", start.where(),
                    components);
       return turned(start.number(at + 7, 2), start.number(at + 5, 2), components == 1 ? 1 : 3, orientation,
                     start.where());

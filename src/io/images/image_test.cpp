@@ -167,7 +167,7 @@ TEST(Png, RoundsSixteenBits) {
   EXPECT_EQ(rgb.pixels, (std::vector<std::uint8_t>{18, 86, 154}));
 }
 
-TEST(Png, RefusesLargeClaimsBeforeMemoryIsTaken) {
+TEST(Png, RejectsLargeSizesBeforeAllocation) {
   expect_rejected([] { decode_image(png(32768, 32768, 8, 2, "few"), "x.png"); }, {"x.png", "32768x32768"});
   expect_rejected([] { decode_image(png(4000, 4000, 8, 2, "few"), "x.png"); }, {"x.png", "4000x4000"});
   expect_rejected([] { decode_image(png(0xffffffff, 1, 8, 2, "few"), "x.png"); }, {"x.png"});
@@ -239,7 +239,7 @@ TEST(Jpeg, ReadsGreyColourAndInk) {
   }
 }
 
-TEST(Jpeg, RefusesTruncationAndLargeClaims) {
+TEST(Jpeg, RejectsTruncationAndLargeSizes) {
   const Bytes whole = jpeg(pattern(64, 64, 3).pixels, 64, 64, TJPF_RGB, TJSAMP_420);
   for (std::size_t size : {std::size_t{2}, std::size_t{20}, whole.size() / 2, whole.size() - 40}) {
     expect_rejected([&] { decode_image(std::span(whole).first(size), "cut.jpg"); }, {"cut.jpg"});

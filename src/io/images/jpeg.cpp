@@ -136,7 +136,8 @@ void ink_to_rgb(const std::uint8_t* ink, std::size_t pixels, bool inverted, std:
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
   Decoder decoder;
   const auto refuse = [&] {
-    if (decoder.errors.msg_code == JERR_OUT_OF_MEMORY) fail("{}: not enough memory for the JPEG", where);
+    if (decoder.errors.msg_code == JERR_OUT_OF_MEMORY)
+      fail("{}: not enough memory to decode the JPEG", where);
     reject("{}: wanted a well-formed JPEG, got a bad one: {}", where, decoder.message);
   };
   jpeg_decompress_struct& jpeg = decoder.jpeg;
@@ -147,8 +148,8 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
   const bool grey = jpeg.jpeg_color_space == JCS_GRAYSCALE;
   const bool ink = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
   DIFFIT_CHECK(grey || ink || jpeg.jpeg_color_space == JCS_YCbCr || jpeg.jpeg_color_space == JCS_RGB,
-               "{}: wanted a grey, colour or CMYK JPEG, got one of {} components of an unknown kind", where,
-               jpeg.num_components);
+               "{}: wanted a greyscale, colour or CMYK JPEG, got one with {} components of an unknown kind",
+               where, jpeg.num_components);
   check_sides(jpeg.image_width, jpeg.image_height, bytes.size(), where);
   // The coefficients of several scans are kept until the last one, in 16 bits.
   const int kept = jpeg_has_multiple_scans(&jpeg) ? 2 * jpeg.num_components : 0;

@@ -27,13 +27,13 @@ struct FreeContext {
 using Context = std::unique_ptr<spng_ctx, FreeContext>;
 
 void check(int code, const std::string& where) {
-  if (code == SPNG_EMEM) fail("{}: not enough memory for the PNG", where);
+  if (code == SPNG_EMEM) fail("{}: not enough memory to process the PNG", where);
   DIFFIT_CHECK(code == 0, "{}: wanted a well-formed PNG, got a bad one: {}", where, spng_strerror(code));
 }
 
 Context open(std::span<const std::byte> bytes, const std::string& where) {
   Context context(spng_ctx_new(0));
-  if (!context) fail("{}: libspng could not start; is memory short?", where);
+  if (!context) fail("{}: cannot initialize libspng; possibly out of memory", where);
   check(spng_set_image_limits(context.get(), kLargestSide, kLargestSide), where);
   check(spng_set_chunk_limits(context.get(), kLargestChunk, kLargestChunk), where);
   check(spng_set_crc_action(context.get(), SPNG_CRC_ERROR, SPNG_CRC_ERROR), where);
@@ -215,7 +215,7 @@ class TextChunks {
     values_.reserve(text.size());
     for (const auto& [key, value] : text) {
       DIFFIT_CHECK(!key.empty() && key.size() < sizeof(spng_text::keyword),
-                   "{}: a PNG keyword has 1 to 79 letters, got {}", where, key.size());
+                   "{}: a PNG keyword has 1 to 79 characters, got {}", where, key.size());
       spng_text& chunk = chunks_.emplace_back();
       std::memcpy(chunk.keyword, key.data(), key.size());
       chunk.type = SPNG_TEXT;
@@ -259,8 +259,8 @@ Image detail::decode_png(std::span<const std::byte> bytes, const std::string& wh
       std::uint64_t{header.bit_depth} * static_cast<std::uint64_t>(kSamples[header.color_type]);
   const std::uint64_t packed_rows = header.height * (1 + (header.width * bits + 7) / 8);
   DIFFIT_CHECK(packed_rows <= largest_inflated(bytes.size()),
-               "{}: claims {}x{} pixels in a file of {} bytes; is it truncated?", where, header.width,
-               header.height, bytes.size());
+               "{}: the header states {}x{} pixels, but the file has only {} bytes; is it truncated?", where,
+               header.width, header.height, bytes.size());
 
   const Context context = open(essentials.bytes, where);
   bool grey = (header.color_type & 2) == 0;
@@ -294,10 +294,10 @@ std::vector<std::byte> encode_png(const Image& image, int level, const PngText& 
       image.width >= 1 && image.height >= 1 && image.width <= kLargestSide && image.height <= kLargestSide &&
           (image.channels == 1 || image.channels == 3) &&
           static_cast<std::int64_t>(image.pixels.size()) == image.width * image.height * image.channels,
-      "PNG: wanted a grey or RGB picture with sides of 1 to {}, got {}x{}x{} in {} bytes", kLargestSide,
+      "PNG: wanted a greyscale or RGB image with sides of 1 to {}, got {}x{}x{} in {} bytes", kLargestSide,
       image.height, image.width, image.channels, image.pixels.size());
   const Context context(spng_ctx_new(SPNG_CTX_ENCODER));
-  if (!context) fail("libspng could not start; is memory short?");
+  if (!context) fail("cannot initialize libspng; possibly out of memory");
   spng_ihdr header{};
   header.width = static_cast<std::uint32_t>(image.width);
   header.height = static_cast<std::uint32_t>(image.height);

@@ -86,7 +86,7 @@ void convert_elements(const TensorView& tensor, Dtype to, const std::string& whe
   std::vector<std::byte> narrowed;
   for (std::size_t at = 0; at < tensor.bytes.size(); at += kChunk * width) {
     const auto piece = tensor.bytes.subspan(at, std::min(kChunk * width, tensor.bytes.size() - at));
-    DIFFIT_CHECK(all_finite(tensor.dtype, piece), "{}: '{}' holds NaN or infinity", where,
+    DIFFIT_CHECK(all_finite(tensor.dtype, piece), "{}: '{}' contains NaN or infinity", where,
                  printable(tensor.name));
     if (!is_floating(tensor.dtype) || tensor.dtype == to) {
       sink(piece);
@@ -98,10 +98,10 @@ void convert_elements(const TensorView& tensor, Dtype to, const std::string& whe
     } else {
       narrow(values, to == Dtype::f16 ? to_half : to_bfloat16, narrowed);
     }
-    DIFFIT_CHECK(
-        all_finite(to, narrowed), "{}: '{}' holds numbers beyond the largest of {}; keep it as f32{}", where,
-        printable(tensor.name), to == Dtype::f16 ? fmt::format("f16, {}", kLargestHalf) : "this type",
-        to == Dtype::f16 ? " or bf16" : "");
+    DIFFIT_CHECK(all_finite(to, narrowed), "{}: '{}' contains values beyond the range of {}; use f32{}",
+                 where, printable(tensor.name),
+                 to == Dtype::f16 ? fmt::format("f16, {}", kLargestHalf) : "this type",
+                 to == Dtype::f16 ? " or bf16" : "");
     sink(narrowed);
   }
 }

@@ -38,14 +38,14 @@ double worth(std::uint16_t bits) {
   return bits & 0x8000 ? -size : size;
 }
 
-TEST(ConvertDtype, EveryHalfBecomesTheFloatThatItIsAndComesBack) {
+TEST(ConvertDtype, HalfToFloatAndBackIsExact) {
   const auto halves = finite_halves();
   const auto floats = converted<float>(Dtype::f16, halves, Dtype::f32);
   for (std::size_t i = 0; i < halves.size(); ++i) ASSERT_EQ(floats[i], worth(halves[i])) << halves[i];
   EXPECT_EQ(converted<std::uint16_t>(Dtype::f32, floats, Dtype::f16), halves);
 }
 
-TEST(ConvertDtype, WhatLiesBetweenTwoHalvesGoesToTheNearerAndFromTheMiddleToTheEven) {
+TEST(ConvertDtype, FloatToHalfRoundsToNearestEven) {
   const auto halves = finite_halves();
   for (std::size_t i = 0; i + 1 < 0x7c00; ++i) {  // the positive ones, in order
     const auto low = static_cast<float>(worth(halves[i])), high = static_cast<float>(worth(halves[i + 1]));
@@ -69,7 +69,7 @@ TEST(ConvertDtype, Bfloat16RoundsToNearestEven) {
   EXPECT_EQ(converted<float>(Dtype::bf16, std::vector<std::uint16_t>{0x3fc0}, Dtype::f32)[0], 1.5f);
 }
 
-TEST(ConvertDtype, RefusesWhatDoesNotFitByName) {
+TEST(ConvertDtype, RejectsValuesOutOfRange) {
   using testing::expect_rejected;
   EXPECT_EQ(converted<std::uint16_t>(Dtype::f32, std::vector<float>{65519.0f}, Dtype::f16)[0], 0x7bff);
   expect_rejected(
@@ -89,7 +89,7 @@ TEST(ConvertDtype, RefusesWhatDoesNotFitByName) {
                   {"NaN"});
 }
 
-TEST(ConvertDtype, WholeNumbersPassAsTheyAre) {
+TEST(ConvertDtype, IntegersAreUnchanged) {
   const std::vector<std::int64_t> index{1, -2, 1ll << 60};
   EXPECT_EQ(converted<std::int64_t>(Dtype::i64, index, Dtype::f16), index);
 }

@@ -47,10 +47,12 @@ class Parser {
       }
     }
     skip();
-    if (!text_.empty()) wrong("text behind the dictionary");
-    if (!dtype || !fortran || !shape) wrong("no descr, fortran_order or shape");
-    DIFFIT_CHECK(!*fortran || shape->size() < 2,
-                 "{}: Fortran order, wanted C order; save it again through numpy.ascontiguousarray", where_);
+    if (!text_.empty()) wrong("text after the dictionary");
+    if (!dtype || !fortran || !shape) wrong("descr, fortran_order or shape is missing");
+    DIFFIT_CHECK(
+        !*fortran || shape->size() < 2,
+        "{}: wanted an array in C order, got Fortran order; save it again with numpy.ascontiguousarray",
+        where_);
     NpyHeader header;
     header.dtype = *dtype;
     header.shape = *shape;
@@ -65,7 +67,7 @@ class Parser {
 
  private:
   [[noreturn]] bool wrong(const std::string& got) const {
-    reject("{}: damaged header of an .npy: {}", where_, got);
+    reject("{}: damaged .npy header: {}", where_, got);
   }
   template <class T, class Read>
   bool set(std::optional<T>& out, Read&& read) {
@@ -92,7 +94,7 @@ class Parser {
     const char quote = !text_.empty() && text_[0] == '"' ? '"' : '\'';
     expect(quote);
     const std::size_t end = text_.find(quote);
-    if (end == std::string_view::npos) wrong("a text without end");
+    if (end == std::string_view::npos) wrong("an unterminated string");
     const std::string content(text_.substr(0, end));
     text_.remove_prefix(end + 1);
     return content;
@@ -114,11 +116,12 @@ class Parser {
       skip();
       std::int64_t side = 0;
       const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), side);
-      if (error != std::errc() || side < 0) wrong("shape is not whole numbers of at least 0");
+      if (error != std::errc() || side < 0)
+        wrong("shape contains something other than whole numbers of at least 0");
       text_.remove_prefix(static_cast<std::size_t>(end - text_.data()));
       if (text_.starts_with('L')) text_.remove_prefix(1);  // written by Python 2
       shape.push_back(side);
-      if (shape.size() > kMostAxes) wrong("too many axes");
+      if (shape.size() > kMostAxes) wrong("too many dimensions");
       if (accept(',')) continue;
       if (shape.size() == 1) wrong("shape is a number, wanted a tuple");
       expect(')');
@@ -128,16 +131,16 @@ class Parser {
   }
   Dtype descr() {
     skip();
-    DIFFIT_CHECK(!text_.starts_with('['), "{}: a structured array, wanted plain numbers", where_);
+    DIFFIT_CHECK(!text_.starts_with('['), "{}: wanted an array of numbers, got a structured array", where_);
     const std::string name = quoted();
-    DIFFIT_CHECK(name != "|O", "{}: an array of Python objects, wanted numbers", where_);
-    DIFFIT_CHECK(!name.starts_with('>'), "{}: big-endian elements ('{}'), wanted little-endian", where_,
+    DIFFIT_CHECK(name != "|O", "{}: wanted an array of numbers, got Python objects", where_);
+    DIFFIT_CHECK(!name.starts_with('>'), "{}: wanted little-endian elements, got big-endian ('{}')", where_,
                  printable(name));
     for (const auto& [dtype, known] : kNames) {
       const bool same = name == known || (element_size(dtype) == 1 && name == fmt::format("<{}", known + 1));
       if (same) return dtype;
     }
-    reject("{}: elements of type '{}', wanted numbers of 1 to 8 bytes", where_, printable(name));
+    reject("{}: wanted numbers of 1 to 8 bytes, got elements of type '{}'", where_, printable(name));
   }
 
   std::string_view text_;
@@ -154,21 +157,21 @@ std::uint64_t NpyHeader::bytes() const {
 
 NpyHeader parse_npy_header(std::span<const std::byte> bytes, const std::string& where) {
   const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  DIFFIT_CHECK(all.size() >= 10 && all.starts_with(kMagic), "{}: wanted an .npy, its first bytes are others",
-               where);
+  DIFFIT_CHECK(all.size() >= 10 && all.starts_with(kMagic),
+               "{}: wanted an .npy file, but its first bytes are different", where);
   const auto byte = [&](std::size_t i) {
     return static_cast<std::size_t>(std::to_integer<unsigned>(bytes[i]));
   };
   const std::size_t version = byte(6), start = version == 1 ? 10 : 12;
-  DIFFIT_CHECK(version >= 1 && version <= 3, "{}: version {} of the .npy format, wanted 1 to 3", where,
+  DIFFIT_CHECK(version >= 1 && version <= 3, "{}: wanted version 1 to 3 of the .npy format, got {}", where,
                version);
   std::size_t length = byte(8) | byte(9) << 8;
   if (version > 1) {
-    DIFFIT_CHECK(all.size() >= start, "{}: damaged header of an .npy: cut off", where);
+    DIFFIT_CHECK(all.size() >= start, "{}: damaged .npy header: truncated", where);
     length |= byte(10) << 16 | byte(11) << 24;
   }
   DIFFIT_CHECK(length <= kLargestText && length <= all.size() - start,
-               "{}: damaged header of an .npy: it claims {} bytes", where, length);
+               "{}: damaged .npy header: it states a length of {} bytes", where, length);
   NpyHeader header = Parser(all.substr(start, length), where).parse();
   header.data_offset = start + length;
   return header;
@@ -179,7 +182,7 @@ std::string format_npy_header(Dtype dtype, std::span<const std::int64_t> shape) 
   for (const auto& [known, name] : kNames) {
     if (known == dtype) descr = name;
   }
-  if (descr == nullptr) fail("NumPy has no element type of that kind; convert to float32 first");
+  if (descr == nullptr) fail("NumPy does not have this element type; convert to float32 first");
   const std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
                                        fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
   std::string header(kMagic);
@@ -188,7 +191,7 @@ std::string format_npy_header(Dtype dtype, std::span<const std::int64_t> shape) 
   header.resize((header.size() + 1 + 63) / 64 * 64 - 1, ' ');
   header += '\n';
   const std::size_t length = header.size() - 10;
-  if (length > 0xffff) fail("an array of {} axes has no .npy header", shape.size());
+  if (length > 0xffff) fail("an array with {} dimensions cannot be written as .npy", shape.size());
   header[8] = static_cast<char>(length & 0xff);
   header[9] = static_cast<char>(length >> 8);
   return header;

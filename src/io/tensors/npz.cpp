@@ -26,7 +26,7 @@ NpzReader::NpzReader(const fs::path& path) : zip_(path) {
     names_.push_back(entry.name.substr(0, entry.name.size() - kSuffix.size()));
   }
   DIFFIT_CHECK(!names_.empty() || zip_.entries().empty(),
-               "{}: wanted an .npz, there is no .npy among its {} entries", path.string(),
+               "{}: wanted an .npz file, but none of its {} entries is an .npy array", path.string(),
                zip_.entries().size());
 }
 
@@ -41,8 +41,8 @@ std::size_t NpzReader::entry(const std::string& name) const {
   for (std::size_t i = 0; i < std::min<std::size_t>(names_.size(), 12); ++i) {
     known += (known.empty() ? "" : ", ") + printable(names_[i]);
   }
-  reject("{}: wanted an array '{}'; there are {}{}", zip_.path().string(), name,
-         known.empty() ? "none" : known, names_.size() > 12 ? ", ..." : "");
+  reject("{}: wanted an array '{}', found {}{}", zip_.path().string(), name, known.empty() ? "none" : known,
+         names_.size() > 12 ? ", ..." : "");
 }
 
 std::string NpzReader::where(const std::string& name) const {
@@ -53,15 +53,14 @@ NpyHeader NpzReader::header(const std::string& name) const {
   const std::size_t index = entry(name);
   const NpyHeader header = parse_npy_header(zip_.read_start(index, kLargestHeader), where(name));
   const std::uint64_t size = zip_.entries()[index].size;
-  DIFFIT_CHECK(size - header.data_offset == header.bytes(), "{}: shape ({}) takes {} bytes, there are {}",
+  DIFFIT_CHECK(size - header.data_offset == header.bytes(), "{}: shape ({}) needs {} bytes, got {}",
                where(name), fmt::join(header.shape, ", "), header.bytes(), size - header.data_offset);
   return header;
 }
 
 NpyArray NpzReader::read(const std::string& name, std::uint64_t limit) const {
   const NpyHeader head = header(name);
-  DIFFIT_CHECK(head.bytes() <= limit, "{}: {} bytes, at most {} wanted here", where(name), head.bytes(),
-               limit);
+  DIFFIT_CHECK(head.bytes() <= limit, "{}: {} bytes, the limit is {}", where(name), head.bytes(), limit);
   NpyArray array{head.dtype, head.shape, zip_.read(entry(name), head.data_offset + head.bytes())};
   array.data.erase(array.data.begin(), array.data.begin() + static_cast<std::ptrdiff_t>(head.data_offset));
   return array;
@@ -73,7 +72,7 @@ void NpzReader::stream_rows(const std::string& name,
   if (head.bytes() == 0) return;
   const std::uint64_t row =
       head.shape.empty() ? head.bytes() : head.bytes() / static_cast<std::uint64_t>(head.shape[0]);
-  DIFFIT_CHECK(row <= kLargestRow, "{}: rows of {} bytes, wanted at most {}", where(name), row, kLargestRow);
+  DIFFIT_CHECK(row <= kLargestRow, "{}: rows have {} bytes, the limit is {}", where(name), row, kLargestRow);
   const std::uint64_t piece = std::max<std::uint64_t>(kPiece / row, 1) * row;
   std::vector<std::byte> rows;
   std::uint64_t skip = head.data_offset;
@@ -113,13 +112,13 @@ void NpzWriter::begin(const std::string& name, Dtype dtype, std::span<const std:
 }
 
 void NpzWriter::write(std::span<const std::byte> rows) {
-  if (rows.size() > left_) fail("array '{}': {} bytes more than its shape takes", name_, rows.size() - left_);
+  if (rows.size() > left_) fail("array '{}': {} bytes more than its shape needs", name_, rows.size() - left_);
   left_ -= rows.size();
   zip_.write(rows);
 }
 
 void NpzWriter::end() {
-  if (left_ > 0) fail("array '{}': {} bytes less than its shape takes", name_, left_);
+  if (left_ > 0) fail("array '{}': {} bytes fewer than its shape needs", name_, left_);
   zip_.end();
 }
 

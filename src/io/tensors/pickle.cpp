@@ -104,18 +104,18 @@ class Pickle::Reader {
       : bytes_(bytes), where_(where), values_(values) {}
 
   Index read() {
-    check(bytes_.size() <= kLargestPickle, "{} bytes, at most {} wanted", bytes_.size(), kLargestPickle);
-    check(number(1) == kProto, "wanted protocol 2 to 5; re-save it by torch.save");
+    check(bytes_.size() <= kLargestPickle, "{} bytes, the limit is {}", bytes_.size(), kLargestPickle);
+    check(number(1) == kProto, "wanted pickle protocol 2 to 5; save it again with torch.save");
     const std::uint64_t protocol = number(1);
-    check(protocol >= 2 && protocol <= 5, "protocol {}, wanted 2 to 5", protocol);
+    check(protocol >= 2 && protocol <= 5, "wanted pickle protocol 2 to 5, got {}", protocol);
     while (true) {
       start_ = at_;
       const auto opcode = static_cast<std::uint8_t>(number(1));
       if (opcode == kStop) break;
       step(opcode);
     }
-    check(stack_.size() == 1 && stack_[0] != kMark, "ends with {} values, wanted one", stack_.size());
-    check(at_ == bytes_.size(), "{} bytes behind its end", bytes_.size() - at_);
+    check(stack_.size() == 1 && stack_[0] != kMark, "wanted one value at the end, got {}", stack_.size());
+    check(at_ == bytes_.size(), "{} bytes after its end", bytes_.size() - at_);
     return stack_[0];
   }
 
@@ -131,7 +131,7 @@ class Pickle::Reader {
   }
 
   std::span<const std::byte> take(std::uint64_t count) {
-    check(count <= bytes_.size() - at_, "ends early: {} bytes wanted, {} left", count, bytes_.size() - at_);
+    check(count <= bytes_.size() - at_, "truncated: wanted {} bytes, {} left", count, bytes_.size() - at_);
     const auto piece = bytes_.subspan(at_, count);
     at_ += count;
     return piece;
@@ -170,19 +170,19 @@ class Pickle::Reader {
   void push_integer(std::int64_t value) { push({.kind = Kind::integer, .integer = value}); }
 
   Index pop() {
-    check(!stack_.empty() && stack_.back() != kMark, "takes a value where there is none");
+    check(!stack_.empty() && stack_.back() != kMark, "takes a value from an empty stack");
     const Index top = stack_.back();
     stack_.pop_back();
     return top;
   }
   Index top() const {
-    check(!stack_.empty() && stack_.back() != kMark, "takes a value where there is none");
+    check(!stack_.empty() && stack_.back() != kMark, "takes a value from an empty stack");
     return stack_.back();
   }
   /// What lies above the last mark, which goes too.
   std::vector<Index> pop_to_mark() {
     const auto mark = std::find(stack_.rbegin(), stack_.rend(), kMark);
-    check(mark != stack_.rend(), "goes back to a mark where there is none");
+    check(mark != stack_.rend(), "refers to a mark that does not exist");
     std::vector<Index> items(mark.base(), stack_.end());
     stack_.erase(mark.base() - 1, stack_.end());
     return items;
@@ -195,7 +195,7 @@ class Pickle::Reader {
   void extend(Kind kind, const std::vector<Index>& items) {
     Value& target = values_[top()];
     if (target.kind == Kind::object) return;
-    check(target.kind == kind, "adds items to {}, wanted {}", name_of(target.kind), name_of(kind));
+    check(target.kind == kind, "adds items to {} instead of {}", name_of(target.kind), name_of(kind));
     check(kind != Kind::dict || items.size() % 2 == 0, "a key without a value");
     target.items.insert(target.items.end(), items.begin(), items.end());
   }
@@ -203,12 +203,12 @@ class Pickle::Reader {
   void step(std::uint8_t opcode) {
     switch (opcode) {
       case kFrame:
-        check(number(8) <= bytes_.size() - at_, "a frame longer than the pickle");
+        check(number(8) <= bytes_.size() - at_, "a frame that is longer than the pickle");
         return;
       case kMarkOp:
         return stack_.push_back(kMark);
       case kPop:
-        check(!stack_.empty(), "takes a value where there is none");
+        check(!stack_.empty(), "takes a value from an empty stack");
         return stack_.pop_back();
       case kPopMark:
         pop_to_mark();
@@ -305,7 +305,7 @@ class Pickle::Reader {
       case kStackGlobal: {
         const Index name = pop(), module = pop();
         check(values_[name].kind == Kind::text && values_[module].kind == Kind::text,
-              "a name that is not text");
+              "a name that is not a string");
         return push_name(values_[module].text, values_[name].text);
       }
       case kBinPersid:
@@ -316,7 +316,7 @@ class Pickle::Reader {
       case kNewObjectEx: {
         if (opcode == kNewObjectEx) pop();  // keyword arguments
         const Index arguments = pop(), made_of = pop();
-        check(values_[arguments].kind == Kind::tuple, "makes an object with {}, wanted a tuple",
+        check(values_[arguments].kind == Kind::tuple, "creates an object with {} instead of a tuple",
               name_of(values_[arguments].kind));
         return make(made_of, {});
       }
@@ -324,7 +324,7 @@ class Pickle::Reader {
         return push_object(name_at("builtins", "set"));
       case kAddItems:
         pop_to_mark();
-        check(values_[top()].kind == Kind::object, "adds items to {}, wanted a set",
+        check(values_[top()].kind == Kind::object, "adds items to {} instead of a set",
               name_of(values_[top()].kind));
         return;
       case kFrozenSet:
@@ -339,7 +339,7 @@ class Pickle::Reader {
       }
       default:
         refuse(
-            "opcode 0x{:02x}, which torch.save does not write; save the state dict alone: "
+            "opcode 0x{:02x}, which torch.save does not write; save only the state dict: "
             "torch.save(model.state_dict(), PATH)",
             opcode);
     }
@@ -357,7 +357,7 @@ class Pickle::Reader {
 
   void recall(std::uint64_t place) {
     const auto found = memo_.find(place);
-    check(found != memo_.end(), "memo {} is not there", place);
+    check(found != memo_.end(), "memo entry {} does not exist", place);
     stack_.push_back(found->second);
   }
 
@@ -367,7 +367,7 @@ class Pickle::Reader {
           kLongestName);
     const std::string whole = module + "." + name;
     check(!runs_programs(module, name),
-          "names {}, by which a pickle runs programs: do not trust this file (nothing was run here)",
+          "refers to {}, which lets a pickle execute code: do not trust this file (no code was executed)",
           printable(whole));
     const auto [place, fresh] = names_.emplace(whole, 0);
     if (fresh) place->second = add({.kind = Kind::name, .text = whole});
@@ -382,7 +382,7 @@ class Pickle::Reader {
   void make(Index made_of, const std::vector<Index>& pairs) {
     const Value& name = values_[made_of];
     if (name.kind == Kind::object) return push_object(static_cast<Index>(name.integer));
-    check(name.kind == Kind::name, "makes an object of {}", name_of(name.kind));
+    check(name.kind == Kind::name, "creates an object of class {}", name_of(name.kind));
     if (name.text == kOrderedDict || name.text == kDefaultDict) {
       return push({.kind = Kind::dict, .items = pairs});
     }

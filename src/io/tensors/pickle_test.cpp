@@ -49,7 +49,7 @@ TEST(Pickle, ObjectsOfUnknownClassesAreOpaqueAndTheRestIsRead) {
   EXPECT_EQ(pickle[weights->items[0]].integer, 2);
 }
 
-TEST(Pickle, TensorsThatAreNotUnderstoodAreOpaque) {
+TEST(Pickle, UnsupportedTensorsAreOpaque) {
   EXPECT_EQ(read(tensor("QInt8Storage")).describe(read(tensor("QInt8Storage")).root()),
             "an object of torch._utils._rebuild_tensor_v2");
   const std::string typed = global("torch._tensor", "_rebuild_from_type_v2") + "(" +
@@ -58,7 +58,7 @@ TEST(Pickle, TensorsThatAreNotUnderstoodAreOpaque) {
   EXPECT_EQ(read(typed).root().kind, Kind::tensor);
 }
 
-TEST(Pickle, OrderedDictsOfPythonTwoKeepTheirPairs) {
+TEST(Pickle, ReadsOrderedDictsOfPython2) {
   const std::string pairs = "](](" + text("a") + "K\x07" + "e](" + text("b") + "K\x08" + "ee";
   const Pickle pickle = read(global("collections", "OrderedDict") + pairs + "\x85R");
   ASSERT_EQ(pickle.root().kind, Kind::dict);
@@ -66,7 +66,7 @@ TEST(Pickle, OrderedDictsOfPythonTwoKeepTheirPairs) {
   EXPECT_EQ(pickle.find(pickle.root(), "b")->integer, 8);
 }
 
-TEST(Pickle, NamesThatRunProgramsAreRefused) {
+TEST(Pickle, RejectsNamesThatExecuteCode) {
   for (const auto& [module, name] :
        {std::pair("os", "system"), std::pair("posix", "system"), std::pair("subprocess", "Popen"),
         std::pair("builtins", "eval"), std::pair("__builtin__", "exec"),
@@ -77,10 +77,10 @@ TEST(Pickle, NamesThatRunProgramsAreRefused) {
   }
 }
 
-TEST(Pickle, WhatIsMalformedIsRefused) {
+TEST(Pickle, RejectsMalformedPickles) {
   expect_rejected([] { read("N\x81"); }, {"takes a value"});
-  expect_rejected([] { read("NN\x81"); }, {"makes an object with None"});
-  expect_rejected([] { read("K\x01)\x81"); }, {"makes an object of an int"});
+  expect_rejected([] { read("NN\x81"); }, {"creates an object with None"});
+  expect_rejected([] { read("K\x01)\x81"); }, {"creates an object of class an int"});
   expect_rejected([] { read("]}b"); }, {"sets attributes of a list"});
   expect_rejected([] { read("}(K\x01\x90"); }, {"adds items to a dict"});
   expect_rejected([] { read("N", 6); }, {"protocol 6"});

@@ -57,7 +57,8 @@ Header parse_header(std::string_view text, const std::string& where) {
     return true;
   };
   // The JSON library takes a NUL for the end, and would let pass whatever follows it.
-  DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: header: not valid JSON, holds a NUL", where);
+  DIFFIT_CHECK(text.find('\0') == std::string_view::npos, "{}: header: not valid JSON, contains a NUL byte",
+               where);
   try {
     Header header = Header::parse(text, watch);
     DIFFIT_CHECK(header.is_object(), "{}: header: wanted a JSON object, got {}", where, header.type_name());
@@ -93,16 +94,15 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
                "{}: wanted dtype, shape and data_offsets", place);
   const Header &dtype = value["dtype"], &shape = value["shape"], &offsets = value["data_offsets"];
   DIFFIT_CHECK(dtype.is_string() && shape.is_array() && offsets.is_array() && offsets.size() == 2,
-               "{}: dtype, shape or data_offsets is of the wrong kind", place);
+               "{}: dtype, shape or data_offsets has the wrong type", place);
 
   TensorView view;
   view.name = name;
   const auto known =
       std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return dtype == n.second; });
-  DIFFIT_CHECK(known != kNames.end(), "{}: dtype '{}' is not known", place,
-               printable(dtype.get<std::string>()));
+  DIFFIT_CHECK(known != kNames.end(), "{}: unknown dtype '{}'", place, printable(dtype.get<std::string>()));
   view.dtype = known->first;
-  DIFFIT_CHECK(shape.size() <= 32, "{}: {} axes, wanted at most 32", place, shape.size());
+  DIFFIT_CHECK(shape.size() <= 32, "{}: {} dimensions, the limit is 32", place, shape.size());
   std::uint64_t bytes = element_size(view.dtype);
   for (const Header& axis : shape) {
     const std::uint64_t side = read_size(axis, place + ": shape");
@@ -113,10 +113,10 @@ TensorView read_tensor(const std::string& name, const Header& value, std::span<c
   }
   const std::uint64_t begin = read_size(offsets[0], place + ": data_offsets");
   const std::uint64_t end = read_size(offsets[1], place + ": data_offsets");
-  DIFFIT_CHECK(begin <= end && end <= data.size(), "{}: data_offsets [{}, {}] leave the {} bytes of data{}",
-               place, begin, end, data.size(),
-               begin <= end ? ": the file is cut short; fetch or copy it again" : "");
-  DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place,
+  DIFFIT_CHECK(begin <= end && end <= data.size(),
+               "{}: data_offsets [{}, {}] are outside the {} bytes of data{}", place, begin, end, data.size(),
+               begin <= end ? ": the file is truncated; download or copy it again" : "");
+  DIFFIT_CHECK(end - begin == bytes, "{}: shape {} of {} needs {} bytes, but data_offsets span {}", place,
                printable(json_text(shape)), known->second, bytes, end - begin);
   view.bytes = data.subspan(begin, bytes);
   return view;
@@ -129,7 +129,7 @@ void check_tiling(const std::vector<TensorView>& tensors, std::span<const std::b
   for (const TensorView& view : tensors) {
     DIFFIT_CHECK(view.bytes.data() >= next, "{}: tensor '{}' overlaps the one before it", where,
                  printable(view.name));
-    DIFFIT_CHECK(view.bytes.data() == next, "{}: {} bytes before tensor '{}' belong to none", where,
+    DIFFIT_CHECK(view.bytes.data() == next, "{}: {} bytes before tensor '{}' belong to no tensor", where,
                  view.bytes.data() - next, printable(view.name));
     next += view.bytes.size();
   }
@@ -164,12 +164,12 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(path) {
   std::uint64_t length = 0;
   std::memcpy(&length, all.data(), 8);
   DIFFIT_CHECK(length <= kLargestHeader && length <= all.size() - 8,
-               "{}: wanted a safetensors file, its header claims {} bytes and the file has {}{}", where,
+               "{}: wanted a safetensors file, but the header states {} bytes and the file has {}{}", where,
                length, all.size(),
-               length <= kLargestHeader ? ": it is cut short; fetch or copy it again" : "");
+               length <= kLargestHeader ? ": it is truncated; download or copy it again" : "");
   const std::string_view text(reinterpret_cast<const char*>(all.data()) + 8, length);
-  DIFFIT_CHECK(text.starts_with('{'), "{}: wanted a safetensors file, its header does not begin with '{{'",
-               where);
+  DIFFIT_CHECK(text.starts_with('{'),
+               "{}: wanted a safetensors file, but the header does not begin with '{{'", where);
   const Header header = parse_header(text, where);
   const std::span<const std::byte> data = all.subspan(8 + length);
   std::vector<TensorView> tensors;
@@ -222,7 +222,7 @@ void SafetensorsWriter::write(std::span<const std::byte> bytes) {
 
 void SafetensorsWriter::finish() {
   if (file_.size() != end_)
-    fail("{}: not written, {} bytes of data where {} belong", where_, file_.size(), end_);
+    fail("{}: not written: got {} bytes of data, wanted {}", where_, file_.size(), end_);
   file_.commit();
 }
 

@@ -41,7 +41,7 @@ struct Case {
 
 class SafetensorsRefuse : public ::testing::TestWithParam<Case> {};
 
-TEST_P(SafetensorsRefuse, ByNameOfTheFileInOneLine) {
+TEST_P(SafetensorsRefuse, ErrorsNameTheFileInOneLine) {
   const TemporaryFolder folder;
   const fs::path path = folder.write("bad.safetensors", GetParam().file);
   expect_rejected([&] { const SafetensorsFile file(path); }, {path.string(), GetParam().message});
@@ -111,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"offsets_backwards", file_of(fmt::format(R"({{"a":{}}})", tensor("F32", "2", "8,0")), kEight),
              "[8, 0]"},
         Case{"size_other_than_shape",
-             file_of(fmt::format(R"({{"a":{}}})", tensor("F32", "1", "0,8")), kEight), "takes 4 bytes"},
+             file_of(fmt::format(R"({{"a":{}}})", tensor("F32", "1", "0,8")), kEight), "needs 4 bytes"},
         Case{"overlap",
              file_of(fmt::format(R"({{"a":{},"b":{}}})", kPair, tensor("F32", "2", "4,12")), kEight + "1234"),
              "'b'"},
@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"line_break_in_metadata", file_of("{\"__metadata__\":{\"\\n\":1}}", ""), "wanted a string"}),
     [](const auto& one) { return std::string(one.param.what); });
 
-TEST(Safetensors, ReadsWhatTheFormatAllows) {
+TEST(Safetensors, ReadsAllValidFiles) {
   const TemporaryFolder folder;
   const std::string header = fmt::format(
       R"({{"__metadata__":{{"k":"v"}},"b":{},"a":{},"none":{},"scalar":{}}}   )", tensor("I64", "", "8,16"),
@@ -154,7 +154,7 @@ TEST(Safetensors, EachDtypeHasItsName) {
   EXPECT_FALSE(names.contains(""));
 }
 
-TEST(Safetensors, IsWrittenWideFirstAlignedAndTheSameEachTime) {
+TEST(Safetensors, WritesWideTypesFirstAlignedAndDeterministically) {
   const TemporaryFolder folder;
   const std::vector<std::byte> bytes(24);
   const std::vector<TensorView> tensors{{"byte", Dtype::u8, {3}, std::span(bytes).first(3)},
@@ -176,7 +176,7 @@ TEST(Safetensors, IsWrittenWideFirstAlignedAndTheSameEachTime) {
   EXPECT_EQ((content.size() - 25) % 64, 0u);
 }
 
-TEST(Safetensors, TwoTensorsOfOneNameAreNotWritten) {
+TEST(Safetensors, RejectsDuplicateTensorNames) {
   const TemporaryFolder folder;
   const std::vector<TensorView> tensors{{"a", Dtype::u8, {0}, {}}, {"a", Dtype::u8, {0}, {}}};
   EXPECT_THROW(write_safetensors(folder / "a", tensors, {}), Error);

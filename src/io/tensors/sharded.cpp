@@ -19,15 +19,15 @@ using WeightMap = std::map<std::string, std::string>;
 void check_file_name(const std::string& name, const std::string& where) {
   const bool plain = !name.empty() && name != "." && name != ".." &&
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-  DIFFIT_CHECK(plain, "{}: weight_map: '{}' is no file beside the index, wanted a name without a folder",
-               where, printable(name));
-  DIFFIT_CHECK(name.ends_with(".safetensors"), "{}: weight_map: '{}': wanted .safetensors files", where,
+  DIFFIT_CHECK(plain, "{}: weight_map: wanted a file name without a folder, got '{}'", where,
+               printable(name));
+  DIFFIT_CHECK(name.ends_with(".safetensors"), "{}: weight_map: wanted .safetensors files, got '{}'", where,
                printable(name));
 }
 
 WeightMap read_weight_map(const Json& index, const std::string& where) {
   DIFFIT_CHECK(index.is_object() && index.contains("weight_map") && index["weight_map"].is_object(),
-               "{}: wanted an index with a \"weight_map\" of tensors and their files", where);
+               "{}: wanted an index with a \"weight_map\" from tensors to files", where);
   for (const auto& [key, value] : index.items()) {
     DIFFIT_CHECK(key == "weight_map" || key == "metadata", "{}: unknown key '{}' in the index", where,
                  printable(key));
@@ -47,8 +47,8 @@ WeightMap read_weight_map(const Json& index, const std::string& where) {
 void merge(Metadata& all, const Metadata& more, const std::string& where) {
   for (const auto& [key, value] : more) {
     const auto [found, fresh] = all.emplace(key, value);
-    DIFFIT_CHECK(fresh || found->second == value, "{}: its metadata '{}' contradicts that of the set", where,
-                 printable(key));
+    DIFFIT_CHECK(fresh || found->second == value, "{}: its metadata '{}' contradicts that of the other files",
+                 where, printable(key));
   }
 }
 
@@ -60,8 +60,7 @@ ShardedSet open_sharded(const fs::path& index_path) {
   WeightMap map = read_weight_map(index, where);
   std::set<std::string> names;
   for (const auto& [tensor, file] : map) names.insert(file);
-  DIFFIT_CHECK(names.size() <= kMostFiles, "{}: {} files, at most {} wanted", where, names.size(),
-               kMostFiles);
+  DIFFIT_CHECK(names.size() <= kMostFiles, "{}: {} files, the limit is {}", where, names.size(), kMostFiles);
 
   ShardedSet set;
   if (index.contains("metadata")) {
@@ -74,20 +73,20 @@ ShardedSet open_sharded(const fs::path& index_path) {
   for (const std::string& name : names) {
     const fs::path path = index_path.parent_path() / name;
     std::error_code none;
-    DIFFIT_CHECK(fs::exists(path, none), "{}: the file '{}' of the set is not beside it", where,
+    DIFFIT_CHECK(fs::exists(path, none), "{}: the file '{}' of the set is not in the same folder", where,
                  printable(name));
     const SafetensorsFile& file = set.files.emplace_back(path);
     merge(set.metadata, file.metadata(), path.string());
     for (const TensorView& view : file.tensors()) {
       const auto listed = map.find(view.name);
-      DIFFIT_CHECK(listed != map.end() && listed->second == name, "{}: '{}' holds '{}', which is listed {}",
-                   where, printable(name), printable(view.name),
+      DIFFIT_CHECK(listed != map.end() && listed->second == name,
+                   "{}: '{}' contains '{}', which is listed {}", where, printable(name), printable(view.name),
                    listed == map.end() ? "nowhere" : fmt::format("in '{}'", printable(listed->second)));
       map.erase(listed);
       set.tensors.push_back(view);
     }
   }
-  DIFFIT_CHECK(map.empty(), "{}: '{}' is listed in '{}', which does not hold it", where,
+  DIFFIT_CHECK(map.empty(), "{}: '{}' is listed in '{}', which does not contain it", where,
                printable(map.begin()->first), printable(map.begin()->second));
   return set;
 }

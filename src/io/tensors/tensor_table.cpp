@@ -29,7 +29,7 @@ const TensorView& TensorTable::at(const std::string& name, const std::string& wh
   for (const TensorView& view : tensors_) {
     if (names.size() < kShown) names.push_back(printable(view.name));
   }
-  reject("{}: wanted a tensor '{}'; there are {}{}", where, printable(name),
+  reject("{}: wanted a tensor '{}', found {}{}", where, printable(name),
          names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")),
          tensors_.size() > names.size() ? ", ..." : "");
 }

@@ -94,7 +94,8 @@ std::string objects_of(const Pickle& pickle, const Value& root) {
     for (const std::string_view key : keys) {
       const Value* found = pickle.find(root, key);
       if (found == nullptr || found->kind != Kind::object) continue;
-      return fmt::format("; '{}' is {}, saved whole: save its state_dict()", key, pickle.describe(*found));
+      return fmt::format("; '{}' is {} saved as an object: save its state_dict()", key,
+                         pickle.describe(*found));
     }
   }
   return "";
@@ -103,30 +104,27 @@ std::string objects_of(const Pickle& pickle, const Value& root) {
 const Value& choose_state_dict(const Pickle& pickle, Average average, const std::string& where) {
   const Value& root = pickle.root();
   if (root.kind == Kind::tensor) reject("{}: wanted a state dict, got a single tensor", where);
-  DIFFIT_CHECK(
-      root.kind != Kind::object,
-      "{}: wanted a dict of tensors, got {}, and no class of Python's is imported or run; save the state "
-      "dict alone: torch.save(model.state_dict(), PATH)",
-      where, pickle.describe(root));
+  DIFFIT_CHECK(root.kind != Kind::object,
+               "{}: wanted a dict of tensors, got {}, and Python classes are not imported or executed; save "
+               "only the state dict: torch.save(model.state_dict(), PATH)",
+               where, pickle.describe(root));
   DIFFIT_CHECK(root.kind == Kind::dict, "{}: wanted a dict of tensors, got {}", where, pickle.describe(root));
   const Value* ema = first_of(pickle, root, kAverages);
   const Value* trained = holds_only_tensors(pickle, root) ? &root : first_of(pickle, root, kTrained);
   if (ema == nullptr && trained == nullptr) {
     trained = holds_tensors(pickle, &root) ? &root : only_dict_of_tensors(pickle, root);
   }
-  DIFFIT_CHECK(
-      ema != nullptr || trained != nullptr,
-      "{}: wanted a dict of tensors, or one under a key such as {} or (an average) {}; its keys are {}{}",
-      where, fmt::join(kTrained, ", "), fmt::join(kAverages, ", "), keys_of(pickle, root),
-      objects_of(pickle, root));
-  DIFFIT_CHECK(
-      average != Average::wanted || ema != nullptr,
-      "{}: wanted an average of the weights (one of the keys {}), its keys are {}; try without `ema`", where,
-      fmt::join(kAverages, ", "), keys_of(pickle, root));
-  DIFFIT_CHECK(
-      average != Average::refused || trained != nullptr,
-      "{}: wanted the weights that were trained (one of the keys {}), its keys are {}; try without `no_ema`",
-      where, fmt::join(kTrained, ", "), keys_of(pickle, root));
+  DIFFIT_CHECK(ema != nullptr || trained != nullptr,
+               "{}: wanted a dict of tensors, or one under a key such as {} or, for EMA weights, {}; its "
+               "keys are {}{}",
+               where, fmt::join(kTrained, ", "), fmt::join(kAverages, ", "), keys_of(pickle, root),
+               objects_of(pickle, root));
+  DIFFIT_CHECK(average != Average::wanted || ema != nullptr,
+               "{}: wanted EMA weights (one of the keys {}), its keys are {}; try without `ema`", where,
+               fmt::join(kAverages, ", "), keys_of(pickle, root));
+  DIFFIT_CHECK(average != Average::refused || trained != nullptr,
+               "{}: wanted the trained weights (one of the keys {}), its keys are {}; try without `no_ema`",
+               where, fmt::join(kTrained, ", "), keys_of(pickle, root));
   if (average == Average::refused) return *trained;
   return ema != nullptr ? *ema : *trained;
 }
@@ -146,12 +144,13 @@ class Storages {
                      !__builtin_mul_overflow(static_cast<std::uint64_t>(storage.integer),
                                              element_size(storage.dtype), &bytes) &&
                      bytes == zip_.entries()[i].size,
-                 "{}: its storage data/{} claims {} elements of {} bytes, it has {} bytes", place,
+                 "{}: its storage data/{} states {} elements of {} bytes, but has {} bytes", place,
                  printable(storage.text), storage.integer, element_size(storage.dtype),
                  zip_.entries()[i].size);
-    DIFFIT_CHECK(bytes == 0 || !contents_[i].empty(),
-                 "{}: its storage data/{} is packed; torch.save stores them, so save it by that", place,
-                 printable(storage.text));
+    DIFFIT_CHECK(
+        bytes == 0 || !contents_[i].empty(),
+        "{}: its storage data/{} is compressed; save the file again with torch.save, which does not compress",
+        place, printable(storage.text));
     return contents_[i];
   }
 
@@ -164,8 +163,8 @@ class Storages {
 /// Sizes or strides: numbers of at least 0.
 std::vector<std::int64_t> read_sides(const Pickle& pickle, const Value& tuple, const std::string& place,
                                      std::string_view what) {
-  DIFFIT_CHECK(tuple.items.size() <= kMostAxes, "{}: {} axes, wanted at most {}", place, tuple.items.size(),
-               kMostAxes);
+  DIFFIT_CHECK(tuple.items.size() <= kMostAxes, "{}: {} dimensions, the limit is {}", place,
+               tuple.items.size(), kMostAxes);
   std::vector<std::int64_t> sides;
   for (const Pickle::Index item : tuple.items) {
     const Value& side = pickle[item];
@@ -238,11 +237,11 @@ std::pair<std::size_t, std::string> find_pickle(const ZipReader& zip) {
     DIFFIT_CHECK(!found, "{}: two entries are named data.pkl", zip.path().string());
     found = i;
   }
-  DIFFIT_CHECK(found, "{}: wanted a file of torch.save, got {} (it has no data.pkl)", zip.path().string(),
+  DIFFIT_CHECK(found, "{}: wanted a torch.save file, got {} (it has no data.pkl)", zip.path().string(),
                what_file_is_this(zip.path()));
   const std::string& name = zip.entries()[*found].name;
   DIFFIT_CHECK(zip.find(name.substr(0, name.size() - 8) + "constants.pkl") < 0,
-               "{}: a TorchScript archive, which holds code; save the state dict: "
+               "{}: a TorchScript archive, which contains code; save the state dict instead: "
                "torch.save(model.state_dict(), PATH)",
                zip.path().string());
   return {*found, name.substr(0, name.size() - 8)};
@@ -252,8 +251,8 @@ void check_byte_order(const ZipReader& zip, const std::string& folder) {
   const std::int64_t index = zip.find(folder + "byteorder");
   if (index < 0) return;  // before torch 2.1: written on the machines of its time, little-endian
   const std::vector<std::byte> order = zip.read(static_cast<std::size_t>(index), kLargestNote);
-  DIFFIT_CHECK(as_text(order) == "little", "{}: byte order '{}', wanted little", zip.path().string(),
-               printable(as_text(order)));
+  DIFFIT_CHECK(as_text(order) == "little", "{}: wanted little-endian byte order, got '{}'",
+               zip.path().string(), printable(as_text(order)));
 }
 
 /// Whether an object was made by a function of torch's that makes tensors.
@@ -273,12 +272,12 @@ bool begins_as_torch_file(std::span<const std::byte> start) {
 
 TorchFile::TorchFile(const fs::path& path, Average average) : file_(path) {
   const std::string where = path.string();
-  DIFFIT_CHECK(
-      !as_text(file_.bytes()).starts_with(kOldMagic),
-      "{}: torch's format before 1.6; save it again by a later torch: torch.save(torch.load(OLD), NEW)",
-      where);
+  DIFFIT_CHECK(!as_text(file_.bytes()).starts_with(kOldMagic),
+               "{}: the format of PyTorch before 1.6; save it again with a newer PyTorch: "
+               "torch.save(torch.load(OLD), NEW)",
+               where);
   DIFFIT_CHECK(!as_text(file_.bytes()).starts_with("\x80"),
-               "{}: a bare pickle; save it by torch: torch.save(state_dict, PATH)", where);
+               "{}: a plain pickle; save it with torch.save(state_dict, PATH)", where);
   const ZipReader zip(path);
   const auto [index, folder] = find_pickle(zip);
   check_byte_order(zip, folder);
@@ -294,8 +293,8 @@ TorchFile::TorchFile(const fs::path& path, Average average) : file_(path) {
                  name_of(key.kind));
     const std::string place = fmt::format("{}: '{}'", where, printable(key.text));
     DIFFIT_CHECK(understood,
-                 "{}: {}, a kind of tensor (quantised, sparse or of a rare type) that is not read", place,
-                 pickle.describe(tensor));
+                 "{}: {}, a kind of tensor (quantized, sparse or of a rare type) that is not supported",
+                 place, pickle.describe(tensor));
     const Value& storage = pickle[tensor.items[0]];
     const std::span<const std::byte> held = storages.at(storage, place);
     const std::size_t width = element_size(storage.dtype);
@@ -306,7 +305,7 @@ TorchFile::TorchFile(const fs::path& path, Average average) : file_(path) {
       view.bytes = held.subspan(static_cast<std::size_t>(layout.offset) * width, bytes);
     } else {
       DIFFIT_CHECK(layout.count <= storage.integer && bytes <= may_copy,
-                   "{}: size [{}] with stride [{}] repeats elements; save it by .contiguous()", place,
+                   "{}: size [{}] with stride [{}] repeats elements; save the result of .contiguous()", place,
                    fmt::join(layout.size, ", "), fmt::join(layout.stride, ", "));
       may_copy -= bytes;
       view.bytes = copies_.emplace_back(gather(layout, held, width));

@@ -23,7 +23,7 @@ void expect_same(const TensorView& got, const TensorView& wanted) {
 
 class SavedByTorch : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(SavedByTorch, GivesEveryTensorToTheBit) {
+TEST_P(SavedByTorch, TensorsAreBitIdentical) {
   const SafetensorsFile expected(saved("expected.safetensors"));
   WeightsFile opened(saved(std::string(GetParam()) + ".pt"));
   const WeightsFile file(std::move(opened));
@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(, SavedByTorch,
                          ::testing::Values("dtypes", "shared", "module", "parameter", "nested", "parallel",
                                            "optimizer", "protocol4"));
 
-TEST(TorchFile, TensorsInOrderAreNotCopied) {
+TEST(TorchFile, ContiguousTensorsAreNotCopied) {
   const TorchFile file(saved("shared.pt"), Average::preferred);
   const auto bytes_of = [&](std::string_view name) {
     for (const TensorView& view : file.tensors()) {
@@ -56,7 +56,7 @@ TEST(TorchFile, TensorsInOrderAreNotCopied) {
   EXPECT_NE(bytes_of("columns").data(), bytes_of("whole").data() + sizeof(float));
 }
 
-TEST(TorchFile, TheAverageIsChosenOrRefused) {
+TEST(TorchFile, SelectsOrRejectsEmaWeights) {
   const SafetensorsFile expected(saved("expected.safetensors"));
   expect_same(WeightsFile(saved("nested.pt"), Average::wanted).at("0.bias"), expected.at("nested/0.bias"));
   expect_same(WeightsFile(saved("nested.pt"), Average::refused).at("0.bias"), expected.at("module/0.bias"));
@@ -65,7 +65,7 @@ TEST(TorchFile, TheAverageIsChosenOrRefused) {
   expect_rejected([] { WeightsFile(saved("optimizer.pt"), Average::wanted); }, {"state_dict, opt"});
 }
 
-TEST(TorchFile, WhatIsNoStateDictIsRefusedWithAWayOut) {
+TEST(TorchFile, RejectsOtherContentsWithAdvice) {
   expect_rejected([] { WeightsFile(saved("old.pt")); }, {"old.pt", "before 1.6", "torch.save"});
   expect_rejected([] { WeightsFile(saved("object.pt")); },
                   {"object.pt", "torch.nn.modules.linear.Linear", "state_dict()"});

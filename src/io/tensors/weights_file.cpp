@@ -38,7 +38,7 @@ std::string what_to_take_of(const fs::path& folder) {
   const std::size_t first = names.size() - std::min(names.size(), kShown);
   std::string text = "; give one of its files: ";
   for (std::size_t i = first; i < names.size(); ++i) text += (i > first ? ", " : "") + printable(names[i]);
-  return first > 0 ? text + fmt::format(" (and {} before them)", first) : text;
+  return first > 0 ? text + fmt::format(" (and {} earlier ones)", first) : text;
 }
 
 bool begins_as_safetensors(std::span<const std::byte> start) {
@@ -50,7 +50,7 @@ bool begins_as_safetensors(std::span<const std::byte> start) {
 
 /// Told by content. Error(invalid) names what else it is.
 Kind kind_of(const fs::path& path) {
-  constexpr std::string_view kWanted = "wanted weights (.safetensors, its index, or a file of torch.save)";
+  constexpr std::string_view kWanted = "wanted weights (.safetensors, its index, or a torch.save file)";
   std::error_code none;
   DIFFIT_CHECK(!fs::is_directory(path, none), "{}: {}, got a folder{}", path.string(), kWanted,
                what_to_take_of(path));
@@ -76,8 +76,8 @@ std::vector<TensorView> choose_of_state(const std::vector<TensorView>& all, Aver
     chosen.push_back(view);
     chosen.back().name.erase(0, prefix.size());
   }
-  DIFFIT_CHECK(!chosen.empty(), "{}: wanted tensors named {}NAME in this training state, got none", where,
-               prefix);
+  DIFFIT_CHECK(!chosen.empty(), "{}: wanted tensors named {}NAME in this training checkpoint, found none",
+               where, prefix);
   return chosen;
 }
 
@@ -112,11 +112,11 @@ WeightsFile::WeightsFile(const fs::path& path, Average average)
   const TakenOff taken = state ? TakenOff() : take_off_wrappers(tensors, average);
   wrapper_ = taken.wrapper;
   DIFFIT_CHECK(average != Average::refused || !taken.average,
-               "{}: holds an average of the weights alone (names begin with '{}'); try without `no_ema`",
-               where, wrapper_);
+               "{}: contains only EMA weights (names begin with '{}'); try without `no_ema`", where,
+               wrapper_);
   if (average != Average::preferred && kind_ != "torch" && !taken.average) {
     DIFFIT_CHECK(state || average != Average::wanted,
-                 "{}: holds one set of weights, no average beside; try without `ema`", where);
+                 "{}: contains only one set of weights and no EMA weights; try without `ema`", where);
     if (state) tensors = choose_of_state(tensors, average, where);
   }
   table_ = TensorTable(std::move(tensors), where);

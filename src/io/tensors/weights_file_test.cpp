@@ -27,7 +27,7 @@ fs::path write_index(const TemporaryFolder& folder, const nlohmann::json& map) {
                       nlohmann::json{{"metadata", {{"total_size", 8}}}, {"weight_map", map}}.dump());
 }
 
-TEST(WeightsFile, ReadsOneFileAsItIs) {
+TEST(WeightsFile, ReadsSingleFile) {
   const TemporaryFolder folder;
   write(folder / "a.safetensors", {"x", "y"}, {{"k", "v"}});
   const WeightsFile file(folder / "a.safetensors");
@@ -37,7 +37,7 @@ TEST(WeightsFile, ReadsOneFileAsItIs) {
   expect_rejected([&] { file.at("z"); }, {"a.safetensors", "'z'", "x, y"});
 }
 
-TEST(WeightsFile, JoinsTheFilesOfASet) {
+TEST(WeightsFile, ReadsShardedSet) {
   const TemporaryFolder folder;
   write(folder / "1.safetensors", {"x"}, {{"format", "pt"}, {"k", "v"}});
   write(folder / "2.safetensors", {"y", "z"}, {{"format", "pt"}});
@@ -51,7 +51,7 @@ TEST(WeightsFile, JoinsTheFilesOfASet) {
   EXPECT_EQ(z, 1);
 }
 
-TEST(WeightsFile, RefusesASetThatDoesNotHoldWhatItsIndexLists) {
+TEST(WeightsFile, RejectsSetThatDoesNotMatchItsIndex) {
   const TemporaryFolder folder;
   write(folder / "1.safetensors", {"x", "y"});
   write(folder / "2.safetensors", {"z"});
@@ -60,11 +60,11 @@ TEST(WeightsFile, RefusesASetThatDoesNotHoldWhatItsIndexLists) {
   };
   refuse({{"x", "1.safetensors"}}, "'y', which is listed nowhere");
   refuse({{"x", "1.safetensors"}, {"y", "2.safetensors"}}, "listed in '2.safetensors'");
-  refuse({{"x", "1.safetensors"}, {"y", "1.safetensors"}, {"w", "1.safetensors"}}, "does not hold it");
-  refuse({{"x", "3.safetensors"}}, "is not beside it");
+  refuse({{"x", "1.safetensors"}, {"y", "1.safetensors"}, {"w", "1.safetensors"}}, "does not contain it");
+  refuse({{"x", "3.safetensors"}}, "is not in the same folder");
 }
 
-TEST(WeightsFile, NamesWhatElseAFileIs) {
+TEST(WeightsFile, ErrorsNameOtherFileTypes) {
   const TemporaryFolder folder;
   const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:44\nsize 9\n";
   for (const char* name : {"a.safetensors", "a.pt", "model.safetensors.index.json"}) {
@@ -73,14 +73,14 @@ TEST(WeightsFile, NamesWhatElseAFileIs) {
                     {"a web page ('No')"});
   }
   expect_rejected([&] { WeightsFile{folder.write("a.pt", "\x93NUMPY\1 and more")}; },
-                  {"a single .npy array"});
+                  {"a single NumPy .npy array"});
   expect_rejected([&] { WeightsFile{folder.write("a.bin", "")}; }, {"0 bytes", "an empty file"});
   expect_rejected([&] { WeightsFile{folder.write("a.bin", "{\"a\": 1}")}; }, {"weight_map"});
   expect_rejected([&] { WeightsFile{folder.path()}; },
                   {"got a folder", "give one of its files: a.bin, a.pt"});
 }
 
-TEST(WeightsFile, TakesOffWhatTrainingCodePutBeforeEveryName) {
+TEST(WeightsFile, RemovesCommonPrefix) {
   const TemporaryFolder folder;
   write(folder / "a.safetensors", {"module.x", "module.y"});
   const WeightsFile file(folder / "a.safetensors");

@@ -22,7 +22,7 @@ std::vector<std::string> names_of(const std::vector<TensorView>& views) {
 
 using Names = std::vector<std::string>;
 
-TEST(WrappedNames, WhatEveryNameSharesIsTakenOff) {
+TEST(WrappedNames, RemovesSharedPrefix) {
   const std::pair<Names, std::string> cases[] = {
       {{"module.a.b", "module.c"}, "module."},
       {{"model._orig_mod.a.b", "model._orig_mod.c"}, "model._orig_mod."},
@@ -35,7 +35,7 @@ TEST(WrappedNames, WhatEveryNameSharesIsTakenOff) {
   }
 }
 
-TEST(WrappedNames, WhatIsNotSharedStays) {
+TEST(WrappedNames, KeepsPrefixThatIsNotShared) {
   for (const Names& names : {Names{"module.a", "b"}, Names{"model.diffusion_model.a", "first_stage_model.b"},
                              Names{"encoder.model.a"}, Names{"module."}}) {
     std::vector<TensorView> views = named(names);
@@ -44,7 +44,7 @@ TEST(WrappedNames, WhatIsNotSharedStays) {
   }
 }
 
-TEST(WrappedNames, OneOfTwoSetsIsChosen) {
+TEST(WrappedNames, SelectsOneOfTwoSets) {
   const Names both{"model.a", "ema.a", "ema.b", "model.b"};
   const std::pair<Average, std::size_t> cases[] = {
       {Average::preferred, 1}, {Average::wanted, 1}, {Average::refused, 0}};
@@ -62,7 +62,7 @@ TEST(WrappedNames, OneOfTwoSetsIsChosen) {
   EXPECT_EQ(unlike.size(), 2u);
 }
 
-TEST(WrappedNames, CountersGoWithTheWrapper) {
+TEST(WrappedNames, IgnoresCountersOfWrapper) {
   const auto with_counter = [](const Names& names) {
     std::vector<TensorView> views = named(names);
     views.push_back({"n_averaged", Dtype::i64, {}, views.front().bytes});
