@@ -11,7 +11,7 @@ namespace diffit::io {
 
 struct GzipStream::Inflate {
   explicit Inflate(const std::string& path) {
-    if (inflateInit2(&state, 15 + 16) != Z_OK) fail("{}: zlib could not start; is memory short?", path);
+    if (inflateInit2(&state, 15 + 16) != Z_OK) fail("{}: cannot initialize zlib; possibly out of memory", path);
   }
   ~Inflate() { inflateEnd(&state); }
   Inflate(const Inflate&) = delete;
