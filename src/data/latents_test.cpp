@@ -159,7 +159,7 @@ TEST_F(Latents, RejectsShardsOfOtherVaeScaleOrDataSet) {
   write_latent_shard(folder_, info_, shard(0));
   fs::copy_file(folder_ / "latents-00000.safetensors", folder_ / "latents-00001.safetensors",
                 fs::copy_options::overwrite_existing);
-  EXPECT_NE(refusal().find("from 10000 on"), std::string::npos) << refusal();
+  EXPECT_NE(refusal().find("beginning with image 10000"), std::string::npos) << refusal();
 }
 
 TEST_F(Latents, RejectsBadLabelsAndMissingTensors) {

@@ -73,7 +73,7 @@ class Arrangement {
   Layout finish(const std::function<std::string(std::size_t, std::uint64_t)>& read_json) {
     SourceFacts& facts = layout_.facts;
     for (const Skipped& s : facts.skipped) {
-      if (s.reason.starts_with("hidden") || s.reason.starts_with("left by") ||
+      if (s.reason.starts_with("hidden") || s.reason.starts_with("file created by") ||
           s.reason.starts_with("macOS") || s.reason == kNoImage)
         continue;
       facts.warnings.push_back(fmt::format("{}: {} skipped, the first is {}", s.reason, s.count, s.first));

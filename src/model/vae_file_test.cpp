@@ -186,6 +186,7 @@ TEST(VaeFile, ScaleIsReadFromFullCheckpoint) {
   wide.channels = {32, 32};
   wide.blocks = 1;
   const Vae made(wide);
+  initialise(made.parameters(), 1);
   std::vector<TensorView> plain;
   const auto tensors = named_tensors(made.parameters());
   for (const auto& [name, tensor] : tensors) plain.push_back(view_of(name, tensor));
@@ -199,7 +200,7 @@ TEST(VaeFile, OtherFilesAreRejected) {
   const Metadata latent{{kConfigKey, R"({"model": "latent"})"}};
   expect_rejected([&] { load_vae(golden.weights(), latent, "f", at::kCPU); }, {"autoencoder", "latent"});
   const Metadata vast{{kConfigKey, R"({"model": "vae", "channels": [16384, 16384, 16384]})"}};
-  expect_rejected([&] { load_vae(golden.weights(), vast, "f", at::kCPU); }, {"needs", "holds"});
+  expect_rejected([&] { load_vae(golden.weights(), vast, "f", at::kCPU); }, {"needs", "contains"});
   // 8 channels are no 32 groups: a small autoencoder has to say how many it has.
   expect_rejected([&] { load_vae(golden.weights(), {}, "f", at::kCPU); }, {"inferred", "norm_groups"});
   std::vector<TensorView> views = golden.weights();

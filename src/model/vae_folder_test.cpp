@@ -126,7 +126,7 @@ TEST(VaeFolder, ErrorsNameMissingFilesAndOtherClasses) {
   expect_rejected([&] { find_vae(folder / "lfs"); }, {"config.json", "git lfs pull"});
   folder.write("two/snapshots/a/x", "");
   folder.write("two/snapshots/b/x", "");
-  expect_rejected([&] { find_vae(folder / "two"); }, {"snapshots", "got 2"});
+  expect_rejected([&] { find_vae(folder / "two"); }, {"snapshots", "several autoencoders, 2"});
 }
 
 }  // namespace

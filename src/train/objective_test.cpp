@@ -442,7 +442,7 @@ TEST(InitFrom, AcceptsUnconditionalModelAndReleasedFile) {
   std::string notes;
   for (const std::string& note : trainer.notes()) notes += note + "\n";
   EXPECT_NE(notes.find("does not state which VAE"), std::string::npos) << notes;
-  EXPECT_NE(notes.find("newly initialized one with 0"), std::string::npos) << notes;
+  EXPECT_NE(notes.find("replaced by a new one with 0"), std::string::npos) << notes;
   EXPECT_FALSE(trainer.step().skipped);
 }
 

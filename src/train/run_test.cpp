@@ -135,17 +135,17 @@ TEST(Run, StopsAfterManySkippedStepsAndKeepsLastGoodCheckpoint) {
   recipe.loss.noise_deviation = 20;
   const std::string message = refusal([&] { train(folder.path(), recipe); }, ErrorKind::failed);
   EXPECT_NE(message.find("not finite"), std::string::npos) << message;
-  EXPECT_NE(message.find("state"), std::string::npos) << message;
+  EXPECT_NE(message.find("a checkpoint at"), std::string::npos) << message;
   EXPECT_NE(read_text(RunFolder(folder.path()).log(), 1 << 20).find("skipped"), std::string::npos);
 }
 
 /// shades(), but that one of them throws when it is read.
-class Broken : public testing::Shades {
+class Broken : public testing::ShadedImages {
  public:
   Broken(std::int64_t which, std::function<void()> trouble) : which_(which), trouble_(std::move(trouble)) {}
   Image read(std::int64_t index) const override {
     if (index == which_) trouble_();
-    return Shades::read(index);
+    return ShadedImages::read(index);
   }
   std::optional<ImageInfo> uniform() const override { return ImageInfo{8, 8, 1}; }
 
@@ -441,12 +441,12 @@ TEST(Run, SnapshotsContainTheirConfiguration) {
 
 /// The image that a training with small_recipe shows as its 45th cannot be read while `bad`; its header is
 /// whole.
-class DamagedShades : public testing::Shades {
+class DamagedShades : public testing::ShadedImages {
  public:
   explicit DamagedShades(const std::atomic<bool>& bad) : bad_(bad) {}
   Image read(std::int64_t index) const override {
     if (index == damaged_ && bad_) reject("shades/damaged.png: truncated");
-    return Shades::read(index);
+    return ShadedImages::read(index);
   }
   std::optional<ImageInfo> uniform() const override { return ImageInfo{8, 8, 1}; }
 

@@ -265,7 +265,7 @@ def test_only_some_variants_beside_the_reference(experiment, small_data, tmp_pat
 @pytest.mark.parametrize(
     "change, mentions",
     [
-        ("title = 3", ["title", "wanted text"]),
+        ("title = 3", ["title", "wanted a quoted string"]),
         ("tytle = 'x'", ["tytle", "did you mean 'title'?"]),
         ("images = 72", ["too small to score", "9 steps", "tmsa"]),
         ("flops = 1e9", ["budget", "both"]),
@@ -276,7 +276,7 @@ def test_only_some_variants_beside_the_reference(experiment, small_data, tmp_pat
         ("set = ['train.images = 5']", ["train.images", "budget"]),
         ("set = ['model.chanels = [8]']", ["chanels", "did you mean 'channels'?"]),
         ("set = ['model.window = 3']", ["window 3", "tmsa"]),
-        ("set = ['train.batch']", ["key=value"]),
+        ("set = ['train.batch']", ["KEY=VALUE"]),
         ("score.pictures = 3", ["score.pictures", "50"]),
         ("score.picturs = 99", ["did you mean 'pictures'?"]),
     ],

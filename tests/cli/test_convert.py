@@ -96,7 +96,7 @@ def test_the_average_and_what_was_trained(tmp_path):
     run("convert", TORCH / "nested.pt", average, "--ema")
     a, b = weights_and_metadata(trained)[0], weights_and_metadata(average)[0]
     np.testing.assert_array_equal(a["0.bias"] + 1, b["0.bias"])
-    refused("convert", TORCH / "module.pt", tmp_path / "x.safetensors", "--ema", mentions=["module.pt", "average", "0.weight"])
+    refused("convert", TORCH / "module.pt", tmp_path / "x.safetensors", "--ema", mentions=["module.pt", "EMA weights", "0.weight"])
     refused("convert", TORCH / "nested.pt", tmp_path / "x.safetensors", "--ema", "--no-ema")
 
 

@@ -95,7 +95,7 @@ def test_stored_statistics_win_over_adms_pictures(inception, two_sets, measured,
     assert told["precision"] == pytest.approx(precision) and told["recall"] == pytest.approx(recall)
     assert told["details"]["precision"]["reference"] == 9
     assert told["details"]["fid"]["reference"] == 0  # not told
-    assert any("trust" in warning for warning in told["warnings"])
+    assert any("does not name its feature network" in warning for warning in told["warnings"])
 
 
 def test_edms_reference_gives_fid_alone(inception, two_sets, measured, tmp_path):
@@ -103,7 +103,7 @@ def test_edms_reference_gives_fid_alone(inception, two_sets, measured, tmp_path)
     np.savez(tmp_path / "edm.npz", mu=b["mu"], sigma=b["sigma"])
     told = run("eval", two_sets[0], tmp_path / "edm.npz", "--features", inception, "--limit", 4, "--no-intervals", "--json").json
     assert [name for name in told if name in ALL] == ["fid", "is"]
-    for metric, word in (("sfid", "mu_s"), ("precision", "pictures"), ("kid", "pictures")):
+    for metric, word in (("sfid", "mu_s"), ("precision", "images"), ("kid", "images")):
         refused("eval", two_sets[0], tmp_path / "edm.npz", "--features", inception, "--limit", 4, "--metrics", metric,
                 mentions=[word])
 
@@ -142,7 +142,7 @@ def test_options(inception, two_sets, measured):
                "fid,precision", "--fp16-neighbours", "--json").json
     assert told["intervals"] == {} and told["details"]["precision"]["float16"] is True
     refused("eval", measured[0], measured[1], "--features", inception, "--metrics", "fid,recal", mentions=["recall"])
-    refused("eval", measured[0], measured[1], "--features", inception, "--metrics", "is", mentions=["pictures"])
+    refused("eval", measured[0], measured[1], "--features", inception, "--metrics", "is", mentions=["images"])
     refused("eval", measured[0], measured[1], "--features", inception, "--extrapolate", mentions=["extrapolate"])
 
 

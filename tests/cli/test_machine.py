@@ -80,7 +80,7 @@ def test_a_second_signal_ends_at_once_and_leaves_no_temporary_file(tmp_path):
     wait_for(lambda: any(out.iterdir()), process)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and "no output was written" in err
+    assert process.returncode == 1 and "no file was written" in err
     assert list(out.iterdir()) == []
 
 
@@ -330,6 +330,6 @@ def test_records_that_cannot_be_written_do_not_end_a_training(small_data, tmp_pa
     folder.mkdir()
     (folder / "log.txt").symlink_to("/dev/full")
     result = run("train", "smoke", "--data", small_data, "--out", folder, *SMALL, "--set", "train.images=32")
-    assert result.err.count("log.txt: cannot be written") == 1
+    assert result.err.count("log.txt: cannot write") == 1
     assert (folder / "snapshot-000000032.safetensors").exists()
     assert len(files_below(folder)) >= 4

@@ -116,7 +116,7 @@ def test_one_run(runs, tmp_path):
     parameters = run("info", runs / "first/snapshot-000000096-ema.safetensors", "--json").json["parameters"]
     assert f"{parameters / 1000:.1f} k" in page.text
     pictures = {image["alt"] for image in page.all("img")}
-    assert any("real" in alt for alt in pictures)
+    assert any("images of the training set" in alt for alt in pictures)
     assert any(alt.startswith("class 3, expected at σ 80") for alt in pictures)
     assert any(alt.startswith("training image") for alt in pictures)
 

@@ -57,7 +57,7 @@ def test_images_of_other_options_are_refused_by_what_differs(image_model, tmp_pa
     folder = tmp_path / "x"
     sample(image_model, folder, "-n", "3")
     before = files_below(folder)
-    for options, difference in [(["--steps", "5"], "steps: 2 there, 5 here"), (["--churn", "3"], "churn"),
+    for options, difference in [(["--steps", "5"], "steps: 2 stored, 5 requested"), (["--churn", "3"], "churn"),
                                 (["--guidance", "2"], "guidance"), (["--sampler", "euler"], "sampler"),
                                 (["--classes", "4"], "classes"), (["--rounding", "truncate"], "rounding"),
                                 (["--dtype", "bf16"], "dtype"), (["--sigma-max", "60"], "sigma_max")]:
@@ -110,7 +110,7 @@ def test_an_interrupted_set_of_other_options_is_not_gone_on_with(image_model, tm
     """Twelve images by two steps, then by sixty: killed and typed again, not one of the old ones is left."""
     folder = tmp_path / "x"
     run("sample", "-m", image_model, "-o", f"{folder}/", *changed(LONG, "--steps", "2"))
-    refused("sample", "-m", image_model, "-o", f"{folder}/", *LONG, mentions=["steps: 2 there, 60 here"])
+    refused("sample", "-m", image_model, "-o", f"{folder}/", *LONG, mentions=["steps: 2 stored, 60 requested"])
     before = files_below(folder)
     process = start("sample", "-m", image_model, "-o", f"{folder}/", *LONG, "--restart")
     deadline = time.monotonic() + 60

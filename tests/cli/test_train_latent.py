@@ -215,7 +215,7 @@ def test_a_cache_of_another_vae_or_set_is_not_gone_on_with(latents, small_data, 
     refused("data", "encode", small_data, latents, "--vae", other, mentions=["VAE", "latents-00000"])
     pictures, labels = formats.read_edm_zip(small_data)
     formats.edm_zip(tmp_path / "fewer.zip", pictures[:50], labels[:50])
-    refused("data", "encode", tmp_path / "fewer.zip", latents, "--vae", vae, mentions=["200 pictures"])
+    refused("data", "encode", tmp_path / "fewer.zip", latents, "--vae", vae, mentions=["200 images"])
 
 
 @pytest.mark.smoke
@@ -223,7 +223,7 @@ def test_pictures_that_do_not_fit_the_vae_are_refused(vae, tmp_path):
     formats.edm_zip(tmp_path / "rgb.zip", np.zeros((2, 16, 16, 3), np.uint8))
     refused("data", "encode", tmp_path / "rgb.zip", tmp_path / "x", "--vae", vae, mentions=["channels"])
     formats.edm_zip(tmp_path / "odd.zip", np.zeros((2, 15, 15), np.uint8))
-    refused("data", "encode", tmp_path / "odd.zip", tmp_path / "x", "--vae", vae, mentions=["multiple of 2"])
+    refused("data", "encode", tmp_path / "odd.zip", tmp_path / "x", "--vae", vae, mentions=["multiples of 2"])
     assert not (tmp_path / "x").exists()
 
 

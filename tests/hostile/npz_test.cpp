@@ -65,19 +65,19 @@ TEST_F(Npz, RejectsElementsOtherThanNumbers) {
 }
 
 TEST_F(Npz, RefusesShapesThatLie) {
-  refused("larger than the data", npy(dictionary("(3,)"), 2), "there are 2");
-  refused("smaller than the data", npy(dictionary("(1,)"), 2), "there are 2");
+  refused("larger than the data", npy(dictionary("(3,)"), 2), "got 2");
+  refused("smaller than the data", npy(dictionary("(1,)"), 2), "got 2");
   refused("overflow", npy(dictionary("(4611686018427387904, 4611686018427387904)"), 2), "overflows");
   refused("wraps to nothing", npy(dictionary("(4294967296, 4294967296)"), 0), "overflows");
   refused("overflows before a zero", npy(dictionary("(4611686018427387904, 16, 0)"), 0), "overflows");
-  refused("terabytes", npy(dictionary("(4398046511104,)"), 2), "there are 2");
+  refused("terabytes", npy(dictionary("(4398046511104,)"), 2), "got 2");
   refused("2^63", npy(dictionary("(9223372036854775808,)"), 2), "whole numbers");
   refused("negative", npy(dictionary("(-2,)"), 2), "whole numbers");
   refused("a fraction", npy(dictionary("(2.0,)"), 2), "damaged");
   refused("a number", npy(dictionary("2"), 2), "damaged");
   std::string axes = "(";
   for (int i = 0; i < 1000; ++i) axes += "1,";
-  refused("a thousand axes", npy(dictionary(axes + ")"), 1), "axes");
+  refused("a thousand axes", npy(dictionary(axes + ")"), 1), "too many dimensions");
 }
 
 TEST_F(Npz, RefusesHeadersThatAreNone) {
@@ -96,7 +96,7 @@ TEST_F(Npz, RefusesHeadersThatAreNone) {
           "unknown");
   refused("an entry twice", npy("{'shape': (2,), 'shape': (2,), 'descr': '|u1', 'fortran_order': False}", 2),
           "twice");
-  refused("text behind it", npy(dictionary("(2,)") + "x", 2), "behind");
+  refused("text behind it", npy(dictionary("(2,)") + "x", 2), "text after the dictionary");
   refused("open tuple", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2", 2), "damaged");
   refused("open quote", npy("{'descr", 2), "unterminated");
   refused("nested", npy("{'shape': " + std::string(60'000, '('), 2), "damaged");
@@ -113,9 +113,9 @@ TEST_F(Npz, RejectsMisleadingArchives) {
   file_.expect_refused("a name of control characters", zip_of({stored("a\n\x1b[2J.npy", "hello")}),
                        "wanted an .npy");
   const ZipPart bomb = packed("a.npy", npy(dictionary("(67108864,)"), 64 << 20));
-  file_.expect_refused("a bomb", zip_of({bomb}), "at most");
+  file_.expect_refused("a bomb", zip_of({bomb}), "the limit is 4194304");
   const ZipPart row = packed("a.npy", npy(dictionary("(1, 67108864)"), 64 << 20));
-  file_.expect_refused("a bomb of one row", zip_of({row}), "at most");
+  file_.expect_refused("a bomb of one row", zip_of({row}), "the limit is 4194304");
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ void describe_other_state(const WeightsFile& file, const CommonOptions& common) 
   const Json dtypes = count_dtypes(file);
   print_result(common,
                {{"path", file.path().string()},
-                {"kind", "training checkpoint"},
+                {"kind", "training state"},
                 {"file", file.kind()},
                 {"config", config},
                 {"config_from", "stated"},
@@ -166,7 +166,7 @@ void describe_model(const fs::path& path, const InfoOptions& options, const Comm
   for (const PartCost& part : parts) parts_json.push_back(describe_part(part));
   const char* origin = file.metadata().contains(kConfigKey) ? "stated" : "inferred";
   const Json dtypes = count_dtypes(file);
-  Json object = {{"path", path.string()},  {"kind", state ? "training checkpoint" : "model"},
+  Json object = {{"path", path.string()},  {"kind", state ? "training state" : "model"},
                  {"file", file.kind()},    {"config", write_model_config(config)},
                  {"config_from", origin},  {"parameters", all.parameters},
                  {"macs", all.layer_macs}, {"attention_macs", all.attention_macs},

@@ -118,7 +118,7 @@ TEST(Npy, RejectsMalformedDictionaries) {
   }
   std::string axes = "(";
   for (int i = 0; i < 100; ++i) axes += "1, ";
-  expect_header_refused(npy(dictionary("'<f4'", axes + ")")), "axes");
+  expect_header_refused(npy(dictionary("'<f4'", axes + ")")), "too many dimensions");
 }
 
 TEST(Npy, RefusesShapesThatOverflow) {
@@ -160,7 +160,7 @@ TEST(Npz, RejectsMissingAndOtherEntries) {
   const TemporaryFolder folder;
   const NpzReader file(write_one(folder, "a.npy", "hello"));
   expect_rejected([&] { file.read("a", kAny); }, {"x.npz", "'a'", ".npy"});
-  expect_rejected([&] { file.read("b", kAny); }, {"x.npz", "'b'", "there are a"});
+  expect_rejected([&] { file.read("b", kAny); }, {"x.npz", "'b'", "found a"});
 }
 
 TEST(Npz, RespectsSizeLimit) {

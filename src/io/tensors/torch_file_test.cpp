@@ -61,7 +61,7 @@ TEST(TorchFile, SelectsOrRejectsEmaWeights) {
   expect_same(WeightsFile(saved("nested.pt"), Average::wanted).at("0.bias"), expected.at("nested/0.bias"));
   expect_same(WeightsFile(saved("nested.pt"), Average::refused).at("0.bias"), expected.at("module/0.bias"));
   expect_rejected([] { WeightsFile(saved("module.pt"), Average::wanted); },
-                  {"module.pt", "average", "0.weight", "`ema`"});
+                  {"module.pt", "EMA weights", "0.weight", "`ema`"});
   expect_rejected([] { WeightsFile(saved("optimizer.pt"), Average::wanted); }, {"state_dict, opt"});
 }
 
