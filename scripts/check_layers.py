@@ -5,12 +5,12 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["base", "config", "io", "runtime", "kernels", "nn", "diffusion", "model", "data", "train", "metrics", "analysis", "plot",
+LAYERS = ["base", "config", "io", "runtime", "kernels", "nn", "diffusion", "model", "data", "dist", "train", "metrics", "analysis", "plot",
           "report", "jobs"]
 # Layers that a layer may include, if fewer than all layers listed before it.
 SEES = {"base": [], "config": ["base"], "io": ["base", "config"], "runtime": ["base"], "kernels": ["base", "runtime"],
-        "data": ["base", "config", "io"], "plot": ["base", "config", "io"],
-        "metrics": LAYERS[: LAYERS.index("train")]}
+        "data": ["base", "config", "io"], "dist": ["base", "runtime"], "plot": ["base", "config", "io"],
+        "metrics": LAYERS[: LAYERS.index("dist")]}
 TORCH_FREE = {"base", "config", "io", "data", "plot"}
 TORCH = re.compile(r"(ATen|c10|torch)/")
 # Only tools/ may print or exit.
