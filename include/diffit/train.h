@@ -18,6 +18,10 @@ struct TrainSpec {
   std::string out;               // run folder; empty: runs/CONFIG
   bool resume = false;           // continue from the newest complete checkpoint of the run folder
   bool strict = false;           // refuse data that would only be warned about
+  /// Train together with the other processes that torchrun, mpirun, srun or `diffit train --ranks` started,
+  /// as the environment says (docs/distributed.md). The process of rank 0 writes the run folder and reports
+  /// to its monitor; the monitors of the others are only asked whether to stop.
+  bool join = false;
   std::vector<std::string> preamble;  // first lines of log.txt in this session
 };
 

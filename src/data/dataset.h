@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/description.h"
+#include "data/portion.h"
 
 namespace diffit::data {
 
@@ -68,11 +69,12 @@ struct Batch {
 /// Where the system has fewer threads or less memory for them, fewer make the batches, or next() does. Image
 /// number n (counted from 0 over the whole training) is image permuted(n % size, size, seed,
 /// stream_of(data_order, n / size)), augmented by random numbers of stream_of(augmentation, n): a function of
-/// n alone, so that resuming needs only the number.
+/// n alone, so that resuming needs only the number. `batch` must divide portion.count, unless the portion is
+/// every image.
 class Loader {
  public:
   Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation, std::uint64_t seed,
-         std::int64_t batch, std::int64_t first_image, int threads);
+         std::int64_t batch, std::int64_t first_image, int threads, Portion portion = {});
   ~Loader();
 
   /// The next batch; rethrows what a reading thread threw, now and whenever it is called again.

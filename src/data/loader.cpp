@@ -78,6 +78,7 @@ struct Loader::State {
   Augmentation augmentation;
   std::uint64_t seed;
   std::int64_t batch_size, first_image;
+  Portion portion;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -101,7 +102,7 @@ struct Loader::State {
       lock.unlock();
       std::exception_ptr error;
       try {
-        maker.make(first_image + number * batch_size, batch_size, slot.batch);
+        maker.make(portion.image(first_image, number * batch_size), batch_size, slot.batch);
       } catch (...) {
         error = std::current_exception();
       }
@@ -114,7 +115,7 @@ struct Loader::State {
 };
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation, std::uint64_t seed,
-               std::int64_t batch, std::int64_t first_image, int threads)
+               std::int64_t batch, std::int64_t first_image, int threads, Portion portion)
     : state_(std::make_unique<State>()) {
   DIFFIT_CHECK(batch >= 1 && first_image >= 0,
                "wanted a batch of at least 1 starting at image 0 or later, got {} starting at {}", batch,
@@ -124,6 +125,7 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation
   state_->seed = seed;
   state_->batch_size = batch;
   state_->first_image = first_image;
+  state_->portion = portion;
   // All memory but that of the batches is taken here, so that a thread has nothing to fail at before its
   // first.
   do {
@@ -158,8 +160,8 @@ Batch Loader::next() {
 void Loader::next(Batch& batch) {
   State& state = *state_;
   if (state.threads.empty()) {
-    state.makers.front()->make(state.first_image + state.to_hand_out * state.batch_size, state.batch_size,
-                               batch);
+    const std::int64_t first = state.portion.image(state.first_image, state.to_hand_out * state.batch_size);
+    state.makers.front()->make(first, state.batch_size, batch);
     ++state.to_hand_out;
     return;
   }

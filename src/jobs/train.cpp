@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "base/bundled.h"
@@ -5,6 +9,7 @@
 #include "base/output_check.h"
 #include "base/text.h"
 #include "config/set_option.h"
+#include "dist/place.h"
 #include "jobs/describe_runtime.h"
 #include "jobs/guard.h"
 #include "jobs/no_monitor.h"
@@ -32,6 +37,16 @@ Recipe read_recipe_of(const TrainSpec& spec, const fs::path& path) {
   if (!spec.data.empty()) set_in_table(toml, "data", "path", spec.data, path.string());
   return read_recipe(toml, path.string());
 }
+
+/// Of a rank that does not lead: its monitor is asked whether to stop, and told nothing.
+class CancelOnly : public TrainMonitor {
+ public:
+  explicit CancelOnly(Monitor& monitor) : monitor_(monitor) {}
+  bool cancelled() override { return monitor_.cancelled(); }
+
+ private:
+  Monitor& monitor_;
+};
 
 /// Passes everything on and keeps the last step.
 class LastStep : public TrainMonitor {
@@ -62,8 +77,50 @@ const DataDescription* PreparedTraining::description() const {
   return images != nullptr ? &(*images)->description() : nullptr;
 }
 
+/// How long processes wait for one another at the start: schedulers start them within minutes.
+constexpr double kPatience = 300;
+
+/// What the run in a folder was started with; 0: one process.
+std::int64_t shards_of_run(const fs::path& folder) {
+  const fs::path config = RunFolder(folder).config();
+  std::error_code none;
+  if (!fs::exists(config, none)) return 0;
+  return read_recipe(parse_toml(read_text(config, 1 << 20), config.string()), config.string()).dist.shards;
+}
+
+/// Chooses dist.shards if the recipe does not, and fits the microbatch to it.
+void divide_batch(Recipe& recipe, int ranks, const std::string& where) {
+  std::int64_t& shards = recipe.dist.shards;
+  const std::int64_t batch = recipe.train.batch,
+                     least = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(ranks)));
+  if (shards == 0 && ranks > 1) {
+    shards = std::max<std::int64_t>(8, least);
+    while (shards > least && batch % shards != 0) shards /= 2;
+  }
+  const std::int64_t most = recipe.dist.shards_or_one();
+  DIFFIT_CHECK(
+      ranks <= most,
+      "{}: dist.shards = {} allows at most {} processes, got {}; a run keeps the dist.shards that it "
+      "started with",
+      where, shards, most, ranks);
+  DIFFIT_CHECK(batch % most == 0, "{}: dist.shards {} does not divide train.batch {}", where, most, batch);
+  recipe.train.microbatch = std::min(recipe.train.microbatch, batch / most);
+  DIFFIT_CHECK(batch / most % recipe.train.microbatch == 0,
+               "{}: train.microbatch {} does not divide the {} images of a shard (train.batch / dist.shards)",
+               where, recipe.train.microbatch, batch / most);
+}
+
+/// Meets the other processes, if there are any.
+std::shared_ptr<dist::Group> join_group(const Recipe& recipe) {
+  const auto whole = [](double seconds) {
+    return std::chrono::seconds(std::llround(std::max(1.0, seconds)));
+  };
+  return dist::Group::open(dist::place_from_environment(), whole(std::min(kPatience, recipe.dist.timeout)),
+                           whole(recipe.dist.timeout));
+}
+
 PreparedTraining prepare_training(const TrainSpec& spec, const RuntimeOptions& options, bool will_write,
-                                  Monitor& monitor) {
+                                  Monitor& outer) {
   PreparedTraining p;
   p.folder = spec.out.empty() ? fs::path("runs") / fs::path(spec.config).stem() : fs::path(spec.out);
   if (will_write) check_output_folder(p.folder, "`out`");
@@ -73,6 +130,11 @@ PreparedTraining prepare_training(const TrainSpec& spec, const RuntimeOptions& o
   DIFFIT_CHECK(p.recipe.train.images > 0 || p.recipe.train.epochs > 0,
                "{}: train.images: set the length of the training in train.images or train.epochs; both are 0",
                p.where);
+  if (p.recipe.dist.shards == 0 && spec.resume) p.recipe.dist.shards = shards_of_run(p.folder);
+  if (spec.join) p.group = join_group(p.recipe);
+  divide_batch(p.recipe, p.group->size(), p.where);
+  CancelOnly silent(outer);
+  Monitor& monitor = p.group->leads() ? outer : silent;
   RuntimeOptions chosen = options;
   if (chosen.dtype == "auto") chosen.dtype = p.recipe.train.dtype;
   p.runtime = open_runtime(chosen, /*prefer_bf16=*/true, monitor);
@@ -84,13 +146,19 @@ PreparedTraining prepare_training(const TrainSpec& spec, const RuntimeOptions& o
   return p;
 }
 
-TrainResult run_prepared(const TrainSpec& spec, const PreparedTraining& p, TrainMonitor& monitor) {
+TrainResult run_prepared(const TrainSpec& spec, const PreparedTraining& p, TrainMonitor& outer) {
+  CancelOnly silent(outer);
+  TrainMonitor& monitor = p.group->leads() ? outer : silent;
   std::optional<TrainEvaluation> evaluation;
   if (p.recipe.train.eval_images > 0) evaluation.emplace(p.recipe, p.data, p.where, p.runtime, monitor);
   TrainingRequest request{p.recipe, p.data, p.folder, spec.resume, p.runtime.device, p.runtime.dtype};
   if (evaluation) request.evaluate = [&](const Exhibit& averaged) { return (*evaluation)(averaged); };
+  request.group = p.group;
   request.preamble = spec.preamble;
   request.preamble.push_back("machine: " + describe_runtime(p.runtime));
+  if (p.group->size() > 1)
+    request.preamble.push_back(
+        fmt::format("processes: {}, over {} shards of a batch", p.group->size(), p.recipe.dist.shards));
   if (const DataDescription* description = p.description(); description != nullptr) {
     request.preamble.push_back("data: " + description->kind);
     for (const std::string& text : split(description_text(*description), '\n')) {

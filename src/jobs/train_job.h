@@ -3,6 +3,7 @@
 
 #include "data/description.h"
 #include "diffit/train.h"
+#include "dist/group.h"
 #include "runtime/runtime.h"
 #include "train/recipe.h"
 #include "train/training_data.h"
@@ -16,6 +17,7 @@ struct PreparedTraining {
   TrainingData data;
   Runtime runtime;
   fs::path folder;
+  std::shared_ptr<dist::Group> group = dist::Group::alone();
 
   /// Of the images that are trained on; null for latents.
   const DataDescription* description() const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "base/error.h"
 
@@ -87,13 +86,12 @@ double reconstruction_error(std::span<const PowerProfile> tracked, std::span<con
   return std::sqrt(std::max(0.0, square) / product(wanted, wanted));
 }
 
-Ema::Ema(std::string name, const EmaSection& section, double power_std, const ParameterList& parameters)
+Ema::Ema(std::string name, const EmaSection& section, double power_std, std::vector<Parameter> averaged)
     : name_(std::move(name)),
       section_(section),
       power_std_(power_std),
       gamma_(power_std > 0 ? power_gamma(power_std) : 0),
-      all_(parameters.items()),
-      trained_(parameters.trained()) {
+      trained_(std::move(averaged)) {
   for (const Parameter& p : trained_) {
     weights_.push_back(p.tensor);
     averages_.push_back(p.tensor.detach().clone());
@@ -116,19 +114,11 @@ std::vector<std::pair<std::string, at::Tensor>> Ema::state() const {
   return state;
 }
 
-void Ema::copy_to(const ParameterList& parameters) const {
-  const at::NoGradGuard no_grad;
-  std::map<std::string, at::Tensor> by_name;
-  for (const Parameter& p : all_) by_name[p.name] = p.tensor;
-  for (std::size_t i = 0; i < trained_.size(); ++i) by_name[trained_[i].name] = averages_[i];
-  for (const Parameter& p : parameters) p.tensor.copy_(by_name.at(p.name));
-}
-
-std::vector<Ema> make_emas(const EmaSection& section, const ParameterList& parameters) {
+std::vector<Ema> make_emas(const EmaSection& section, const std::vector<Parameter>& averaged) {
   std::vector<Ema> emas;
-  emas.emplace_back("ema", section, 0.0, parameters);
+  emas.emplace_back("ema", section, 0.0, averaged);
   for (const double std : section.power)
-    emas.emplace_back(fmt::format("ema-{:.3f}", std), section, std, parameters);
+    emas.emplace_back(fmt::format("ema-{:.3f}", std), section, std, averaged);
   return emas;
 }
 

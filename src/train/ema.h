@@ -41,7 +41,8 @@ double reconstruction_error(std::span<const PowerProfile> tracked, std::span<con
 class Ema {
  public:
   /// `name`: "ema" (half-life) or "ema-0.050" (power function of that width).
-  Ema(std::string name, const EmaSection& section, double power_std, const ParameterList& parameters);
+  /// `averaged`: the trained parameters that are averaged here; another process may average others.
+  Ema(std::string name, const EmaSection& section, double power_std, std::vector<Parameter> averaged);
 
   const std::string& name() const { return name_; }
   /// Width of the power function; 0 for the half-life EMA.
@@ -51,19 +52,18 @@ class Ema {
   /// Returns pairs ("NAME.parameter", tensor), in the order of the parameters. The tensors share storage with
   /// the average.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
-  /// Copies the average to the parameters of another model. Parameters that are not trained are copied from
-  /// the trained model.
-  void copy_to(const ParameterList& parameters) const;
+  /// The averages, in the order of the parameters.
+  const std::vector<at::Tensor>& averages() const { return averages_; }
 
  private:
   std::string name_;
   EmaSection section_;
   double power_std_, gamma_;
-  std::vector<Parameter> all_, trained_;
+  std::vector<Parameter> trained_;
   std::vector<at::Tensor> weights_, averages_;
 };
 
 /// Returns the averages configured in a recipe: "ema", then one for each width.
-std::vector<Ema> make_emas(const EmaSection& section, const ParameterList& parameters);
+std::vector<Ema> make_emas(const EmaSection& section, const std::vector<Parameter>& averaged);
 
 }  // namespace diffit::training

@@ -52,13 +52,17 @@ class LatentObjective : public Objective {
   }
 
   const ParameterList& parameters() const override { return model_.parameters(); }
-  void seek(std::int64_t images) override { next_image_ = images; }
+  void seek(std::int64_t images) override {
+    start_ = images;
+    read_ = 0;
+  }
+  void set_portion(const Portion& portion) override { portion_ = portion; }
 
   at::Tensor loss() override {
     const LatentConfig& config = model_.config();
     const std::int64_t size = recipe_.train.microbatch;
-    read_batch(*dataset_, recipe_.data.flip, seed(), next_image_, size, batch_);
-    next_image_ += size;
+    read_batch(*dataset_, recipe_.data.flip, seed(), portion_.image(start_, read_), size, batch_);
+    read_ += size;
     const at::Tensor x0 = latents().to(device_);
     const TrainingNoise drawn(schedule_.size(), seed(), batch_.first, x0.sizes());
     const at::Tensor t = drawn.t.to(device_), noise = drawn.noise.to(device_);
@@ -177,8 +181,9 @@ class LatentObjective : public Objective {
   LatentDiffiT model_;
   Parameterisation parameterisation_;
   VpSchedule schedule_;
-  std::unique_ptr<Vae> vae_;  // decodes the sample grids; null: no grids
-  std::int64_t next_image_ = 0;
+  std::unique_ptr<Vae> vae_;           // decodes the sample grids; null: no grids
+  std::int64_t start_ = 0, read_ = 0;  // the batch that reading began with; images read since
+  Portion portion_;
   LatentBatch batch_;
 };
 

@@ -43,6 +43,9 @@ class Objective {
   virtual const ParameterList& parameters() const = 0;
   /// Positions the data: the next microbatch starts at training image `images`.
   virtual void seek(std::int64_t images) = 0;
+  /// Restricts the microbatches to a portion of each batch; to be called before the first one. The microbatch
+  /// divides portion.count.
+  virtual void set_portion(const Portion& portion) = 0;
   /// Returns the mean loss over the next microbatch, a float32 scalar with its autograd graph. Throws errors
   /// of reading the data.
   virtual at::Tensor loss() = 0;

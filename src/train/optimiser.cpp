@@ -16,6 +16,10 @@ double learning_rate(const OptimiserSection& s, double images, double all) {
   return s.lr * factor;
 }
 
+bool is_decayed(const Parameter& p) {
+  return p.tensor.dim() >= 2 && p.initializer == Initializer::xavier_uniform;
+}
+
 Optimiser::Optimiser(const OptimiserSection& section, std::vector<Parameter> parameters)
     : section_(section), parameters_(std::move(parameters)) {
   Group decayed, plain;
@@ -23,8 +27,7 @@ Optimiser::Optimiser(const OptimiserSection& section, std::vector<Parameter> par
   for (const Parameter& p : parameters_) {
     first_.push_back(at::zeros_like(p.tensor).detach());
     second_.push_back(at::zeros_like(p.tensor).detach());
-    const bool is_weight = p.tensor.dim() >= 2 && p.initializer == Initializer::xavier_uniform;
-    Group& group = is_weight ? decayed : plain;
+    Group& group = is_decayed(p) ? decayed : plain;
     group.weights.push_back(p.tensor);
     group.first.push_back(first_.back());
     group.second.push_back(second_.back());
@@ -44,13 +47,22 @@ std::vector<at::Tensor> Optimiser::gradients(const Group& group) const {
   return grads;
 }
 
-double Optimiser::gradient_norm() const {
+std::vector<float> Optimiser::gradient_norms() const {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> norms;
   for (const Group& group : groups_) {
     for (at::Tensor& norm : at::_foreach_norm(gradients(group))) norms.push_back(std::move(norm));
   }
-  return at::stack(norms).norm().item<double>();
+  if (norms.empty()) return {};
+  const at::Tensor all = at::stack(norms).to(at::kCPU, at::kFloat);
+  return {all.const_data_ptr<float>(), all.const_data_ptr<float>() + all.numel()};
+}
+
+double total_norm(const std::vector<float>& norms) {
+  return at::from_blob(const_cast<float*>(norms.data()), {static_cast<std::int64_t>(norms.size())},
+                       at::kFloat)
+      .norm()
+      .item<double>();
 }
 
 void Optimiser::clip(double norm) {
@@ -73,10 +85,6 @@ void Optimiser::step(double lr) {
            section_.beta2, group.weight_decay, section_.eps, /*amsgrad=*/false, /*maximize=*/false, {}, {});
   }
   ++steps_;
-}
-
-void Optimiser::clear_gradients() {
-  for (const Parameter& p : parameters_) p.tensor.mutable_grad().reset();
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Optimiser::state() const {

@@ -23,20 +23,21 @@ class Optimiser {
   /// `parameters`: those to train; they share storage with the network. Weight decay applies to weights only.
   Optimiser(const OptimiserSection& section, std::vector<Parameter> parameters);
 
-  /// Returns the L2 norm over all gradients, in their precision; not finite if a gradient is not.
-  double gradient_norm() const;
+  /// Returns the L2 norm of each gradient, in their precision, those of decayed parameters first; not finite
+  /// if a gradient is not.
+  std::vector<float> gradient_norms() const;
   /// Scales the gradients so that their norm, which is `norm` before, is at most section.clip.
   void clip(double norm);
   /// Performs one update with the gradients stored in the parameters.
   void step(double lr);
-  /// Clears the gradients and frees their memory.
-  void clear_gradients();
-
   /// Number of updates performed.
   std::int64_t steps() const { return steps_; }
   /// State to save in addition to steps(): "adam.m.NAME" and "adam.v.NAME". The tensors share storage with
   /// the optimizer.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
+  /// The moments, in the order of the parameters.
+  const std::vector<at::Tensor>& first_moments() const { return first_; }
+  const std::vector<at::Tensor>& second_moments() const { return second_; }
   /// Sets the step count after the tensors of state() have been overwritten in place.
   void restore_steps(std::int64_t steps);
 
@@ -53,5 +54,11 @@ class Optimiser {
   std::vector<Group> groups_;
   std::int64_t steps_ = 0;
 };
+
+/// Whether weight decay applies to a parameter.
+bool is_decayed(const Parameter& parameter);
+
+/// Returns the L2 norm over all gradients from their norms, in the order of Optimiser::gradient_norms().
+double total_norm(const std::vector<float>& norms);
 
 }  // namespace diffit::training

@@ -11,11 +11,16 @@ void PixelObjective::seek(std::int64_t images) {
   loader_.reset();
 }
 
+void PixelObjective::set_portion(const Portion& portion) {
+  portion_ = portion;
+  loader_.reset();
+}
+
 const Batch& PixelObjective::next_batch() {
   if (!loader_) {
     loader_ = std::make_unique<Loader>(dataset_, Augmentation{recipe_.data.flip, recipe_.data.augment},
                                        seed(), recipe_.train.microbatch, next_image_,
-                                       static_cast<int>(recipe_.data.threads));
+                                       static_cast<int>(recipe_.data.threads), portion_);
   }
   loader_->next(batch_);
   return batch_;

@@ -8,6 +8,7 @@ namespace diffit::training {
 class PixelObjective : public Objective {
  public:
   void seek(std::int64_t images) override;
+  void set_portion(const Portion& portion) override;
 
  protected:
   PixelObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset, at::Device device,
@@ -28,6 +29,7 @@ class PixelObjective : public Objective {
 
  private:
   std::int64_t next_image_ = 0;
+  Portion portion_;
   std::unique_ptr<Loader> loader_;
   Batch batch_;
 };

@@ -20,6 +20,7 @@ void visit_sections(V&& v, Recipe& r) {
   v("loss", r.loss);
   v("sample", r.sample);
   v("eval", r.eval);
+  v("dist", r.dist);
   v("published", r.published);
 }
 
@@ -39,6 +40,8 @@ void check(const Recipe& r, const std::string& where) {
   DIFFIT_CHECK(r.train.batch % r.train.microbatch == 0,
                "{}: train.microbatch {} does not divide train.batch {}", where, r.train.microbatch,
                r.train.batch);
+  DIFFIT_CHECK((r.dist.shards & (r.dist.shards - 1)) == 0, "{}: dist.shards is {}: wanted a power of two",
+               where, r.dist.shards);
   DIFFIT_CHECK(r.train.eval_images == 0 || !r.eval.features.empty(),
                "{}: train.eval_images is set, but eval.features names no feature network", where);
   DIFFIT_CHECK(r.train.eval_images == 0 || r.kind() != ModelKind::latent || !r.sample.vae.empty(),
@@ -123,6 +126,9 @@ Json write_recipe(const Recipe& recipe) {
   Recipe copy = recipe;
   visit_sections(
       [&](const char* name, auto& section) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(section)>, DistSection>) {
+          if (section == DistSection{}) return;  // a training of one process
+        }
         toml[name] = write_fields(section);
         if (std::string_view(name) == "data") toml["model"] = copy.model;
       },
@@ -162,6 +168,7 @@ bool may_change_on_resume(const std::string& key) {
                                     "eval.metrics",
                                     "eval.pictures",
                                     "eval.steps",
+                                    "dist.timeout",
                                     "published.fid",
                                     "published.source"};
   return std::find(kFree.begin(), kFree.end(), key) != kFree.end();
@@ -206,12 +213,11 @@ ImageConfig resolve_model(Recipe& recipe, std::int64_t resolution, std::int64_t 
                "{}: model.augment_labels is {}, but data.augment = {} needs {}", where, image.augment_labels,
                recipe.data.augment, recipe.data.augment > 0 ? 9 : 0);
   const LossSection usual;
-  DIFFIT_CHECK(
-      image.precondition == Schedule::edm || (recipe.loss.noise_mean == usual.noise_mean &&
-                                              recipe.loss.noise_deviation == usual.noise_deviation),
-      "{}: loss.noise_mean and loss.noise_deviation apply only to precondition 'edm'; '{}' has its "
-      "own distribution of noise levels: leave them out",
-      where, name_of(image.precondition));
+  DIFFIT_CHECK(image.precondition == Schedule::edm || (recipe.loss.noise_mean == usual.noise_mean &&
+                                                       recipe.loss.noise_deviation == usual.noise_deviation),
+               "{}: loss.noise_mean and loss.noise_deviation apply only to precondition 'edm'; '{}' has its "
+               "own distribution of noise levels: leave them out",
+               where, name_of(image.precondition));
   recipe.model = write_model_config(config);
   return image;
 }

@@ -80,6 +80,15 @@ struct EvalSection {
   std::int64_t images = 5000, steps = 0;
 };
 
+/// How the processes of a training share its batches (dist/shards.h).
+struct DistSection {
+  std::int64_t shards = 0;
+  double timeout = 1800;
+
+  std::int64_t shards_or_one() const { return shards > 0 ? shards : 1; }
+  friend bool operator==(const DistSection&, const DistSection&) = default;
+};
+
 /// Published result that the recipe reproduces; for information only.
 struct PublishedSection {
   double fid = 0;
@@ -205,6 +214,17 @@ void visit_fields(V& v, PublishedSection& s) {
   v("source", s.source, "source of the published FID");
 }
 
+template <class V>
+void visit_fields(V& v, DistSection& s) {
+  v("shards", s.shards,
+    "virtual shards of a batch, a power of two: gradients are added in a fixed tree over them, so that the "
+    "result "
+    "does not depend on the number of processes, which is at most this; 0: 1 for one process, else at least "
+    "8",
+    0, 4096);
+  v("timeout", s.timeout, "seconds to wait for another process before training stops", 1, 1e6);
+}
+
 struct Recipe {
   DataSection data;
   Json model = Json::object();  // may leave resolution, in_channels and classes to the data
@@ -214,6 +234,7 @@ struct Recipe {
   LossSection loss;
   SampleSection sample;
   EvalSection eval;
+  DistSection dist;
   PublishedSection published;
 
   /// Kind of model named by model.model.

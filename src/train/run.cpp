@@ -36,27 +36,16 @@ class Run {
                  "{}: train.eval_images is set, but this program does not support evaluation during "
                  "training: set it to 0",
                  folder_.path().string());
-    const bool used = folder_.used();
-    DIFFIT_CHECK(!used || request_.resume,
-                 "{}: already contains a run; resume it with `resume`, or give another `out`",
-                 folder_.path().string());
-    std::error_code error;
-    fs::create_directories(folder_.path(), error);
-    if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
-    lock_ = std::make_unique<FileLock>(FileLock::path_in(folder_.path()));
-    DIFFIT_CHECK(
-        !lock_->busy(),
-        "{}: another process is training in this folder; wait for it to finish, or give another `out`",
-        folder_.path().string());
-    if (!lock_->warning().empty()) warn(lock_->warning());
-    remove_temporaries(folder_.path());
+    if (leads()) take_folder();
     Recipe started = recipe_;
     if (request_.resume && !folder_.states().empty())
       started.train.init_from.clear();  // the state has it all
-    trainer_ = std::make_unique<Trainer>(started, request_.data, request_.device, request_.dtype);
+    trainer_ =
+        std::make_unique<Trainer>(started, request_.data, request_.device, request_.dtype, request_.group);
     for (const std::string& note : trainer_->notes()) say(note);
     if (request_.resume) restore();
-    if (nothing_left()) return;
+    check_same_start();
+    if (nothing_left() || !leads()) return;
     before_journal_.insert(before_journal_.begin(), request_.preamble.begin(), request_.preamble.end());
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
@@ -77,10 +66,42 @@ class Run {
   }
 
  private:
+  bool leads() const { return request_.group->leads(); }
+  bool alone() const { return request_.group->size() == 1; }
+
+  /// Makes the run folder and locks it.
+  void take_folder() {
+    const bool used = folder_.used();
+    DIFFIT_CHECK(!used || request_.resume,
+                 "{}: already contains a run; resume it with `resume`, or give another `out`",
+                 folder_.path().string());
+    std::error_code error;
+    fs::create_directories(folder_.path(), error);
+    if (error) fail("{}: cannot be made: {}", folder_.path().string(), error.message());
+    lock_ = std::make_unique<FileLock>(FileLock::path_in(folder_.path()));
+    DIFFIT_CHECK(
+        !lock_->busy(),
+        "{}: another process is training in this folder; wait for it to finish, or give another `out`",
+        folder_.path().string());
+    if (!lock_->warning().empty()) warn(lock_->warning());
+    remove_temporaries(folder_.path());
+  }
+
+  /// Ranks on machines that see different folders would train different weights.
+  void check_same_start() const {
+    const auto all = request_.group->gather({static_cast<double>(trainer_->images())});
+    for (std::size_t r = 1; r < all.size(); ++r) {
+      DIFFIT_CHECK(
+          all[r] == all[0],
+          "{}: rank {} starts at {} images, rank 0 at {}: all processes must see the same run folder",
+          folder_.path().string(), r, all[r].at(0), all[0].at(0));
+    }
+  }
+
   TrainingEnd train() {
     while (!done()) {
       const auto start = Clock::now();
-      const StepResult step = trainer_->step();
+      const StepResult step = trainer_->step(!alone() && monitor_.cancelled());
       step_seconds_ += seconds_since(start);
       ++steps_here_;
       count(step);
@@ -88,7 +109,7 @@ class Run {
       if (recipe_.train.eval_images > 0 && (due(recipe_.train.eval_images) || done())) evaluate();
       const bool whole = due(recipe_.train.snapshot_images) || done();
       if (whole) snapshot();
-      if (!done() && monitor_.cancelled()) {
+      if (!done() && (alone() ? monitor_.cancelled() : step.stop)) {
         if (!whole) save();
         say(fmt::format("interrupted at {} images; continue with `resume`", trainer_->images()));
         return TrainingEnd::interrupted;
@@ -127,12 +148,14 @@ class Run {
   }
 
   void say(const std::string& text) {
+    if (!leads()) return;
     log(text);
     monitor_.note(text);
     pass_on_warning();
   }
 
   void warn(const std::string& text) {
+    if (!leads()) return;
     log("warning: " + text);
     monitor_.warning(text);
     pass_on_warning();
@@ -163,6 +186,7 @@ class Run {
   }
 
   void count(const StepResult& step) {
+    if (!leads()) return;
     if (step.skipped) {
       warn(fmt::format("step at {} images skipped: loss {}, gradient norm {}", trainer_->images(), step.loss,
                        step.gradient_norm));
@@ -198,8 +222,9 @@ class Run {
 
   void evaluate() {
     const auto start = Clock::now();
-    const Exhibit averaged = trainer_->objective().exhibit();
-    trainer_->emas().front().copy_to(averaged.parameters);
+    const Exhibit averaged = scratch();
+    trainer_->copy_average(trainer_->emas().front(), averaged.parameters);
+    if (!leads()) return;
     try {
       const Json figures = request_.evaluate(averaged);
       journal_->record_evaluation(figures, seconds_since(start), trainer_->images());
@@ -220,7 +245,7 @@ class Run {
   }
 
   void save() {
-    journal_->flush();
+    if (journal_) journal_->flush();
     pass_on_warning();
     Json progress = {{"loss_sum", loss_sum_},
                      {"norm_sum", norm_sum_},
@@ -230,6 +255,9 @@ class Run {
     save_state(folder_, *trainer_, recipe_, progress, recipe_.train.keep_states + keep_more_);
     saved_images_ = trainer_->images();
   }
+
+  /// Only the leader uses the averages.
+  Exhibit scratch() const { return leads() ? trainer_->objective().exhibit() : Exhibit{}; }
 
   /// Weights, averages and images first, the state last: whoever finds the state finds them too.
   void snapshot() {
@@ -242,10 +270,11 @@ class Run {
       return metadata;
     };
     SnapshotEvent event{images, {folder_.snapshot(images, "").string()}, ""};
-    objective.save(folder_.snapshot(images, ""), trainer_->parameters(), extra(0));
-    const Exhibit averaged = objective.exhibit();
+    if (leads()) objective.save(folder_.snapshot(images, ""), trainer_->parameters(), extra(0));
+    const Exhibit averaged = scratch();
     for (auto ema = trainer_->emas().rbegin(); ema != trainer_->emas().rend(); ++ema) {
-      ema->copy_to(averaged.parameters);
+      trainer_->copy_average(*ema, averaged.parameters);
+      if (!leads()) continue;
       objective.save(folder_.snapshot(images, ema->name()), averaged.parameters, extra(ema->power_std()));
       event.models.push_back(folder_.snapshot(images, ema->name()).string());
     }
@@ -255,6 +284,7 @@ class Run {
     snapshot_owed_ = false;
     save();
     say(fmt::format("snapshot at {} images", images));
+    if (!leads()) return;
     std::error_code none;
     if (const fs::path grid = folder_.samples(images); fs::exists(grid, none)) event.samples = grid.string();
     monitor_.snapshot(event);
@@ -297,7 +327,7 @@ class Run {
   /// Ends the training for `cause` with its state saved where it can be.
   [[noreturn]] void end_of(const std::string& cause) {
     const std::string text = cause + "; " + save_at_the_end();
-    journal_->say(text);
+    if (journal_) journal_->say(text);
     fail("{}", text);
   }
 
@@ -309,6 +339,8 @@ class Run {
       why_not = "no step was completed";
     } else if (saved_images_ == images) {
       return fmt::format("a checkpoint at {} images is saved, continue with `resume`", images);
+    } else if (!alone()) {
+      why_not = "this process cannot save one without the others";
     } else if (trainer_->whole()) {
       try {
         save();

@@ -161,7 +161,8 @@ bool RunFolder::used() const {
 void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& recipe, const Json& progress,
                 std::int64_t keep) {
   const fs::path path = folder.state(trainer.images());
-  std::vector<std::pair<std::string, at::Tensor>> tensors = trainer.tensors();
+  std::vector<std::pair<std::string, at::Tensor>> tensors = trainer.all_tensors();
+  if (!trainer.leads()) return;
   std::vector<TensorView> views;
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.to(at::kCPU).contiguous();

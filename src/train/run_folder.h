@@ -42,7 +42,7 @@ class RunFolder {
 
 /// Writes a checkpoint atomically, with the recipe and checksums of all bytes, and removes all but the newest
 /// `keep` checkpoints. `progress` is stored for the caller. If a value is not finite, throws Error(failed)
-/// and writes nothing.
+/// and writes nothing. Collective: every rank of the trainer's group calls it, and the leader writes.
 void save_state(const RunFolder& folder, const Trainer& trainer, const Recipe& recipe, const Json& progress,
                 std::int64_t keep);
 

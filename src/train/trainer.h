@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/gradient_sum.h"
 #include "train/ema.h"
 #include "train/objective.h"
 #include "train/optimiser.h"
@@ -20,19 +21,26 @@ struct StepResult {
   double gradient_norm = 0;  // before clipping
   double lr = 0;
   bool skipped = false;  // the loss or a gradient was not finite, so nothing was updated
+  bool stop = false;     // a rank was asked to stop
 };
 
 /// State of a training run, which a checkpoint stores. Step k depends only on the recipe, the data and k. It
-/// is bitwise reproducible on a CPU with the same number of threads, because every random number is keyed by
-/// (train.seed, index of the training image). Not thread-safe.
+/// is bitwise reproducible on a CPU with the same number of threads per process, because every random number
+/// is keyed by (train.seed, index of the training image), and for any number of processes, because gradients
+/// are added in the order of dist/shards.h. Not thread-safe.
+///
+/// With a group of several ranks, each rank constructs a Trainer and calls the same functions in the same
+/// order. A rank keeps the moments and averages of the parameters that it owns.
 class Trainer {
  public:
   /// `recipe` must be resolved against `data`. Loads the weights of train.init_from if set. dtype: dtype of
   /// matrix products and convolutions, float32 or bfloat16.
-  Trainer(const Recipe& recipe, const TrainingData& data, at::Device device, at::ScalarType dtype);
+  Trainer(const Recipe& recipe, const TrainingData& data, at::Device device, at::ScalarType dtype,
+          std::shared_ptr<dist::Group> group = dist::Group::alone());
 
-  /// Performs one optimizer step with train.batch images. Throws errors of reading the data.
-  StepResult step();
+  /// Performs one optimizer step with train.batch images. `stop`: this rank asks all ranks to stop, which the
+  /// result of all of them tells. Throws errors of reading the data and of losing another rank.
+  StepResult step(bool stop = false);
 
   /// Number of images used so far, including those of skipped steps.
   std::int64_t images() const { return images_; }
@@ -41,15 +49,21 @@ class Trainer {
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   /// False if an exception interrupted an update, so that weights and averages are inconsistent.
   bool whole() const { return whole_; }
+  bool leads() const { return group_->leads(); }
   const Objective& objective() const { return *objective_; }
   const ParameterList& parameters() const { return objective_->parameters(); }
   /// Messages to be shown before the first step.
   const std::vector<std::string>& notes() const { return notes_; }
   const std::vector<Ema>& emas() const { return emas_; }
 
-  /// All tensors of a checkpoint by name: "weights.NAME", "adam.m.NAME", "adam.v.NAME", "ema.NAME", ... They
-  /// share storage with the trainer.
+  /// Tensors of a checkpoint by name, as far as this rank holds them: "weights.NAME", "adam.m.NAME",
+  /// "adam.v.NAME", "ema.NAME", ... They share storage with the trainer.
   std::vector<std::pair<std::string, at::Tensor>> tensors() const;
+  /// All tensors of a checkpoint on the leader; an empty list on other ranks. Collective.
+  std::vector<std::pair<std::string, at::Tensor>> all_tensors() const;
+  /// Copies an average to the parameters of another model, on the leader. Parameters that are not trained are
+  /// copied from the trained model. Collective.
+  void copy_average(const Ema& ema, const ParameterList& to) const;
   /// Counters of a checkpoint.
   Json counters() const;
   /// Restores the counters after tensors() have been overwritten in place, and positions the data. Throws
@@ -57,8 +71,19 @@ class Trainer {
   void restore_counters(const Json& counters, const std::string& where);
 
  private:
+  void share_batches();
+  double backward();
+  std::vector<double> backward_by_shards();
+  double backward_pass();
+  void agree(const std::vector<double>& losses, StepResult& result) const;
+  std::vector<at::Tensor> gathered(const std::vector<at::Tensor>& owned) const;
+
   Recipe recipe_;
+  std::shared_ptr<dist::Group> group_;
   std::unique_ptr<Objective> objective_;
+  std::vector<Parameter> trained_;
+  std::vector<int> owners_;                 // of each trained parameter
+  std::unique_ptr<dist::GradientSum> sum_;  // null: one process and one shard
   std::vector<std::string> notes_;
   std::unique_ptr<Optimiser> optimiser_;
   std::vector<Ema> emas_;

@@ -18,7 +18,13 @@ namespace diffit::cli {
 /// Options that every command has.
 struct CommonOptions : RuntimeOptions {
   bool json = false, quiet = false;
-  std::string typed;  // the whole command line, as a shell would take it again
+  std::string typed;               // the whole command line, as a shell would take it again
+  std::vector<std::string> words;  // the same as it was given
+};
+
+/// Thrown to end the program with an exit code, where others have printed all that there is to say.
+struct Ended {
+  int code;
 };
 
 /// A subcommand with the common options.

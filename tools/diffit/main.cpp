@@ -181,6 +181,7 @@ int run(int argc, char** argv) {
   add_bench_command(app, common);
   add_report_command(app, common);
   common.typed = typed(argc, argv);
+  common.words.assign(argv, argv + argc);
   set_program(app);
   if (argc == 1) {
     print_out(app.help());
@@ -226,6 +227,8 @@ int main(int argc, char** argv) {
   int code = 0;
   try {
     code = run(argc, argv);
+  } catch (const Ended& ended) {
+    code = ended.code;
   } catch (...) {
     try {
       rethrow_as_error(std::current_exception());
