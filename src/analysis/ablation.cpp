@@ -136,11 +136,11 @@ class Runner {
   bool take_over(const RunFolder& folder, const Recipe& recipe, const WantedScores& wanted,
                  const std::string& name) const {
     if (folder.used() || request_.features == nullptr) return false;
-    const std::optional<RunFolder> found =
+    const std::optional<TrialFiles> found =
         elsewhere_.find(recipe, wanted, request_.features->info().identity, plan_.experiment.score.steps);
     if (!found) return false;
     write_record(*found, recipe, folder);
-    say(fmt::format("{}: reused from {}", name, found->path().string()));
+    say(fmt::format("{}: reused from {}", name, found->describe()));
     return true;
   }
 

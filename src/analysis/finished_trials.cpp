@@ -8,6 +8,9 @@ namespace diffit::analysis {
 
 namespace {
 
+constexpr const char* kConfig = "config.toml";
+constexpr const char* kScores = "scores.json";
+
 /// What makes two trainings one, in the order of the keys: all but where the data lies, how it is decoded,
 /// and what people read.
 nlohmann::json compared(const Recipe& recipe) {
@@ -22,14 +25,13 @@ nlohmann::json compared(const Recipe& recipe) {
 }  // namespace
 
 fs::path scores_path(const RunFolder& trial) {
-  return trial.path() / "scores.json";
+  return trial.path() / kScores;
 }
 
-std::vector<Score> kept_scores(const RunFolder& trial, const std::string& identity, std::int64_t steps) {
-  std::error_code none;
-  if (!fs::exists(scores_path(trial), none)) return {};
-  const std::string where = scores_path(trial).string();
-  const Json object = parse_json(read_text(scores_path(trial), 1 << 24), where);
+std::vector<Score> kept_scores(const TrialFiles& trial, const std::string& identity, std::int64_t steps) {
+  if (!trial.has(kScores)) return {};
+  const std::string where = trial.where(kScores);
+  const Json object = parse_json(trial.read(kScores, 1 << 24), where);
   std::vector<Score> scores;
   if (!object.is_object() || !object.contains("scores") || !object.contains("features")) return scores;
   const Json& features = object["features"];
@@ -49,29 +51,23 @@ bool all_there(const std::vector<Score>& scores, const WantedScores& wanted) {
   });
 }
 
-FinishedTrials::FinishedTrials(const std::vector<fs::path>& folders) {
-  for (const fs::path& folder : folders) {
-    std::vector<fs::path> found;
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(folder / "runs", none)) found.push_back(entry.path());
-    std::sort(found.begin(), found.end());
-    const std::size_t before = trials_.size();
-    for (const fs::path& path : found) {
-      const RunFolder trial(path);
-      if (!fs::exists(trial.config(), none) || !fs::exists(scores_path(trial), none)) continue;
-      const std::string where = trial.config().string();
-      trials_.emplace_back(
-          trial, compared(read_recipe(parse_toml(read_text(trial.config(), 1 << 20), where), where)));
+FinishedTrials::FinishedTrials(const std::vector<fs::path>& paths) {
+  for (const fs::path& path : paths) {
+    const std::vector<TrialFiles> found = finished_trials_of(path);
+    for (const TrialFiles& trial : found) {
+      const std::string where = trial.where(kConfig);
+      trials_.emplace_back(trial,
+                           compared(read_recipe(parse_toml(trial.read(kConfig, 1 << 20), where), where)));
     }
-    DIFFIT_CHECK(trials_.size() > before,
+    DIFFIT_CHECK(!found.empty(),
                  "`from` {}: wanted the folder or record of an experiment, with runs/*/config.toml and "
-                 "scores.json; found none",
-                 folder.string());
+                 "scores.json, or a zip of them; found none",
+                 path.string());
   }
 }
 
-std::optional<RunFolder> FinishedTrials::find(const Recipe& recipe, const WantedScores& wanted,
-                                              const std::string& identity, std::int64_t steps) const {
+std::optional<TrialFiles> FinishedTrials::find(const Recipe& recipe, const WantedScores& wanted,
+                                               const std::string& identity, std::int64_t steps) const {
   const nlohmann::json wanted_recipe = compared(recipe);
   for (const auto& [trial, its_recipe] : trials_) {
     if (its_recipe == wanted_recipe && all_there(kept_scores(trial, identity, steps), wanted)) return trial;
@@ -79,17 +75,16 @@ std::optional<RunFolder> FinishedTrials::find(const Recipe& recipe, const Wanted
   return {};
 }
 
-void write_record(const RunFolder& from, const Recipe& recipe, const RunFolder& to) {
+void write_record(const TrialFiles& from, const Recipe& recipe, const RunFolder& to) {
   std::error_code error;
   fs::create_directories(to.path(), error);
   if (error) fail("{}: cannot be made: {}", to.path().string(), error.message());
-  write_file(to.stats(), read_text(from.stats(), 1 << 28));
+  write_file(to.stats(), from.read(to.stats().filename().string(), 1 << 28));
   write_file(to.config(), format_toml(write_recipe(recipe)));
-  const std::int64_t images = recipe.train.images;
-  if (fs::exists(from.samples(images), error))
-    write_file(to.samples(images), read_text(from.samples(images), 1 << 26));
+  const fs::path grid = to.samples(recipe.train.images);
+  if (from.has(grid.filename().string())) write_file(grid, from.read(grid.filename().string(), 1 << 26));
   // Last: a record counts as finished by its scores.
-  write_file(scores_path(to), read_text(scores_path(from), 1 << 24));
+  write_file(scores_path(to), from.read(kScores, 1 << 24));
 }
 
 }  // namespace diffit::analysis

@@ -3,12 +3,15 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import time
+import zipfile
 
 import formats
 import numpy as np
 import pytest
-from conftest import files_below, refused, run, start
+from conftest import FASHION, ROOT, files_below, refused, run, start
 
 BASE = """
 [model]
@@ -235,6 +238,44 @@ def test_records_are_taken_over_and_what_is_missing_is_trained(whole, small_data
                 mentions=mentions)
 
 
+def test_kept_results_are_taken_over_as_a_folder_and_as_a_zip(whole, small_data, quarters, tmp_path):
+    times, record, kept = whole.parent / "times.toml", tmp_path / "record", tmp_path / "kept"
+    shutil.copytree(whole, tmp_path / "out")
+    options = ("--data", small_data, "--features", quarters, "--threads", "1", "--json")
+    first = run("ablate", times, "--out", tmp_path / "out", "--record", record, *options).json
+    subprocess.run([sys.executable, ROOT / "scripts/keep_results.py", record, kept], check=True, capture_output=True)
+    for name, given in (("folder", kept), ("zip", kept / "runs.zip")):
+        again = run("ablate", times, "--out", tmp_path / name, "--from", given, *options)
+        assert again.err.count(f"taken over from {kept / 'runs.zip'}: runs/") == 6 and "training" not in again.err
+        assert again.json["variants"] == first["variants"]
+        assert (tmp_path / name / "table.md").read_text() == (record / "table.md").read_text()
+        assert not list((tmp_path / name).rglob("samples-*"))
+
+    # Damaged archives and archives of something else are refused before anything is trained.
+    whole_zip = (kept / "runs.zip").read_bytes()
+    (kept / "runs.zip").write_bytes(whole_zip[:-30])
+    refused("ablate", times, "--out", tmp_path / "new", "--from", kept, *options[:-1], mentions=["runs.zip"])
+    refused("ablate", times, "--out", tmp_path / "new", "--from", small_data, *options[:-1], mentions=["--from", "scores.json", "zip"])
+    with zipfile.ZipFile(tmp_path / "wrong.zip", "w") as archive:
+        archive.writestr("a/config.toml", "[train]\nimages = -1\n")
+        archive.writestr("a/scores.json", "{}")
+    refused("ablate", times, "--out", tmp_path / "new", "--from", tmp_path / "wrong.zip", *options[:-1],
+            mentions=["wrong.zip: a/config.toml", "train.images"])
+
+
+@pytest.mark.parametrize("name", ["fashion-time", "fashion-ddpmpp-vp"])
+def test_the_trainings_in_docs_are_read_and_give_the_table_there(name, tmp_path):
+    if not FASHION.exists():
+        pytest.skip("the data is not installed")
+    kept = ROOT / "docs/results" / name
+    told = run("ablate", name, "--from", kept, "--out", tmp_path / "out", "--threads", "1", "--json").json
+    assert told["finished"] == told["trials"] > 0
+    table = (kept / "table.md").read_text()
+    for variant in told["variants"]:
+        low, high = variant["score"]["low"], variant["score"]["high"]
+        assert f"[{low:.3f}, {high:.3f}]" in table and f"[{variant['late_loss']['low']:.4f}, {variant['late_loss']['high']:.4f}]" in table
+
+
 def test_a_folder_of_an_experiments_name_does_not_hide_it(small_data, tmp_path):
     (tmp_path / "fashion-time").mkdir()
     refused("ablate", "fashion-time", "--data", small_data, "--only", "nothing", cwd=tmp_path, mentions=["variant 'nothing'"])
@@ -326,7 +367,6 @@ def test_another_experiment_in_the_folder_is_refused(whole, experiment, small_da
 
 def test_a_bundled_experiment_tells_its_cost():
     """Each of them is planned in src/analysis/bundled_experiments_test.cpp; here steps are timed."""
-    from conftest import FASHION
     if not FASHION.exists():
         pytest.skip("the data is not installed")
     plan = run("ablate", "fashion-ddpmpp-vp", "--dry-run", "--json", "--threads", "1").json

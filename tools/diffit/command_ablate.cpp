@@ -191,7 +191,8 @@ void add_ablate_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--out", o->out, "output folder of the experiment; default runs/EXPERIMENT");
   command->add_option(
       "--from", o->from,
-      "folders or records of other experiments; runs finished there are reused instead of trained");
+      "folders or records of other experiments, or zips of them; runs finished there are reused instead of "
+      "trained");
   command->add_option("--record", o->record,
                       "also write a record to this folder: tables and the results of finished runs, without "
                       "weights; a later --from can read it");
