@@ -34,5 +34,5 @@ install(FILES ${CMAKE_BINARY_DIR}/diffit-config.cmake ${CMAKE_BINARY_DIR}/diffit
   ${PROJECT_SOURCE_DIR}/cmake/FindLibTorch.cmake DESTINATION ${package})
 install(DIRECTORY include/diffit DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY src/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/diffit-extension FILES_MATCHING
-  PATTERN "*.h" PATTERN "cuda" EXCLUDE PATTERN "templates" EXCLUDE PATTERN "*-inl.h" EXCLUDE PATTERN "testing.h" EXCLUDE)
+  PATTERN "*.h" PATTERN "*.def" PATTERN "cuda" EXCLUDE PATTERN "templates" EXCLUDE PATTERN "*-inl.h" EXCLUDE PATTERN "testing.h" EXCLUDE)
 install(DIRECTORY presets models DESTINATION ${CMAKE_INSTALL_DATADIR}/diffit)

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/cost/cost.h"
+#include "nn/diffit/structure.h"
 #include "train/training_data.h"
 
 namespace diffit::analysis {

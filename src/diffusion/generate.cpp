@@ -22,7 +22,7 @@ at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const a
 
 namespace {
 
-/// D(x; sigma) of the model, its products in `dtype`.
+/// Returns D(x; sigma) of the model, with matrix products in `dtype`.
 LevelNetwork level_network(const ImageDiffiT& model, at::ScalarType dtype) {
   return [&model, dtype](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
     const Autocast autocast(x.device().type(), dtype);

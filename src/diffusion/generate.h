@@ -1,4 +1,4 @@
-// Images out of an image-space model: seeds and classes in, samples out.
+// Sampling from image-space models.
 #pragma once
 
 #include <string>
@@ -11,25 +11,25 @@ namespace diffit::diffusion {
 
 using EdmSampler = SamplerId;
 
-/// A request with the usual values of image-space models.
+/// A request with the default values of image-space models.
 struct ImageRequest : SampleRequest {
   ImageRequest() { steps = 18; }
 
-  const ImageDiffiT* guide = nullptr;  // the weaker model of autoguidance, with the condition
+  const ImageDiffiT* guide = nullptr;  // weaker model for autoguidance; receives the condition too
 };
 
-/// The sampler by its name on the command line; Error(invalid) otherwise.
+/// Returns the sampler with that name. Throws Error(invalid) for other names.
 EdmSampler edm_sampler_named(const std::string& name);
 
-/// D(x; sigma) for a batch [B, C, R, R], float32 in and out, under the model's own parameterisation. `raw`,
-/// where given, becomes the network's output F(c_in x; c_noise) as float32.
+/// Returns D(x; sigma) for a batch [B, C, R, R], float32 in and out, with the parameterisation of the model.
+/// `raw`, if given, receives the output of the network, F(c_in x; c_noise), in float32.
 at::Tensor denoise_images(const ImageDiffiT& model, const at::Tensor& x, const at::Tensor& sigma,
                           const Condition& condition, at::Tensor* raw = nullptr);
 
-/// Error(invalid) where the request does not fit the model; generate() does it too.
+/// Throws Error(invalid) if the request does not fit the model; generate() does so too.
 void check(const ImageConfig& config, const ImageRequest& request);
 
-/// Makes the images batch by batch. Returns the evaluations of one image.
+/// Generates the images batch by batch. Returns the number of evaluations per image.
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
                      const SampleProgress& progress = {});
 

@@ -10,15 +10,15 @@ namespace diffit::diffusion {
 namespace {
 
 constexpr std::int64_t kTimesteps = 1000;
-// EDM trains and samples up to sigma 80; half of it hides an image with a standard deviation of 0.5 still.
+// EDM trains and samples up to sigma 80. Half of that still hides an image with a standard deviation of 0.5.
 constexpr double kLowestStart = 40;
 
 std::int64_t start_of(std::int64_t steps) {
   return (steps - 1) * (kTimesteps / steps);
 }
 
-/// Whether a leading grid starts at 900 or above and leaves out less than one of its steps, or `slack`
-/// timesteps, beside the step that every leading grid leaves out.
+/// Whether a leading grid starts at timestep 900 or above and omits less than one of its steps, or `slack`
+/// timesteps, in addition to the step that every leading grid omits.
 bool reaches_the_top(std::int64_t steps, std::int64_t slack) {
   const std::int64_t step = kTimesteps / steps, left_out = kTimesteps - step - start_of(steps);
   return start_of(steps) >= kTimesteps - 100 && left_out < std::max(step, slack);

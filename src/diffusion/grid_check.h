@@ -1,4 +1,4 @@
-// Time grids that a sampler accepts and that spoil its samples.
+// Warns of time grids that a sampler accepts but that make its samples worse.
 #pragma once
 
 #include <string>
@@ -8,9 +8,10 @@
 
 namespace diffit::diffusion {
 
-/// Samplers start from pure noise. A grid that starts well below the highest noise of the process tells the
-/// network that the image can be seen already, and the samples suffer. Returns a warning that says where the
-/// grid starts and what to ask for instead, "" where nothing is wrong. The request must be a valid one.
+/// Samplers start from pure noise. If the grid starts well below the highest noise level of the process, the
+/// network assumes that part of the image is visible already, and the samples get worse. Returns a warning
+/// that states where the grid starts and which options to use instead, or "" if the grid is fine. The request
+/// must be valid.
 std::string grid_warning(const LatentRequest& request);
 std::string grid_warning(const ImageConfig& config, const ImageRequest& request);
 

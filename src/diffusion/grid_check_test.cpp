@@ -13,7 +13,7 @@ LatentRequest latent(LatentSampler sampler, std::int64_t steps, std::optional<Sp
   return request;
 }
 
-TEST(GridCheck, LeadingGridsThatStopShortAreWarnedOf) {
+TEST(GridCheck, WarnsOfLeadingGridsThatOmitHighestNoise) {
   for (const std::int64_t steps : {1, 2, 9, 501, 600, 980, 400, 300, 150, 60}) {
     EXPECT_NE(grid_warning(latent(LatentSampler::ddim, steps)), "") << steps;
     EXPECT_NE(grid_warning(latent(LatentSampler::dpmpp2m, steps, Spacing::leading)), "") << steps;
@@ -21,7 +21,7 @@ TEST(GridCheck, LeadingGridsThatStopShortAreWarnedOf) {
   }
 }
 
-TEST(GridCheck, GridsThatReachTheTopAreNot) {
+TEST(GridCheck, AcceptsGridsThatStartAtHighestNoise) {
   for (const std::int64_t steps : {10, 12, 25, 30, 50, 100, 250, 333, 500, 998, 1000}) {
     EXPECT_EQ(grid_warning(latent(LatentSampler::ddim, steps)), "") << steps;
   }
@@ -33,7 +33,7 @@ TEST(GridCheck, GridsThatReachTheTopAreNot) {
   }
 }
 
-TEST(GridCheck, TheStepsThatAreNamedAreGoodOnes) {
+TEST(GridCheck, SuggestedStepsGiveNoWarning) {
   const std::string warning = grid_warning(latent(LatentSampler::ddim, 501));
   EXPECT_NE(warning.find("timestep 500 of 999"), std::string::npos) << warning;
   EXPECT_NE(warning.find("`steps` 500 or 1000"), std::string::npos) << warning;
@@ -45,7 +45,7 @@ TEST(GridCheck, TheStepsThatAreNamedAreGoodOnes) {
   }
 }
 
-TEST(GridCheck, ALowStartInSigmaIsWarnedOf) {
+TEST(GridCheck, WarnsOfLowSigmaMax) {
   LatentRequest heun = latent(LatentSampler::heun, 18);
   EXPECT_EQ(grid_warning(heun), "");
   heun.sigma_max = 5;

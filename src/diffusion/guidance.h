@@ -45,7 +45,7 @@ struct Guidance {
   bool counts(double scale_there) const;
 };
 
-/// Number of evaluations of a network for one image.
+/// Number of evaluations of a network per image.
 struct Evaluations {
   std::int64_t made = 0;
   /// Skipped evaluations of the weaker prediction: guidance is on, but the scale is within tolerance of 1.

@@ -1,4 +1,4 @@
-// A network with guidance, for one batch: what samplers evaluate.
+// A network with guidance for one batch, as evaluated by the samplers.
 #pragma once
 
 #include <functional>
@@ -9,29 +9,30 @@ namespace diffit::diffusion {
 
 /// Output of a network in float64.
 struct NetworkOutput {
-  at::Tensor value;  // what is guided, [B, C, ...]: D(x; sigma), or eps(x_t, t) of a discrete schedule
-  at::Tensor v;      // position of the variance in its range, [B, C, ...]; undefined if not learned
+  at::Tensor
+      value;     // prediction that is guided, [B, C, ...]: D(x; sigma), or eps(x_t, t) of a discrete schedule
+  at::Tensor v;  // position of the variance in its range, [B, C, ...]; undefined if not learned
 };
 
-/// Evaluates a network at one noise level: x [B, C, ...] float32, labels [B] int64, undefined for a network
-/// without classes that takes none.
+/// Evaluates a network at one noise level: x [B, C, ...] float32, labels [B] int64, undefined for networks
+/// without classes.
 using LevelNetwork =
     std::function<NetworkOutput(const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels)>;
 
-/// Guides a network by itself without the condition, or by a weaker network (autoguidance). The arguments
+/// Guides a network by its own unconditional prediction or by a weaker network (autoguidance). The arguments
 /// must outlive it.
 class GuidedNetwork {
  public:
   ///   weaker: empty for classifier-free guidance
-  ///   labels: of the batch, or undefined; null_label: the label of no condition
+  ///   labels: of the batch, or undefined; null_label: the label that means "no condition"
   GuidedNetwork(const LevelNetwork& network, const LevelNetwork& weaker, const Guidance& guidance,
                 at::Tensor labels, std::int64_t null_label);
 
-  /// x: float64 or float32. The weaker prediction is computed only where guidance changes something. The
+  /// x: float64 or float32. The weaker prediction is only computed if guidance changes the result. The
   /// variance is that of the conditional prediction (released code).
   NetworkOutput operator()(const at::Tensor& x, const NoiseLevel& level);
 
-  /// Evaluations of the networks so far, per image.
+  /// Returns the number of evaluations of the networks so far, per image.
   const Evaluations& evaluations() const { return evaluations_; }
 
  private:

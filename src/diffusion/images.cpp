@@ -14,7 +14,7 @@ Rounding rounding_named(const std::string& name, const std::string& option) {
 
 at::Tensor to_pixels(const at::Tensor& samples, Rounding rounding) {
   const std::int64_t channels = samples.size(1);
-  if (channels != 1 && channels != 3) fail("pictures have 1 or 3 channels, the samples have {}", channels);
+  if (channels != 1 && channels != 3) fail("images have 1 or 3 channels, the samples have {}", channels);
   const at::Tensor levels = rounding == Rounding::nearest ? samples * 127.5 + 128 : (samples + 1) * 127.5;
   return levels.clamp(0, 255).to(at::kByte).permute({0, 2, 3, 1}).contiguous();
 }

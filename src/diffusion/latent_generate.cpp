@@ -37,7 +37,7 @@ std::int64_t points_of(const LatentRequest& request) {
 
 namespace {
 
-/// eps and the position of the variance out of the output of a noise_network().
+/// Splits the output of a noise_network() into eps and the position of the variance.
 LevelNetwork level_network(const LatentNetwork& network, std::int64_t channels) {
   return [network, channels](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
     const at::Tensor output = network(x, level.t, labels).to(at::kDouble);

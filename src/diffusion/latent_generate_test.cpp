@@ -14,7 +14,7 @@ namespace {
 const LatentConfig kConfig{.input_size = 2, .patch = 1, .hidden = 4, .depth = 1, .heads = 1, .classes = 3};
 constexpr double kDeviation = 0.5;
 
-/// eps of a Gaussian, and `gap` more where there is a label; the variance range in the middle.
+/// eps of a Gaussian, plus `gap` if there is a label; the variance is in the middle of its range.
 LatentNetwork network_of(double gap) {
   return [gap](const at::Tensor& x, double t, const at::Tensor& labels) {
     const double a = VpSchedule::linear().alpha_bar[static_cast<std::size_t>(t)];
@@ -24,7 +24,7 @@ LatentNetwork network_of(double gap) {
   };
 }
 
-/// The same Gaussian by a network that predicts what `config` states.
+/// A network for the same Gaussian that predicts the quantity stated in `config`.
 LatentNetwork raw_network_of(const LatentConfig& config) {
   return [p = parameterisation_of(config)](const at::Tensor& x, double t, const at::Tensor&) {
     const double sigma = VpSchedule::linear().sigma(std::lround(t));
@@ -62,7 +62,7 @@ Made make(const LatentNetwork& network, const LatentRequest& request) {
 const std::vector<LatentSampler> kAll{LatentSampler::ddpm,  LatentSampler::ddim, LatentSampler::dpmpp2m,
                                       LatentSampler::unipc, LatentSampler::heun, LatentSampler::euler};
 
-TEST(LatentGenerate, AImageKnowsNeitherBatchNorOrder) {
+TEST(LatentGenerate, SampleIsIndependentOfBatchAndOrder) {
   for (const LatentSampler sampler : kAll) {
     LatentRequest r = request_of(sampler, 7);
     r.eta = 0.5;
@@ -79,7 +79,7 @@ TEST(LatentGenerate, AImageKnowsNeitherBatchNorOrder) {
   }
 }
 
-TEST(LatentGenerate, GivenNoiseIsTakenInsteadOfTheSeeds) {
+TEST(LatentGenerate, GivenNoiseReplacesSeeds) {
   for (const LatentSampler sampler : kAll) {
     LatentRequest r = request_of(sampler, 5);
     r.eta = 1;
@@ -101,7 +101,7 @@ TEST(LatentGenerate, GivenNoiseIsTakenInsteadOfTheSeeds) {
 
 // The released 256 preset: 250 respaced steps, 4.4 by the power-cosine schedule. The scale is within 1e-3 of
 // 1 where (1 - t/1000)^4 < 0.0109, t > 677: a third of the steps.
-TEST(LatentGenerate, TheReleasedPresetSavesAThird) {
+TEST(LatentGenerate, ReleasedPresetSavesThirdOfEvaluations) {
   LatentRequest r = request_of(LatentSampler::ddpm, 250, 1);
   r.guidance = {.scale = 4.4, .power_cosine = true, .channels = 3};
   const Evaluations e = make(network_of(0), r).evaluations;
@@ -111,10 +111,10 @@ TEST(LatentGenerate, TheReleasedPresetSavesAThird) {
   EXPECT_EQ(make(network_of(0), r).evaluations.saved, 2);  // t = 999, 995: the scale is 1 to the last bit
 }
 
-// What leaving those evaluations out changes: eps by (scale - 1) (c - u), at each step that was left out. It
+// Skipping an evaluation changes eps by (scale - 1) (c - u) at that step. This
 // moves the next state by posterior_x0 sigma (scale - 1) (c - u), and the reverse process of a Gaussian with
 // less than unit variance contracts, so the sum over the steps bounds the change of the sample.
-TEST(LatentGenerate, LeavingOutChangesNoMoreThanTheTolerance) {
+TEST(LatentGenerate, SkippedEvaluationsChangeSamplesWithinTolerance) {
   constexpr double kGap = 1;  // as large as eps itself; trained models have far less at these noise levels
   LatentRequest r = request_of(LatentSampler::ddpm, 250, 3);
   r.guidance = {.scale = 4.4, .power_cosine = true};
@@ -129,12 +129,12 @@ TEST(LatentGenerate, LeavingOutChangesNoMoreThanTheTolerance) {
     if (over <= 1e-3) bound += s.posterior_x0[at] * s.sigma(i) * over * kGap;
   }
   EXPECT_LT(bound, 2.5e-3);
-  // Beside it, the network takes float32: 250 roundings of numbers of order 10.
+  // In addition, the network uses float32: 250 roundings of numbers of order 10.
   testing::expect_close(left_out, computed, bound + 250 * 10 * testing::epsilon(at::kFloat), "left out");
   EXPECT_FALSE(at::equal(left_out, computed));
 }
 
-TEST(LatentGenerate, GuidesInsideTheIntervalOnly) {
+TEST(LatentGenerate, GuidesOnlyInsideInterval) {
   const auto evaluations = [](LatentSampler sampler, std::int64_t steps, Guidance guidance) {
     LatentRequest r = request_of(sampler, steps, 1);
     guidance.scale = 2;
@@ -152,20 +152,20 @@ TEST(LatentGenerate, GuidesInsideTheIntervalOnly) {
 }
 
 // D_weak + w (D_main - D_weak), both with the condition.
-TEST(LatentGenerate, AutoguidanceLeavesTheWeakerModelBehind) {
+TEST(LatentGenerate, AutoguidanceExtrapolatesFromWeakerModel) {
   LatentRequest r = request_of(LatentSampler::ddim, 10);
   const at::Tensor at_half = make(network_of(0.5), r).samples;
   const at::Tensor plain = make(network_of(0.1), r).samples;
   r.guidance.scale = 5;
   r.guide = network_of(0);  // 0 + 5 (0.1 - 0) = 0.5
-  // The networks answer in float32: u of numbers of order 10, ten times.
+  // The networks return float32: ten roundings of numbers of order 10.
   const double bound = 200 * testing::epsilon(at::kFloat);
   testing::expect_close(make(network_of(0.1), r).samples, at_half, bound, "guided");
   r.guide = network_of(0.1);  // itself
   testing::expect_close(make(network_of(0.1), r).samples, plain, bound, "guided by itself");
 }
 
-TEST(LatentGenerate, RefusesWhatDoesNotFit) {
+TEST(LatentGenerate, RejectsMismatchedRequests) {
   const auto refused = [](const auto& change) {
     LatentRequest r = request_of(LatentSampler::ddim, 5);
     change(r);
@@ -182,19 +182,20 @@ TEST(LatentGenerate, RefusesWhatDoesNotFit) {
   EXPECT_THROW(latent_sampler_named("plms"), Error);
 }
 
-TEST(LatentGenerate, SaysWhenSamplesAreNotFinite) {
+TEST(LatentGenerate, ReportsNonFiniteSamples) {
   const LatentNetwork broken = [](const at::Tensor& x, double, const at::Tensor&) {
     return at::full({x.size(0), 8, 2, 2}, std::nan(""));
   };
   try {
     make(broken, request_of(LatentSampler::ddim, 5));
-    FAIL() << "NaN went through";
+    FAIL() << "NaN was not detected";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::failed);
   }
 }
 
-// A Gaussian has the same samples whatever its network predicts, and they have its standard deviation.
+// The samples of a Gaussian have its standard deviation and do not depend on the quantity that the network
+// predicts.
 TEST(LatentGenerate, SamplesDoNotDependOnThePredictedQuantity) {
   constexpr std::int64_t kCount = 64;
   for (const LatentSampler sampler : kAll) {
@@ -210,7 +211,7 @@ TEST(LatentGenerate, SamplesDoNotDependOnThePredictedQuantity) {
       for (const Prediction prediction : {Prediction::v, Prediction::x0, Prediction::velocity}) {
         config.prediction = prediction;
         const at::Tensor samples = make(noise_network(raw_network_of(config), config), r).samples;
-        // float32 outputs; eps is multiplied by up to 157 where it is turned into x_0.
+        // float32 outputs; converting eps to x_0 multiplies it by up to 157.
         testing::expect_close(samples, by_eps, 2e-4, std::string(name_of(prediction)));
       }
     }

@@ -2,8 +2,9 @@
 // Losses and samplers take it; it is stored in the configuration of a model.
 //
 // In the variance-exploding view x = x_0 + sigma n, the denoiser is D(x; sigma) = c_skip x + c_out F with the
-// network's output F (EDM eq. 7). What F estimates gives c_skip and c_out alone; alpha = 1 / sqrt(1 +
-// sigma^2) and s = sigma alpha are the coefficients of the variance-preserving process x_t = alpha x_0 + s n:
+// network's output F (EDM eq. 7). c_skip and c_out depend only on the quantity that F estimates; alpha = 1 /
+// sqrt(1 + sigma^2) and s = sigma alpha are the coefficients of the variance-preserving process x_t = alpha
+// x_0 + s n:
 //
 //   prediction  F estimates       c_skip                           c_out
 //   x0          x_0               0                                1
@@ -24,7 +25,7 @@ struct Parameterisation {
   double sigma_data = 0.5;  // standard deviation of the data; used by edm
   Schedule schedule = Schedule::edm;
   Prediction prediction = Prediction::edm;
-  bool learned_variance = false;  // as many channels for the variance follow those of the prediction
+  bool learned_variance = false;  // the channels of the prediction are followed by as many for the variance
 
   /// Each result has the shape and dtype of sigma, [B] float32 or float64 > 0.
   at::Tensor c_skip(const at::Tensor& sigma) const;
@@ -47,7 +48,7 @@ struct Parameterisation {
   at::Tensor noise_of(const at::Tensor& output, const at::Tensor& x_t, double sigma) const;
 };
 
-/// What a model predicts, by its configuration. The configuration must be a valid one.
+/// Returns the parameterisation of a model from its configuration, which must be valid.
 Parameterisation parameterisation_of(const ImageConfig& config);
 Parameterisation parameterisation_of(const LatentConfig& config);
 

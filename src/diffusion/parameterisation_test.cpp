@@ -33,8 +33,8 @@ TEST(Parameterisation, TargetsAreTheirDefinitions) {
   }
 }
 
-// A network that predicts its target gives back the image and the noise, and has no loss.
-TEST(Parameterisation, ExactPredictionGivesBackImageAndNoise) {
+// A network that predicts its target exactly reproduces the image and the noise, and its loss is 0.
+TEST(Parameterisation, ExactPredictionReproducesImageAndNoise) {
   for (const Schedule schedule : kSchedules) {
     for (const Prediction prediction : kPredictions) {
       const Parameterisation p{0.5, schedule, prediction};
@@ -115,7 +115,7 @@ TEST(Parameterisation, IsReadFromTheConfiguration) {
   EXPECT_THROW(latent({{"prediction", "auto"}}), Error);
   EXPECT_THROW(image({{"precondition", "vp_linear"}}), Error);
 
-  // A configuration with the usual values names neither field, as in files of earlier versions.
+  // A configuration with default values contains neither field, as in files of earlier versions.
   for (const ModelConfig& config : {ModelConfig(ImageConfig{}), ModelConfig(LatentConfig{})}) {
     EXPECT_FALSE(write_model_config(config).contains("prediction"));
     EXPECT_FALSE(write_model_config(config).contains("learned_variance"));

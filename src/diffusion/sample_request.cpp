@@ -31,14 +31,14 @@ void check_request(const SampleRequest& request, std::int64_t classes, at::IntAr
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   DIFFIT_CHECK(request.batch >= 1, "`batch`: wanted at least 1, got {}", request.batch);
   DIFFIT_CHECK(classes == 0 ? request.labels.empty() : request.labels.size() == request.seeds.size(),
-               "labels: the model has {} classes, got {} labels for {} pictures", classes,
+               "labels: the model has {} classes, got {} labels for {} images", classes,
                request.labels.size(), count);
   for (const std::int64_t label : request.labels) {
     DIFFIT_CHECK(label >= 0 && label < classes, "class {}: the model has classes 0 to {}", label,
                  classes - 1);
   }
   DIFFIT_CHECK(!request.guidance.on() || classes > 0 || autoguided,
-               "`guidance`: the model is unconditional, there is no condition to follow; leave it at 1");
+               "`guidance`: the model is unconditional, so there is no condition to guide by; leave it at 1");
   const auto check_noise = [&](const at::Tensor& noise, std::int64_t axes, const std::string& what,
                                const char* wanted) {
     if (!noise.defined()) return;

@@ -10,13 +10,13 @@ namespace diffit::diffusion {
 
 namespace {
 
-/// The timesteps of a discrete schedule.
+/// Returns the timesteps of a discrete schedule.
 std::optional<VpSchedule> timesteps_if_any(Schedule schedule) {
   if (schedule != Schedule::vp_linear) return {};
   return timesteps_of(schedule);
 }
 
-/// Noise levels of the request, clipped to what the network knows.
+/// Returns the noise levels of the request, clipped to the range of the schedule.
 std::vector<double> sigmas_of(const SampledModel& model, const SampleRequest& r,
                               const VpSchedule* timesteps) {
   if (!sampler_of(r.sampler).uses_sigmas) return {};

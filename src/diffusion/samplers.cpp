@@ -18,7 +18,7 @@ constexpr std::array kSamplers = {
 #undef DIFFIT_SAMPLER
 };
 
-/// "a", "a and b", "a, b and c".
+/// Returns "a", "a and b", "a, b and c".
 std::string listed(const std::vector<std::string>& words, const char* last) {
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {

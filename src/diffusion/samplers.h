@@ -21,7 +21,7 @@ struct SamplerGrid {
   std::vector<std::int64_t> grid() const;
 };
 
-/// What a sampler is given for a batch.
+/// Input of a sampler for one batch.
 struct SamplerInput : SamplerGrid {
   NoisePredictor network = {};  // of a discrete schedule
   Denoiser denoise = {};        // of every schedule; noise levels must be those of the schedule
@@ -48,22 +48,22 @@ struct Sampler {
   /// Returns x_0 in float64.
   at::Tensor (*run)(const SamplerInput& input);
 
-  /// Evaluations of the guided network for an image.
+  /// Returns the number of evaluations of the guided network per image.
   std::int64_t evaluations_of(std::int64_t steps) const { return evaluations * steps - (evaluations - 1); }
-  /// The fields that it uses beside steps, as text: "`eta` and `spacing`".
+  /// Returns the fields that it uses besides steps, as text: "`eta` and `spacing`".
   std::string fields() const;
 };
 
-/// All samplers, in the order of samplers.def.
+/// Returns all samplers, in the order of samplers.def.
 std::span<const Sampler* const> samplers();
 const Sampler& sampler_of(SamplerId id);
-/// The sampler of that name for models with (or without) discrete timesteps. Throws Error(invalid) that lists
-/// the names for any other.
+/// Returns the sampler with that name for models with (or without) discrete timesteps. Throws Error(invalid),
+/// listing the names, for any other.
 const Sampler& sampler_named(const std::string& name, bool timesteps);
-/// Their names: "ddpm, ddim or heun".
+/// Returns their names: "ddpm, ddim or heun".
 std::string sampler_names(bool timesteps);
 
-/// Spacing of the timesteps: as requested, or as is usual for the sampler.
+/// Returns the spacing of the timesteps: as requested, or the default of the sampler.
 Spacing spacing_of(const SampleRequest& request);
 
 }  // namespace diffit::diffusion

@@ -33,8 +33,8 @@ at::Tensor samples_of(const SampledModel& model, const SampleRequest& request, s
   return samples;
 }
 
-// What the table says of a sampler is what it does, on every schedule that it is for.
-TEST(Samplers, TableDescribesThem) {
+// The table describes each sampler correctly, on every schedule that it supports.
+TEST(Samplers, TableMatchesBehavior) {
   for (const Sampler* sampler : samplers()) {
     EXPECT_EQ(&sampler_of(sampler->id), sampler);
     EXPECT_EQ(&sampler_named(sampler->name, true), sampler);

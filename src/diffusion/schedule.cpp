@@ -79,7 +79,7 @@ at::Tensor c_noise(Schedule schedule, const at::Tensor& sigma) {
 }
 
 VpSchedule timesteps_of(Schedule schedule) {
-  if (schedule != Schedule::vp_linear) fail("this noise schedule is continuous, it has no timesteps");
+  if (schedule != Schedule::vp_linear) fail("this noise schedule is continuous and has no timesteps");
   return linear();
 }
 

@@ -1,5 +1,5 @@
-// Noise schedules: which noise levels there are, how training draws them, and how the network sees x and
-// sigma. Everything is stated in the variance-exploding view x = x_0 + sigma n, in which a process
+// Noise schedules: the range of noise levels, their distribution in training, and how x and sigma are passed
+// to the network. Everything is stated in the variance-exploding view x = x_0 + sigma n, in which a process
 // x_t = alpha x_0 + s n has sigma = s / alpha and x = x_t / alpha.
 #pragma once
 
@@ -36,18 +36,19 @@ struct SigmaRange {
 };
 SigmaRange sigma_range(Schedule schedule);
 
-/// Factor of x at the network's input, so that the network sees x_t (for EDM: unit variance).
+/// Returns the factor by which x is multiplied at the input of the network, which then receives x_t (for EDM:
+/// unit variance).
 ///   edm: 1 / sqrt(sigma^2 + sigma_data^2); vp, vp_linear: 1 / sqrt(sigma^2 + 1); ve: 1; flow: 1 / (1 +
 ///   sigma)
 /// sigma [B] float32 or float64 -> the same shape and dtype.
 at::Tensor c_in(Schedule schedule, double sigma_data, const at::Tensor& sigma);
 
-/// Noise level as the network receives it.
+/// Returns the noise level as it is passed to the network.
 ///   edm: ln(sigma) / 4; vp: 999 t(sigma); ve: ln(sigma / 2); flow: 1000 sigma / (1 + sigma);
 ///   vp_linear: index of the nearest of the 1000 timesteps
 at::Tensor c_noise(Schedule schedule, const at::Tensor& sigma);
 
-/// The timesteps of a schedule that has discrete ones: of vp_linear. Throws Error(failed) for the others.
+/// Returns the timesteps of a discrete schedule, vp_linear. Throws Error(failed) for continuous schedules.
 VpSchedule timesteps_of(Schedule schedule);
 
 /// Noise distribution of training (EDM table 1). edm: ln sigma ~ N(mean, deviation^2). vp: sigma(t) with
@@ -58,7 +59,7 @@ struct NoiseDistribution {
   double deviation = 1.2;
   Schedule kind = Schedule::edm;
 
-  /// Draws one noise level.
+  /// Draws a noise level.
   double sigma(Random& random) const;
 };
 

@@ -37,7 +37,7 @@ at::Tensor discretised_log_likelihood(const at::Tensor& x, const at::Tensor& cen
 
 namespace {
 
-/// Returns the quantity that the network is to predict.
+/// Returns the target of the prediction.
 at::Tensor target_of(const Parameterisation& p, const VpSchedule& schedule, const at::Tensor& x0,
                      const at::Tensor& noise, const at::Tensor& t) {
   if (p.prediction == Prediction::eps) return noise;
@@ -53,7 +53,7 @@ at::Tensor target_of(const Parameterisation& p, const VpSchedule& schedule, cons
 /// Term of the variational bound in nats per element, [B]. error: of the prediction, detached.
 at::Tensor variational_bound(const Parameterisation& p, const VpSchedule& schedule, const at::Tensor& error,
                              const at::Tensor& v, const at::Tensor& x0, const at::Tensor& t) {
-  // The true posterior and the model's differ only in x_0: x_0 - x0_theta = sigma (eps_theta - noise).
+  // The true posterior and that of the model differ only in x_0: x_0 - x0_theta = sigma (eps_theta - noise).
   std::vector<double> error_of_x0, error_of_mean, log_beta;
   for (std::int64_t i = 0; i < schedule.size(); ++i) {
     const auto at = static_cast<std::size_t>(i);

@@ -16,8 +16,9 @@ struct HybridLoss {
 };
 
 /// Returns L_simple + weight * L_vlb, or L_simple alone if the variance is not learned. The mean is detached
-/// in L_vlb, so that L_vlb trains only the variance. p: what the network predicts; its schedule is `schedule`
-/// output [B, 2C, ...]: the prediction (of eps: eps_theta), then the position v of the variance in its range;
+/// in L_vlb, so that L_vlb trains only the variance. p: parameterisation of the network; its schedule is
+/// `schedule` output [B, 2C, ...]: the prediction (of eps: eps_theta), then the position v of the variance in
+/// its range;
 ///   [B, C, ...] if the variance is not learned (float32 or float64)
 /// x0, noise [B, C, ...]: same dtype as output; x_t = noised(schedule, x0, noise, t) was the network's input
 /// t [B] int64: indices of the schedule, on the same device

@@ -77,7 +77,7 @@ struct Example {
   }
 };
 
-/// The bound for one element, step by step: x_t, then x_0 from eps, then both posteriors.
+/// Computes the bound for one element step by step: x_t, then x_0 from eps, then both posteriors.
 double bound_of(const VpSchedule& s, std::size_t t, double x0, double noise, double eps, double v) {
   const double a = s.alpha_bar[t], before = t == 0 ? 1 : s.alpha_bar[t - 1], beta = s.beta[t];
   const double x = std::sqrt(a) * x0 + std::sqrt(1 - a) * noise;
@@ -164,7 +164,7 @@ TEST(HybridLoss, Float32ErrorIsWithinRounding) {
 }
 
 // v = alpha n - s x_0, and the same x_0 follows from v and from eps: v_theta - v = (eps_theta - n) / alpha.
-TEST(HybridLoss, OfVHasTheSameBoundAndAnotherSquare) {
+TEST(HybridLoss, HasSameBoundButOtherSquareForV) {
   Example e;
   const HybridLoss by_eps = e.loss();
   const at::Tensor a = at_steps(e.schedule.alpha_bar, e.t, e.x0), eps = e.output.narrow(1, 0, 3);

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/json_text.h"
-#include "nn/cost/cost.h"
+#include "nn/diffit/structure.h"
 
 namespace diffit::model {
 

@@ -90,7 +90,7 @@ Vae load_vae(std::span<const TensorView> tensors, const Metadata& metadata, cons
   std::vector<TensorView> kept;
   for (const TensorView& view : tensors) {
     if (!view.name.starts_with(layout.prefix)) continue;
-    if (!is_left_over(std::string_view(view.name).substr(layout.prefix.size()))) kept.push_back(view);
+    if (!is_unrelated(std::string_view(view.name).substr(layout.prefix.size()))) kept.push_back(view);
   }
   load_parameters(as_in_file(vae, layout), kept, layout.prefix, where);
   vae.parameters().to(device);

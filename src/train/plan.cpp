@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "nn/cost/vae_cost.h"
+#include "nn/vae/vae_structure.h"
 
 namespace diffit::training {
 

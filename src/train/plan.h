@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "nn/cost/cost.h"
+#include "nn/diffit/structure.h"
 #include "train/recipe.h"
 
 namespace diffit::training {

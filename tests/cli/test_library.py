@@ -1,12 +1,14 @@
 """The installed library: programs that know only the package train, cancel, resume, sample and evaluate."""
 
+import json
 import os
 import subprocess
 
 import numpy as np
 import pytest
 
-from conftest import ROOT, run
+from conftest import ROOT, refused, run
+from formats import read_safetensors
 
 BUILD = ROOT / "build/release"
 
@@ -69,6 +71,19 @@ def test_a_program_evaluates(programs, tmp_path):
     out = checked(build / "evaluate", tmp_path / "a.npz", tmp_path / "b.npz", "fashion-net", env=environment(),
                   cwd=tmp_path)
     assert "[" in out and len(out.splitlines()) >= 2
+
+
+def test_a_program_trains_and_samples_with_its_own_time_conditioning(programs, images, tmp_path):
+    _, build = programs
+    out = checked(build / "custom_time", images, tmp_path / "run", env=environment(), cwd=tmp_path)
+    assert "trained for 128 images" in out and "4 samples" in out
+    model, = (tmp_path / "run").glob("snapshot*128*-ema.safetensors")
+    weights, metadata = read_safetensors(model)
+    assert json.loads(metadata["diffit.config"])["time"] == "shifted_input"
+    shifts = sorted(name for name in weights if name.endswith(".block.shift_temb.weight"))
+    assert shifts and all(np.abs(weights[name]).max() > 0 for name in shifts)
+    # A program without the variant rejects the file and lists what it knows.
+    refused("sample", "-m", model, "-o", tmp_path / "x.png", mentions=["shifted_input", "tmsa", "adaln"])
 
 
 def test_errors_name_fields_and_keep_their_kind(programs, tmp_path):

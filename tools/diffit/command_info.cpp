@@ -18,7 +18,7 @@
 #include "metrics/reference.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
-#include "nn/cost/cost.h"
+#include "nn/diffit/structure.h"
 #include "runtime/device.h"
 #include "runtime/gpu_probe.h"
 #include "tools/diffit/command.h"

@@ -8,7 +8,7 @@
 #include "metrics/reference.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
-#include "nn/cost/vae_cost.h"
+#include "nn/vae/vae_structure.h"
 
 namespace diffit::cli {
 

@@ -4,7 +4,8 @@
 #include <array>
 #include <numeric>
 
-#include "nn/unet/ddpmpp.h"
+#include "nn/layers/layers.h"
+#include "nn/unet/parts.h"
 
 namespace diffit::nn {
 
@@ -18,9 +19,9 @@ constexpr std::array kLatentVariants = {"prediction", "learned_variance"};
 template <class Config>
 Json write_without_defaults(const Config& config, std::span<const char* const> variants) {
   Json object = write_fields(config);
-  const Json usual = write_fields(Config{});
+  const Json defaults = write_fields(Config{});
   for (const char* key : variants) {
-    if (object[key] == usual[key]) object.erase(key);
+    if (object[key] == defaults[key]) object.erase(key);
   }
   return object;
 }
@@ -77,17 +78,17 @@ namespace {
 
 /// Checks the fields that apply to DDPM++, which has none of DiffiT's stages.
 void check_ddpmpp(const ImageConfig& c, const std::string& where) {
-  DIFFIT_CHECK(c.encoder == Encoder::ddpmpp && c.decoder == Decoder::ddpmpp,
-               "{}: encoder '{}' with decoder '{}': 'ddpmpp' is both or neither, its skips go block by block",
-               where, name_of(c.encoder), name_of(c.decoder));
-  DIFFIT_CHECK(c.time == TimePath::add || c.time == TimePath::tmsa,
-               "{}: time '{}': 'ddpmpp' takes add (its own attention) or tmsa (the same, and TMSA)", where,
-               name_of(c.time));
   DIFFIT_CHECK(
-      c.sampling == Sampling::convolution,
-      "{}: sampling '{}' is for DiffiT's stages; 'ddpmpp' halves and doubles in its blocks: leave it "
-      "out",
-      where, name_of(c.sampling));
+      c.encoder == Encoder::ddpmpp && c.decoder == Decoder::ddpmpp,
+      "{}: encoder '{}' with decoder '{}': 'ddpmpp' is both or neither, because each block has its own skip",
+      where, name_of(c.encoder), name_of(c.decoder));
+  DIFFIT_CHECK(c.time == TimePath::add || c.time == TimePath::tmsa,
+               "{}: time '{}': 'ddpmpp' takes add (with its own attention) or tmsa (with TMSA instead of it)",
+               where, name_of(c.time));
+  DIFFIT_CHECK(c.sampling == Sampling::convolution,
+               "{}: sampling '{}' is for DiffiT's stages; the blocks of 'ddpmpp' downsample and upsample by "
+               "themselves: leave it out",
+               where, name_of(c.sampling));
   for (const UnetPart& part : ddpmpp_parts(c)) {
     DIFFIT_CHECK(
         part.in % groups_of(part.in) == 0,
@@ -99,13 +100,15 @@ void check_ddpmpp(const ImageConfig& c, const std::string& where) {
 
 void check_variant(const ImageConfig& c, const std::string& where) {
   if (c.encoder == Encoder::ddpmpp || c.decoder == Decoder::ddpmpp) return check_ddpmpp(c, where);
-  DIFFIT_CHECK(c.attention_sides == ImageConfig{}.attention_sides,
-               "{}: attention_sides is for encoder 'ddpmpp'; DiffiT attends everywhere: leave it out", where);
+  DIFFIT_CHECK(
+      c.attention_sides == ImageConfig{}.attention_sides,
+      "{}: attention_sides is for encoder 'ddpmpp'; DiffiT has attention in every block: leave it out",
+      where);
   const bool diffit = c.encoder == Encoder::diffit && c.decoder == Decoder::diffit;
   DIFFIT_CHECK(
       c.dropout == 0 || diffit,
       "{}: dropout {} is for encoder and decoder 'diffit' or 'ddpmpp'; '{}' with '{}' has plain blocks, "
-      "which have none: leave it out",
+      "which have no dropout: leave it out",
       where, c.dropout, name_of(c.encoder), name_of(c.decoder));
   DIFFIT_CHECK(
       diffit || c.time == TimePath::tmsa,
@@ -113,10 +116,11 @@ void check_variant(const ImageConfig& c, const std::string& where) {
       "time as a token: leave time out",
       where, name_of(c.time), name_of(c.encoder), name_of(c.decoder));
   if (c.time == TimePath::none) {
-    DIFFIT_CHECK(c.classes == 0, "{}: time 'none' leaves no way in for {} classes; set classes to 0", where,
-                 c.classes);
+    DIFFIT_CHECK(c.classes == 0, "{}: with time 'none' there is no way in for {} classes; set classes to 0",
+                 where, c.classes);
     DIFFIT_CHECK(c.augment_labels == 0,
-                 "{}: time 'none' leaves no way in for augmentation labels; set data.augment to 0", where);
+                 "{}: with time 'none' there is no way in for augmentation labels; set data.augment to 0",
+                 where);
     DIFFIT_CHECK(c.time_embedding == TimeFeatures::positional,
                  "{}: time 'none' has no time_embedding, got '{}'", where, name_of(c.time_embedding));
   }
@@ -126,12 +130,13 @@ void check_variant(const ImageConfig& c, const std::string& where) {
                "'setr_mla' or encoder 'multi_resolution'",
                where, name_of(c.decoder));
   DIFFIT_CHECK(c.sampling == Sampling::convolution,
-               "{}: sampling '{}' says nothing of encoder 'vit' with decoder 'setr_mla', which halve and "
-               "double nothing; leave it out",
+               "{}: sampling '{}' has no effect on encoder 'vit' with decoder 'setr_mla', which do not "
+               "downsample or upsample; leave it out",
                where, name_of(c.sampling));
-  DIFFIT_CHECK(c.vit_depth() >= c.stages(),
-               "{}: decoder 'setr_mla' takes {} levels of encoder 'vit', depth has {} blocks in all", where,
-               c.stages(), c.vit_depth());
+  DIFFIT_CHECK(
+      c.vit_depth() >= c.stages(),
+      "{}: decoder 'setr_mla' takes {} levels of encoder 'vit', but depth has only {} blocks in total", where,
+      c.stages(), c.vit_depth());
 }
 
 }  // namespace
@@ -147,8 +152,8 @@ void check_config(const ImageConfig& c, const std::string& where) {
   for (std::int64_t i = 0; i < c.stages(); ++i) {
     const std::int64_t width = c.channels[static_cast<std::size_t>(i)];
     const bool attends = !c.is_ddpmpp() || c.attends(i) || i == c.stages() - 1;
-    DIFFIT_CHECK(!attends || width % c.head_dim == 0, "{}: channels[{}] = {} is no multiple of head_dim = {}",
-                 where, i, width, c.head_dim);
+    DIFFIT_CHECK(!attends || width % c.head_dim == 0,
+                 "{}: channels[{}] = {} is not a multiple of head_dim = {}", where, i, width, c.head_dim);
     const std::int64_t groups = groups_of(width);
     DIFFIT_CHECK(groups >= 1 && width % groups == 0,
                  "{}: channels[{}] = {} cannot be split into {} groups for GroupNorm; take a multiple of 4 "
@@ -166,8 +171,8 @@ void check_config(const LatentConfig& c, const std::string& where) {
   DIFFIT_CHECK(c.input_size % c.patch == 0, "{}: patch {} does not divide input_size {}", where, c.patch,
                c.input_size);
   DIFFIT_CHECK(c.hidden % c.heads == 0, "{}: heads {} does not divide hidden {}", where, c.heads, c.hidden);
-  DIFFIT_CHECK(c.hidden % 4 == 0, "{}: hidden {} is no multiple of 4, which the position table needs", where,
-               c.hidden);
+  DIFFIT_CHECK(c.hidden % 4 == 0, "{}: hidden {} is not a multiple of 4, which the position table requires",
+               where, c.hidden);
   DIFFIT_CHECK(c.prediction != Prediction::automatic && c.prediction != Prediction::edm,
                "{}: prediction: latent models take x0, eps, v or velocity, got '{}'", where,
                name_of(c.prediction));

@@ -77,28 +77,28 @@ using ModelConfig = std::variant<ImageConfig, LatentConfig>;
 
 template <class V>
 void visit_fields(V& v, ImageConfig& c) {
-  v("resolution", c.resolution, "side of the picture in pixels", 1, 4096);
+  v("resolution", c.resolution, "side of the image in pixels", 1, 4096);
   v("channels", c.channels, "width of each stage, from full resolution down", 1, 65536);
-  v("depth", c.depth, "DiffiT ResBlocks in each stage, on either side of the U", 0, 1024);
+  v("depth", c.depth, "DiffiT ResBlocks in each stage of the encoder and of the decoder", 0, 1024);
   v("window", c.window, "side of an attention window in pixels; the last stage attends to its whole map", 1,
     256);
   v("head_dim", c.head_dim, "width of an attention head", 1, 1024);
   v("mlp_ratio", c.mlp_ratio, "width of the MLP over the width of the stage", 0.01, 64);
   v("classes", c.classes, "number of classes; 0 is unconditional", 0, 1e6);
-  v("in_channels", c.in_channels, "1 for grey, 3 for RGB", 1, 64);
+  v("in_channels", c.in_channels, "channels of the image: 1 for greyscale, 3 for RGB", 1, 64);
   v("augment_labels", c.augment_labels, "width of the augmentation label: 0, or 9 for EDM's", 0, 64);
   v("sigma_data", c.sigma_data, "standard deviation of the data, for EDM's preconditioning", 1e-3, 1e3);
-  v("time", c.time, "where time enters a block");
-  v("time_embedding", c.time_embedding, "features of the time token");
-  v("encoder", c.encoder, "kind of the encoder");
-  v("decoder", c.decoder, "kind of the decoder");
+  v("time", c.time, "how time enters a block");
+  v("time_embedding", c.time_embedding, "features from which the time token is computed");
+  v("encoder", c.encoder, "architecture of the encoder");
+  v("decoder", c.decoder, "architecture of the decoder");
   v("sampling", c.sampling,
-    "how maps are halved and doubled: by convolution, or by patch merging and expanding");
+    "how feature maps are downsampled and upsampled: by convolution, or by patch merging and expanding");
   v("precondition", c.precondition, "preconditioning of the denoiser, and the noise levels of its training");
-  v("attention_sides", c.attention_sides, "ddpmpp: sides of the maps with attention, beside the bottom's", 1,
-    4096);
-  v("dropout", c.dropout, "probability of a zero within each block, while training; of diffit and ddpmpp", 0,
-    0.9);
+  v("attention_sides", c.attention_sides,
+    "ddpmpp: sides of the maps with attention; the lowest resolution always has it", 1, 4096);
+  v("dropout", c.dropout,
+    "dropout probability in each block during training (encoder and decoder diffit or ddpmpp)", 0, 0.9);
   v("prediction", c.prediction, "what the network predicts; auto is edm for precondition edm, else eps");
 }
 
@@ -113,7 +113,8 @@ void visit_fields(V& v, LatentConfig& c) {
   v("classes", c.classes, "number of classes; the null label is the last row of the table", 0, 1e6);
   v("in_channels", c.in_channels, "channels of the latent", 1, 64);
   v("prediction", c.prediction, "what the network predicts: x0, eps, v or velocity");
-  v("learned_variance", c.learned_variance, "whether it also predicts the variance of the sampler ddpm");
+  v("learned_variance", c.learned_variance,
+    "whether the network also predicts the variance that the sampler ddpm uses");
 }
 
 /// Reads and checks a configuration of the form {"model": "image" | "latent", ...}. Throws Error(invalid)

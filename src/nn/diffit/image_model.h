@@ -1,14 +1,12 @@
 // Image-space DiffiT (DiffiT section 3.2, figure 4): the network F(x, c_noise, y) of EDM preconditioning.
 #pragma once
 
+#include <memory>
 #include <optional>
-#include <string>
-#include <vector>
 
+#include "nn/diffit/backbone.h"
 #include "nn/diffit/config.h"
-#include "nn/diffit/image_parts.h"
-#include "nn/layers/observer.h"
-#include "nn/unet/ddpmpp.h"
+#include "nn/diffit/embedders.h"
 
 namespace diffit::nn {
 
@@ -42,32 +40,11 @@ class ImageDiffiT {
   void set_checkpointing(bool on) { checkpointing_ = on; }
 
  private:
-  void make_encoder();
-  void make_decoder();
-  Stage make_stage(std::int64_t stage, std::int64_t blocks, const std::string& prefix, bool diffit) const;
-  at::Tensor run(const Stage& stage, at::Tensor map, const at::Tensor& time, const Dropout& dropout) const;
-  at::Tensor run(const Stage& stage, std::size_t block, const at::Tensor& x, const at::Tensor& time,
-                 const Dropout& dropout) const;
-  /// Returns one feature map per level for the decoder, from full resolution down.
-  std::vector<at::Tensor> encode(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const;
-  at::Tensor decode(const std::vector<at::Tensor>& levels, const at::Tensor& time,
-                    const Dropout& dropout) const;
-  void list_parameters();
-
   ImageConfig config_;
-  TimePath path_;
-  Encoder encoder_kind_;
-  Decoder decoder_kind_;
-  Conv2d tokenizer_;
-  PatchEmbedding patches_;  // replaces the tokenizer in a ViT encoder
-  TimeEmbedder t_embedder_;
-  LabelEmbedder y_embedder_;
-  Linear augment_embedder_;
-  std::vector<Stage> encoder_, decoder_;  // decoder_[i] has the resolution of encoder_[i]
-  MlaDecoder mla_;
-  GroupNorm head_norm_;
-  Conv2d head_conv_;
-  std::optional<DdpmPlusPlus> ddpmpp_;  // replaces everything except the embedders
+  std::optional<TimeEmbedder> t_embedder_;   // none for TimePath::none
+  std::optional<LabelEmbedder> y_embedder_;  // conditional models only
+  std::optional<Linear> augment_embedder_;   // models with augmentation labels only
+  std::unique_ptr<Backbone> backbone_;
   bool checkpointing_ = false;
   AttentionObserver observer_;
   ParameterList parameters_;

@@ -4,50 +4,30 @@
 
 #include "base/error.h"
 #include "kernels/ops.h"
+#include "nn/layers/checkpointing.h"
 
 namespace diffit::nn {
 
-std::int64_t groups_of(std::int64_t width) {
-  return std::min<std::int64_t>(32, width / 4);
+ResBlock::ResBlock(const BlockShape& shape, TimePath path) : block(shape, path) {
+  convolution = Convolution{GroupNorm(shape.width, groups_of(shape.width), kGroupNormEps),
+                            Conv2d(variant_of(path).convolution_inputs(shape), shape.width, 3)};
 }
 
-ResBlock::ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
-                   double mlp_ratio, TimePath path, bool convolution)
-    : block(width, time_width, heads, window, mlp_ratio, path) {
-  if (!convolution) return;
-  norm = GroupNorm(width, groups_of(width), kGroupNormEps);
-  if (path == TimePath::scale_shift) norm_temb = Linear(time_width, 2 * width);
-  if (path == TimePath::concat) concat_temb = Linear(time_width, width / 4);
-  if (path == TimePath::add) add_temb = Linear(time_width, width);
-  conv = Conv2d(path == TimePath::concat ? width + width / 4 : width, width, 3);
-}
-
-at::Tensor ResBlock::convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
-  if (!conv.weight.defined()) return x;
-  if (norm_temb.weight.defined()) {
-    const std::vector<at::Tensor> m = norm_temb(time).chunk(2, -1);
-    return conv(dropped(at::silu(scale_and_shift(norm(x, /*silu=*/false), m[0], m[1])), dropout));
-  }
-  const at::Tensor active = dropped(norm(x, /*silu=*/true), dropout);
-  if (concat_temb.weight.defined()) {
-    return conv(at::cat({active, at_every_pixel(concat_temb(time), active)}, -1));
-  }
-  const at::Tensor made = conv(active);
-  return add_temb.weight.defined() ? made + at_every_pixel(add_temb(time), made) : made;
+at::Tensor ResBlock::convolve(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
+  if (!convolution) return x;
+  return block.conditioning().convolve(convolution->norm, convolution->conv, x, time, dropout);
 }
 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
-  if (!conv.weight.defined()) return block(x, time);
-  return block(convolved(x, time, dropout), time) + x;
+  if (!convolution) return block(x, time);
+  return block(convolve(x, time, dropout), time) + x;
 }
 
 void ResBlock::add_to(ParameterList& list, const std::string& prefix) const {
-  if (conv.weight.defined()) {
-    norm.add_to(list, prefix + ".norm");
-    if (norm_temb.weight.defined()) norm_temb.add_to(list, prefix + ".norm_temb");
-    if (concat_temb.weight.defined()) concat_temb.add_to(list, prefix + ".concat_temb");
-    if (add_temb.weight.defined()) add_temb.add_to(list, prefix + ".add_temb");
-    conv.add_to(list, prefix + ".conv");
+  if (convolution) {
+    convolution->norm.add_to(list, prefix + ".norm");
+    block.conditioning().add_to(TimeSite::convolution, list, prefix);
+    convolution->conv.add_to(list, prefix + ".conv");
   }
   block.add_to(list, prefix + ".block");
 }
@@ -67,42 +47,96 @@ at::Tensor depth_to_space(const at::Tensor& x, std::int64_t p) {
 }
 
 Down::Down(std::int64_t in, std::int64_t out, Sampling sampling) {
-  if (sampling == Sampling::convolution) conv = Conv2d(in, out, 3, 2);
-  if (sampling == Sampling::patch) merge = Linear(4 * in, out);
+  if (sampling == Sampling::convolution) {
+    layer = Conv2d(in, out, 3, 2);
+  } else {
+    layer = Linear(4 * in, out);
+  }
 }
 
 at::Tensor Down::operator()(const at::Tensor& x) const {
-  if (conv.weight.defined()) return conv(x);
-  return merge(layer_norm(space_to_depth(x, 2), kLayerNormEps));
+  if (const auto* conv = std::get_if<Conv2d>(&layer)) return (*conv)(x);
+  return std::get<Linear>(layer)(layer_norm(space_to_depth(x, 2), kLayerNormEps));
 }
 
 void Down::add_to(ParameterList& list, const std::string& prefix) const {
-  if (conv.weight.defined()) conv.add_to(list, prefix);
-  if (merge.weight.defined()) merge.add_to(list, prefix);
+  std::visit([&](const auto& l) { l.add_to(list, prefix); }, layer);
 }
 
 Up::Up(std::int64_t in, std::int64_t out, Sampling sampling) {
-  if (sampling == Sampling::convolution) conv = Conv2d(in, out, 3);
-  if (sampling == Sampling::patch) expand = Linear(in, 4 * out);
+  if (sampling == Sampling::convolution) {
+    layer = Conv2d(in, out, 3);
+  } else {
+    layer = Linear(in, 4 * out);
+  }
 }
 
 at::Tensor Up::operator()(const at::Tensor& x) const {
-  return conv.weight.defined() ? conv(upsample2(x)) : depth_to_space(expand(x), 2);
+  if (const auto* conv = std::get_if<Conv2d>(&layer)) return (*conv)(upsample2(x));
+  return depth_to_space(std::get<Linear>(layer)(x), 2);
 }
 
 void Up::add_to(ParameterList& list, const std::string& prefix) const {
-  if (conv.weight.defined()) conv.add_to(list, prefix);
-  if (expand.weight.defined()) expand.add_to(list, prefix);
+  std::visit([&](const auto& l) { l.add_to(list, prefix); }, layer);
+}
+
+at::Tensor Stage::run(std::size_t k, const at::Tensor& x, const at::Tensor& time,
+                      const RunOptions& options) const {
+  const ResBlock& block = blocks[k];
+  Dropout here = options.dropout;
+  here.place = first_place + static_cast<std::int64_t>(k);
+  if (options.observer) {
+    const at::Tensor map = block.convolve(x, time, here);
+    options.observer({fmt::format("{}.blocks.{}", name, k), block.block.attn.window, time,
+                      [&](const at::Tensor& token) { return block.block.attention_parts(map, token); }});
+  }
+  if (!options.checkpointing || !at::GradMode::is_enabled()) return block(x, time, here);
+  return checkpoint([&block, here](const at::Tensor& a, const at::Tensor& b) { return block(a, b, here); }, x,
+                    time);
+}
+
+at::Tensor Stage::run(at::Tensor map, const at::Tensor& time, const RunOptions& options) const {
+  for (std::size_t k = 0; k < blocks.size(); ++k) map = run(k, map, time, options);
+  return map;
 }
 
 void Stage::add_to(ParameterList& list) const {
-  if (up.defined()) {
-    up.add_to(list, name + ".up");
-    fuse.add_to(list, name + ".fuse");
+  if (join) {
+    join->up.add_to(list, name + ".up");
+    join->fuse.add_to(list, name + ".fuse");
   }
   for (std::size_t k = 0; k < blocks.size(); ++k)
     blocks[k].add_to(list, fmt::format("{}.blocks.{}", name, k));
-  if (down.defined()) down.add_to(list, name + ".down");
+  if (down) down->add_to(list, name + ".down");
+}
+
+BlockShape block_shape(const ImageConfig& c, std::int64_t stage) {
+  const auto side = static_cast<double>(c.resolution_of(stage));
+  return {.width = c.channels[static_cast<std::size_t>(stage)],
+          .time_width = c.time_width(),
+          .heads = c.heads_of(stage),
+          .window = c.window_of(stage),
+          .mlp_ratio = c.mlp_ratio,
+          .pixels = side * side};
+}
+
+Stage make_stage(const ImageConfig& c, std::int64_t stage, std::int64_t count, std::string name,
+                 bool diffit) {
+  const BlockShape shape = block_shape(c, stage);
+  Stage result{.name = std::move(name), .blocks = {}, .down = {}, .join = {}};
+  for (std::int64_t k = 0; k < count; ++k) {
+    result.blocks.push_back(diffit ? ResBlock(shape, c.time) : ResBlock(shape));
+  }
+  return result;
+}
+
+Head::Head(const ImageConfig& c)
+    : norm(c.channels.front(), groups_of(c.channels.front()), kGroupNormEps),
+      conv(c.channels.front(), c.in_channels, 3) {}
+
+void Head::add_to(ParameterList& list) const {
+  norm.add_to(list, "head.norm");
+  conv.add_to(list, "head.conv", Initializer::zero);
 }
 
 PatchEmbedding::PatchEmbedding(std::int64_t channels, std::int64_t width, std::int64_t patch_,
@@ -132,7 +166,7 @@ MlaDecoder::MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t w
 
 namespace {
 
-at::Tensor resized(const at::Tensor& x, std::int64_t side) {
+at::Tensor resize(const at::Tensor& x, std::int64_t side) {
   if (x.size(1) == side) return x;
   return at::upsample_bilinear2d(x.permute({0, 3, 1, 2}), {side, side}, /*align_corners=*/false)
       .permute({0, 2, 3, 1})
@@ -146,9 +180,9 @@ at::Tensor MlaDecoder::operator()(const std::vector<at::Tensor>& levels, std::in
   at::Tensor above;
   for (std::size_t i = levels.size(); i-- > 0;) {
     at::Tensor level = lateral[i](levels[i]);
-    if (above.defined()) level = level + resized(above, level.size(1));
+    if (above.defined()) level = level + resize(above, level.size(1));
     const at::Tensor active = at::silu(refine[i](level));
-    refined[i] = patch > 1 ? depth_to_space(expand[i](active), patch) : resized(active, side);
+    refined[i] = patch > 1 ? depth_to_space(expand[i](active), patch) : resize(active, side);
     above = level;
   }
   return fuse(at::cat(refined, -1));

@@ -1,37 +1,35 @@
 // Building blocks of the image-space model: ResBlocks, stages, and down- and upsampling of feature maps.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "nn/diffit/backbone.h"
 #include "nn/diffit/block.h"
 #include "nn/layers/dropout.h"
 
 namespace diffit::nn {
 
-inline constexpr double kGroupNormEps = 1e-5;
-
-/// Number of groups of a GroupNorm over `width` channels.
-std::int64_t groups_of(std::int64_t width);
-
 /// x = Block(Conv3x3(SiLU(GN(x))), time) + x (DiffiT eq. 9 and 10). A plain block is x = Block(x, time).
 /// Dropout, which the paper does not have, is applied to the input of the convolution; a plain block has
 /// none.
 struct ResBlock {
-  GroupNorm norm;
-  Conv2d conv;         // undefined in a plain block
-  Linear norm_temb;    // scale_shift: [2C], scale and shift
-  Linear concat_temb;  // concat: [C / 4]
-  Linear add_temb;     // add: [C]
+  struct Convolution {
+    GroupNorm norm;
+    Conv2d conv;
+  };
+  std::optional<Convolution> convolution;  // none in a plain block
   Block block;
 
-  /// With `convolution` = false, a plain block.
-  ResBlock(std::int64_t width, std::int64_t time_width, std::int64_t heads, std::int64_t window,
-           double mlp_ratio, TimePath path, bool convolution);
+  /// Plain block: time enters as a token.
+  explicit ResBlock(const BlockShape& shape) : block(shape, TimePath::tokens) {}
+  ResBlock(const BlockShape& shape, TimePath path);
   /// x [B, H, W, C], time [B, time_width] -> [B, H, W, C].
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
   /// Returns the input of the transformer block: the result of the convolution, or x in a plain block.
-  at::Tensor convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
+  at::Tensor convolve(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout = {}) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
@@ -43,12 +41,9 @@ at::Tensor depth_to_space(const at::Tensor& x, std::int64_t p);
 /// Downsampling: [B, H, W, in] -> [B, H / 2, W / 2, out] by a 3x3 convolution of stride 2, or by Linear(LN(2
 /// x 2 pixels)).
 struct Down {
-  Conv2d conv;
-  Linear merge;
+  std::variant<Conv2d, Linear> layer;
 
-  Down() = default;
   Down(std::int64_t in, std::int64_t out, Sampling sampling);
-  bool defined() const { return conv.weight.defined() || merge.weight.defined(); }
   at::Tensor operator()(const at::Tensor& x) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
@@ -56,27 +51,68 @@ struct Down {
 /// Upsampling: [B, H, W, in] -> [B, 2H, 2W, out] by a 3x3 convolution after upsampling, or by a linear layer
 /// to 2 x 2 pixels.
 struct Up {
-  Conv2d conv;
-  Linear expand;
+  std::variant<Conv2d, Linear> layer;
 
-  Up() = default;
   Up(std::int64_t in, std::int64_t out, Sampling sampling);
-  bool defined() const { return conv.weight.defined() || expand.weight.defined(); }
   at::Tensor operator()(const at::Tensor& x) const;
   void add_to(ParameterList& list, const std::string& prefix) const;
 };
 
 /// ResBlocks of one resolution in the encoder or the decoder.
 struct Stage {
+  /// Layers before the blocks of a decoder stage: upsampling, then a 1x1 convolution over [up, skip].
+  struct Join {
+    Up up;
+    Conv2d fuse;
+  };
   std::string name;  // "encoder.0"
   std::vector<ResBlock> blocks;
   std::int64_t first_place = 0;  // dropout place of blocks[0]; blocks[k] has first_place + k
-  Down down;                     // encoder, except in the last stage
-  Up up;                         // decoder
-  Conv2d fuse;                   // decoder: 1x1 convolution over [up, skip]
+  std::optional<Down> down;      // encoder, except in the last stage
+  std::optional<Join> join;      // decoder
 
+  /// Runs block k. Calls the observer before it, if there is one.
+  at::Tensor run(std::size_t k, const at::Tensor& x, const at::Tensor& time, const RunOptions& options) const;
+  /// Runs all blocks in order.
+  at::Tensor run(at::Tensor map, const at::Tensor& time, const RunOptions& options) const;
   void add_to(ParameterList& list) const;
 };
+
+/// Sizes of the blocks of a stage.
+BlockShape block_shape(const ImageConfig& config, std::int64_t stage);
+/// Creates a stage of `count` blocks: DiffiT ResBlocks if `diffit`, else plain blocks.
+Stage make_stage(const ImageConfig& config, std::int64_t stage, std::int64_t count, std::string name,
+                 bool diffit);
+
+/// Output head of DiffiT: GroupNorm without activation, then a 3x3 convolution that is initialized to zero.
+struct Head {
+  GroupNorm norm;
+  Conv2d conv;
+
+  explicit Head(const ImageConfig& config);
+  /// x [B, R, R, channels[0]] -> [B, R, R, in_channels].
+  at::Tensor operator()(const at::Tensor& x) const { return conv(norm(x, /*silu=*/false)); }
+  void add_to(ParameterList& list) const;
+};
+
+/// Returns the number of pixels of a stage's feature map.
+double pixels_of(const ImageConfig& config, std::int64_t stage);
+
+// Describe the layers of a stage, in the order of their parameters.
+
+/// As make_stage.
+void describe_blocks(const ImageConfig& config, std::int64_t stage, std::int64_t count, bool diffit,
+                     const std::string& prefix, Structure& structure);
+/// From the stage to the next deeper one.
+void describe_down(const ImageConfig& config, std::int64_t stage, const std::string& prefix,
+                   Structure& structure);
+/// From the next deeper stage to the stage.
+void describe_up(const ImageConfig& config, std::int64_t stage, const std::string& prefix,
+                 Structure& structure);
+/// `patch` as for MlaDecoder.
+void describe_mla(const ImageConfig& config, std::int64_t patch, const std::string& prefix,
+                  Structure& structure);
+void describe_head(const ImageConfig& config, Structure& structure);
 
 /// Patch embedding of a ViT: a linear layer over p x p patches, plus a learned position table. Maps [B, H, W,
 /// channels] to [B, side, side, width].
@@ -85,7 +121,6 @@ struct PatchEmbedding {
   at::Tensor position;  // [1, side, side, width]
   std::int64_t patch = 1;
 
-  PatchEmbedding() = default;
   PatchEmbedding(std::int64_t channels, std::int64_t width, std::int64_t patch, std::int64_t side);
   /// x [B, H, W, channels] -> [B, side, side, width].
   at::Tensor operator()(const at::Tensor& x) const;
@@ -103,7 +138,6 @@ struct MlaDecoder {
   Conv2d fuse;
   std::int64_t patch = 1;
 
-  MlaDecoder() = default;
   /// `patch`: side of a ViT patch in pixels; 1 means that the levels are the stages of a U-Net.
   MlaDecoder(const std::vector<std::int64_t>& channels, std::int64_t width, std::int64_t patch);
   /// levels[i] [B, s_i, s_i, channels[i]], with s_i not increasing -> [B, side, side, width].

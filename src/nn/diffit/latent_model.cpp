@@ -20,6 +20,15 @@ at::Tensor sincos_position(std::int64_t width, std::int64_t grid) {
   return at::cat({encode(column.to(at::kDouble)), encode(row.to(at::kDouble))}, 1).to(at::kFloat);
 }
 
+BlockShape latent_block_shape(const LatentConfig& c) {
+  return {.width = c.hidden,
+          .time_width = c.hidden,
+          .heads = c.heads,
+          .window = c.grid(),
+          .mlp_ratio = c.mlp_ratio,
+          .pixels = static_cast<double>(c.grid() * c.grid())};
+}
+
 LatentDiffiT::LatentDiffiT(const LatentConfig& config) : config_(config) {
   check_config(config_, "model");
   const std::int64_t c = config_.hidden, p = config_.patch, grid = config_.grid();
@@ -29,7 +38,7 @@ LatentDiffiT::LatentDiffiT(const LatentConfig& config) : config_(config) {
   t_embedder_ = TimeEmbedder(c);
   y_embedder_ = LabelEmbedder(config_.classes, c);
   for (std::int64_t i = 0; i < config_.depth; ++i) {
-    blocks_.emplace_back(c, c, config_.heads, grid, config_.mlp_ratio);
+    blocks_.emplace_back(latent_block_shape(config_));
   }
   final_ = Linear(c, p * p * config_.out_channels());
 

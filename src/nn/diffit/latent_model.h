@@ -6,6 +6,7 @@
 
 #include "nn/diffit/block.h"
 #include "nn/diffit/config.h"
+#include "nn/diffit/embedders.h"
 #include "nn/layers/observer.h"
 
 namespace diffit::nn {
@@ -48,6 +49,9 @@ class LatentDiffiT {
   AttentionObserver observer_;
   ParameterList parameters_;
 };
+
+/// Returns the sizes of the blocks, which are the same for all blocks.
+BlockShape latent_block_shape(const LatentConfig& config);
 
 /// Returns the fixed two-dimensional sin-cos position table [grid * grid, width] in float32, computed in
 /// float64. The first half of the width encodes the column, the second half the row; each half holds sines,

@@ -3,9 +3,10 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "nn/cost/cost.h"
 #include "nn/diffit/image_model.h"
 #include "nn/diffit/latent_model.h"
+#include "nn/diffit/structure.h"
+#include "nn/layers/testing.h"
 #include "runtime/autocast.h"
 
 namespace diffit::nn {
@@ -49,6 +50,8 @@ TEST(Cost, ParameterCountMatchesModels) {
   }
   LatentConfig latent{.input_size = 8, .hidden = 48, .depth = 2, .heads = 4, .classes = 10};
   EXPECT_EQ(total(cost_of(latent)).parameters, LatentDiffiT(latent).parameters().count());
+  expect_describes(describe(latent), LatentDiffiT(latent).parameters());
+  expect_describes(describe(three), ImageDiffiT(three).parameters());
 }
 
 // The paper reports 561 M parameters and 114 G multiply-adds for one forward pass at 256 x 256.

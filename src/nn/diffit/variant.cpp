@@ -2,13 +2,6 @@
 
 namespace diffit::nn {
 
-std::span<const std::string_view> enum_names(TimePath) {
-  static constexpr std::string_view kNames[] = {"tmsa",  "position_bias",   "mlp",         "tokens",
-                                                "adaln", "adaln_zero",      "scale_shift", "concat",
-                                                "add",   "cross_attention", "none"};
-  return kNames;
-}
-
 std::span<const std::string_view> enum_names(TimeFeatures) {
   static constexpr std::string_view kNames[] = {"positional", "fourier"};
   return kNames;

@@ -10,33 +10,16 @@
 
 namespace diffit::nn {
 
-/// Where the time token x_t [B, T] enters a block; field `time`. Everything not mentioned is as in a block
-/// without time: q, k, v = LN(x) W, then softmax(q k^T / sqrt(d) + B) v with B = table. W_... are linear
-/// layers applied to x_t.
+/// How the time token x_t [B, T] enters a block (variants of nn/diffit/time/variants.def); field `time`.
+/// Variants that a program registers (nn/diffit/time_conditioning.h) have further values.
 enum class TimePath {
-  tmsa,           // H: q = x W_q + x_t W_qt, likewise k and v (eq. 3 to 5)
-  position_bias,  // F: B(x_t) = table + x_t W_b, one number per head and offset; q, k, v do not depend on
-                  // time
-  mlp,            // G: fc2(gelu(fc1(x) + x_t W_m)); attention does not depend on time
-  tokens,         // one additional key and value in each window, x_t W_k and x_t W_v, with position bias 0
-  adaln,          // LN(x) (1 + s) + b before attention and MLP, (s, b) = SiLU(x_t) W (DiT, "adaLN")
-  adaln_zero,     // like adaln, with each branch multiplied by a gate, all starting at 0 (DiT, "adaLN-Zero")
-  scale_shift,    // Conv3x3(SiLU(GN(x) (1 + s) + b)), (s, b) = x_t W (ADM)
-  concat,         // Conv3x3 of [SiLU(GN(x)), x_t W at each pixel], C / 4 additional channels
-  add,            // Conv3x3(SiLU(GN(x))) + x_t W at each pixel (DDPM)
-  cross_attention,  // after attention, x += CA(LN(x)): queries from x, keys and values from kTimeTokens
-                    // tokens computed from x_t
-  none,             // time does not enter; the network does not know the noise level
+#define DIFFIT_TIME_VARIANT(name) name,
+#include "nn/diffit/time/variants.def"
+#undef DIFFIT_TIME_VARIANT
 };
 
-/// Number of tokens of cross_attention. A single token would receive all the attention, whatever the query.
-inline constexpr std::int64_t kTimeTokens = 4;
-
 /// Whether the attention map, or q, k and v for a given input, depend on time.
-constexpr bool time_enters_attention(TimePath path) {
-  return path == TimePath::tmsa || path == TimePath::position_bias || path == TimePath::tokens ||
-         path == TimePath::adaln || path == TimePath::adaln_zero;
-}
+bool time_enters_attention(TimePath path);
 
 /// Features from which the time token is computed; field `time_embedding`.
 enum class TimeFeatures {

@@ -2,9 +2,15 @@
 
 #include <cmath>
 
-#include "nn/diffit/block.h"
-
 namespace diffit::nn {
+
+at::Tensor relative_position_index(std::int64_t w) {
+  const at::Tensor position = at::arange(w * w, at::kLong);
+  const at::Tensor y = at::floor_divide(position, w), x = at::remainder(position, w);
+  const at::Tensor dy = y.unsqueeze(1) - y.unsqueeze(0) + (w - 1);
+  const at::Tensor dx = x.unsqueeze(1) - x.unsqueeze(0) + (w - 1);
+  return dy * (2 * w - 1) + dx;
+}
 
 AttentionParts split_windows(const at::Tensor& qkv, std::int64_t heads, std::int64_t window) {
   const std::int64_t batch = qkv.size(0), rows = qkv.size(1) / window, columns = qkv.size(2) / window;

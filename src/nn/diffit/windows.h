@@ -18,6 +18,10 @@ struct AttentionParts {
   at::Tensor bias;  // [B or 1, 1, heads, N, M]
 };
 
+/// Returns an index [N, N] int64 with N = w * w: entry (i, j) is the row of the relative position bias table
+/// used for query i and key j.
+at::Tensor relative_position_index(std::int64_t w);
+
 /// Splits a map qkv [B, H, W, 3C] into windows of side w, which must divide H and W. The bias is left
 /// undefined.
 AttentionParts split_windows(const at::Tensor& qkv, std::int64_t heads, std::int64_t window);

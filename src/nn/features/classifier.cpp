@@ -15,7 +15,7 @@ Classifier::Classifier(const ClassifierConfig& config) : config_(config) {
     ClassifierStage& stage = stages_.emplace_back();
     if (i > 0) {
       stage.down = Conv2d(config_.channels[i - 1], width, 3, 2);
-      stage.down.add_to(parameters_, fmt::format("stages.{}.down", i));
+      stage.down->add_to(parameters_, fmt::format("stages.{}.down", i));
     }
     for (std::int64_t k = 0; k < config_.blocks; ++k) {
       stage.blocks.emplace_back(width, width, groups)
@@ -32,11 +32,11 @@ Classified Classifier::operator()(const at::Tensor& images) const {
   const std::int64_t side = config_.resolution;
   DIFFIT_CHECK(images.dim() == 4 && images.size(1) == side && images.size(2) == side &&
                    images.size(3) == config_.in_channels,
-               "{} takes pictures [B, {}, {}, {}], got [{}]", config_.name, side, side, config_.in_channels,
+               "{} takes images [B, {}, {}, {}], got [{}]", config_.name, side, side, config_.in_channels,
                fmt::join(images.sizes(), ", "));
   at::Tensor map = stem_(images);
   for (const ClassifierStage& stage : stages_) {
-    if (stage.down.weight.defined()) map = stage.down(map);
+    if (stage.down) map = (*stage.down)(map);
     for (const VaeResBlock& block : stage.blocks) map = block(map);
   }
   // The mean and the logits are computed in float32 or wider.

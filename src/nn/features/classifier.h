@@ -1,6 +1,7 @@
 // Classifier of small images. Its learned features serve as an evaluation network (FashionNet).
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "nn/features/classifier_config.h"
@@ -8,9 +9,9 @@
 
 namespace diffit::nn {
 
-/// Layers of one resolution: a downsampling convolution (undefined in the first stage), then residual blocks.
+/// Layers of one resolution: a downsampling convolution (none in the first stage), then residual blocks.
 struct ClassifierStage {
-  Conv2d down;
+  std::optional<Conv2d> down;
   std::vector<VaeResBlock> blocks;
 };
 

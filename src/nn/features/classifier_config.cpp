@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "nn/layers/layer_counter.h"
-
 namespace diffit::nn {
 
 bool names_classifier(const Json& config) {
@@ -46,34 +44,35 @@ void check_config(const ClassifierConfig& c, const std::string& where) {
   }
 }
 
-std::vector<PartCost> cost_of(const ClassifierConfig& c) {
+Structure describe(const ClassifierConfig& c) {
   const auto pixels_of = [&](std::size_t halvings) {
     const auto side = static_cast<double>(c.resolution >> halvings);
     return side * side;
   };
-  std::vector<PartCost> parts;
-  LayerCounter stem;
-  stem.cost.part = "stem";
-  stem.convolution(c.in_channels, c.channels[0], 3, pixels_of(1));
-  parts.push_back(stem.cost);
+  Structure s;
+  s.part("stem");
+  s.convolution("stem", c.in_channels, c.channels[0], 3, pixels_of(1));
   for (std::size_t i = 0; i < c.channels.size(); ++i) {
     const std::int64_t width = c.channels[i];
     const double pixels = pixels_of(i + 1);
-    LayerCounter stage;
-    stage.cost.part = fmt::format("stages.{}", i);
-    if (i > 0) stage.convolution(c.channels[i - 1], width, 3, pixels);
-    for (std::int64_t layer = 0; layer < 2 * c.blocks; ++layer) {
-      stage.norm(width, pixels);
-      stage.convolution(width, width, 3, pixels);
+    const std::string stage = fmt::format("stages.{}", i);
+    s.part(stage);
+    if (i > 0) s.convolution(stage + ".down", c.channels[i - 1], width, 3, pixels);
+    for (std::int64_t k = 0; k < c.blocks; ++k) {
+      for (const int layer : {1, 2}) {
+        s.norm(fmt::format("{}.blocks.{}.norm{}", stage, k, layer), width, pixels);
+        s.convolution(fmt::format("{}.blocks.{}.conv{}", stage, k, layer), width, width, 3, pixels);
+      }
     }
-    parts.push_back(stage.cost);
   }
-  LayerCounter head;
-  head.cost.part = "head";
-  head.norm(c.width(), pixels_of(c.channels.size()));
-  head.linear(c.width(), c.classes, 1, /*bias=*/false);
-  parts.push_back(head.cost);
-  return parts;
+  s.part("head");
+  s.norm("norm", c.width(), pixels_of(c.channels.size()));
+  s.linear("fc", c.width(), c.classes, 1, /*bias=*/false);
+  return s;
+}
+
+std::vector<PartCost> cost_of(const ClassifierConfig& config) {
+  return cost_of(describe(config));
 }
 
 }  // namespace diffit::nn

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "config/fields.h"
-#include "nn/cost/cost.h"
+#include "nn/layers/structure.h"
 
 namespace diffit::nn {
 
@@ -25,9 +25,9 @@ struct ClassifierConfig {
 
 template <class V>
 void visit_fields(V& v, ClassifierConfig& c) {
-  v("name", c.name, "figures by its features are called FD-NAME");
-  v("resolution", c.resolution, "side of the pictures; smaller ones are framed with zeros", 1, 4096);
-  v("in_channels", c.in_channels, "of a picture: 1 for grey, 3 for RGB", 1, 3);
+  v("name", c.name, "metrics of its features are called FD-NAME");
+  v("resolution", c.resolution, "side of the images; smaller ones are padded with zeros", 1, 4096);
+  v("in_channels", c.in_channels, "channels of an image: 1 for greyscale, 3 for RGB", 1, 3);
   v("classes", c.classes, "number of classes", 2, 1e6);
   v("channels", c.channels, "width of each stage, from half the resolution down", 1, 16384);
   v("blocks", c.blocks, "residual blocks of a stage", 0, 64);
@@ -44,6 +44,9 @@ bool names_classifier(const Json& config);
 /// Throws Error(invalid) if fields contradict each other. The range of each single field is checked by the
 /// reader.
 void check_config(const ClassifierConfig& config, const std::string& where);
+
+/// Describes every layer in the order of the parameters.
+Structure describe(const ClassifierConfig& config);
 
 /// Cost of one forward pass for one image, with the parts "stem", "stages.0", ..., "head".
 std::vector<PartCost> cost_of(const ClassifierConfig& config);

@@ -4,6 +4,7 @@
 
 #include "base/test_folder.h"
 #include "kernels/testing.h"
+#include "nn/layers/testing.h"
 #include "runtime/pch.h"
 
 namespace diffit::nn {
@@ -43,6 +44,7 @@ TEST(Classifier, CostMatchesParametersAndMacs) {
     config.blocks = blocks;
     const PartCost all = total(cost_of(config));
     EXPECT_EQ(all.parameters, Classifier(config).parameters().count());
+    expect_describes(describe(config), Classifier(config).parameters());
     // The stem, the downsampling convolution, then blocks at 4 x 4 and 2 x 2.
     const double macs = 9 * 8 * 16 + 9 * 8 * 16 * 4 + 16 * 3 +
                         static_cast<double>(blocks) * 2 * (9 * 8 * 8 * 16 + 9 * 16 * 16 * 4);

@@ -1,4 +1,4 @@
-// Cache of what a timestep or a label contributes to each layer, computed for many keys at a time.
+// Cache of the contributions of timesteps and labels to each layer, computed for many keys at a time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,22 +21,22 @@ class ConditionCache {
   using Compute = std::function<at::Tensor(std::span<const std::int64_t> keys)>;
 
   ConditionCache() = default;
-  /// `bytes_a_row`: size of one row in bytes; `limit`: capacity in bytes.
-  ConditionCache(std::int64_t bytes_a_row, std::int64_t limit, Compute compute);
+  /// `bytes_per_row`: size of one row in bytes; `limit`: capacity in bytes.
+  ConditionCache(std::int64_t bytes_per_row, std::int64_t limit, Compute compute);
 
   /// Returns the rows of these keys, [K, ...]. Missing rows are computed in one call.
   at::Tensor rows(std::span<const std::int64_t> keys);
   /// Number of rows in the cache.
-  std::int64_t size() const { return static_cast<std::int64_t>(kept_.size()); }
+  std::int64_t size() const { return static_cast<std::int64_t>(rows_.size()); }
   /// Maximum number of rows in the cache.
-  std::int64_t most() const { return most_; }
+  std::int64_t capacity() const { return capacity_; }
 
  private:
   void compute(std::span<const std::int64_t> keys);
 
-  std::int64_t most_ = 1;
+  std::int64_t capacity_ = 1;
   Compute compute_;
-  std::unordered_map<std::int64_t, at::Tensor> kept_;
+  std::unordered_map<std::int64_t, at::Tensor> rows_;
 };
 
 }  // namespace diffit::nn

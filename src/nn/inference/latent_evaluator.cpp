@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/ops.h"
+#include "nn/diffit/windows.h"
 #include "nn/layers/weights_io.h"
 
 namespace diffit::nn {
@@ -37,8 +38,8 @@ struct LatentEvaluator::Weights {
   at::Tensor final, final_bias;  // [p * p * 2C, hidden], [p * p * 2C]
   std::vector<Layer> layers;
 
-  /// Names and shapes of LatentDiffiT, each with the destination of its values.
-  ParameterList wanted(const LatentConfig& c, at::ScalarType dtype, at::Device device) {
+  /// Returns the names and shapes of the parameters of LatentDiffiT, each with the destination of its values.
+  ParameterList expected(const LatentConfig& c, at::ScalarType dtype, at::Device device) {
     ParameterList list;
     const auto keep = [&](const std::string& name, at::IntArrayRef shape, at::Tensor& to) {
       list.add(name, shape, [&to, device](const at::Tensor& values) {
@@ -115,7 +116,7 @@ LatentEvaluator::LatentEvaluator(const LatentConfig& config, std::span<const Ten
     : config_(config), dtype_(dtype), device_(device), weights_(std::make_unique<Weights>()) {
   check_config(config_, where);
   const at::NoGradGuard no_grad;
-  load_parameters(weights_->wanted(config_, dtype, device), tensors, "", where, done_with);
+  load_parameters(weights_->expected(config_, dtype, device), tensors, "", where, done_with);
   weights_->patch = weights_->patch.flatten(1);
   weights_->position = weights_->position.squeeze(0);
 

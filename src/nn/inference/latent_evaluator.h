@@ -9,8 +9,8 @@
 
 #include "io/tensors/safetensors.h"
 #include "kernels/packed_linear.h"
-#include "nn/diffit/block.h"
 #include "nn/diffit/config.h"
+#include "nn/diffit/embedders.h"
 #include "nn/inference/condition_cache.h"
 
 namespace diffit::nn {

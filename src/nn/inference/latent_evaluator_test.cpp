@@ -159,7 +159,7 @@ TEST(ConditionCache, ComputesEachRowOnceWithinCapacity) {
   const auto rows = [&](std::vector<std::int64_t> keys) {
     EXPECT_TRUE(at::equal(cache.rows(keys).flatten(), at::tensor(keys))) << keys.size();
   };
-  EXPECT_EQ(cache.most(), 4);
+  EXPECT_EQ(cache.capacity(), 4);
   rows({3, 1, 3});
   rows({1, 2});
   EXPECT_EQ(computed, (std::vector<std::int64_t>{1, 3, 2}));

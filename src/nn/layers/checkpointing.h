@@ -9,7 +9,7 @@
 
 namespace diffit::nn {
 
-/// Computes part(x, time) without keeping its inner activations: the backward pass runs `part` once more.
+/// Computes part(x, time) without storing its inner activations: the backward pass runs `part` again.
 /// Gradients reach x, time and every parameter that `part` uses. `part` must be a pure function and must
 /// outlive the backward pass. The second pass runs under the same autocast dtype as the first.
 at::Tensor checkpoint(std::function<at::Tensor(const at::Tensor&, const at::Tensor&)> part,

@@ -23,7 +23,7 @@ void fill_kept(bool* kept, std::int64_t count, std::uint32_t zeros, Random rando
 
 }  // namespace
 
-at::Tensor dropped(const at::Tensor& x, const Dropout& dropout) {
+at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
   const auto zeros = static_cast<std::uint32_t>(std::lround(dropout.rate * kLevels));
   if (zeros == 0) return x;
   at::Tensor kept = at::empty(x.sizes(), at::kBool);

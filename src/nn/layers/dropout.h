@@ -19,7 +19,7 @@ struct Dropout {
 
 /// Sets each element of x [B, ...] to zero with probability `rate` and divides the others by 1 - rate. The
 /// rate is rounded to a multiple of 1 / 65536. The mask of an image does not depend on the batch or the
-/// device, and is the same when it is computed again. Returns x itself if the rate is 0.
-at::Tensor dropped(const at::Tensor& x, const Dropout& dropout);
+/// device, and recomputing it gives the same mask. Returns x itself if the rate is 0.
+at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout);
 
 }  // namespace diffit::nn

@@ -13,7 +13,7 @@ namespace {
 constexpr double kRate = 0.13;
 
 at::Tensor mask(const Dropout& dropout, at::IntArrayRef shape) {
-  return dropped(at::ones(shape), dropout);
+  return apply_dropout(at::ones(shape), dropout);
 }
 
 TEST(Dropout, ZeroesExpectedShareAndKeepsMean) {
@@ -47,13 +47,13 @@ TEST(Dropout, ImagesPlacesAndSeedsHaveIndependentMasks) {
 
 TEST(Dropout, ReturnsInputForZeroRate) {
   const at::Tensor x = at::ones({2, 3});
-  EXPECT_TRUE(dropped(x, {}).is_same(x));
+  EXPECT_TRUE(apply_dropout(x, {}).is_same(x));
 }
 
 TEST(Dropout, GradientsUseForwardMask) {
   at::Tensor x = at::full({2, 50}, 3.0F);
   x.requires_grad_(true);
-  const at::Tensor y = dropped(x, {0.5, 1, 0, 0});
+  const at::Tensor y = apply_dropout(x, {0.5, 1, 0, 0});
   y.sum().backward();
   EXPECT_TRUE(at::equal(x.grad() * 3, y));
 }

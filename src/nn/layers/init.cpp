@@ -26,17 +26,17 @@ at::Tensor xavier_uniform(at::IntArrayRef shape, Random& random) {
   return out;
 }
 
-at::Tensor truncated_normal(at::IntArrayRef shape, Random& random, double deviation) {
+at::Tensor truncated_normal(at::IntArrayRef shape, Random& random, double standard_deviation) {
   at::Tensor out = at::empty(shape, at::kFloat);
   for (float& value : std::span(out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel()))) {
     double drawn = random.normal();
     while (std::abs(drawn) > 2) drawn = random.normal();
-    value = static_cast<float>(drawn * deviation);
+    value = static_cast<float>(drawn * standard_deviation);
   }
   return out;
 }
 
-at::Tensor starting_value(const Parameter& p, Random& random) {
+at::Tensor initial_value(const Parameter& p, Random& random) {
   const at::IntArrayRef shape = p.tensor.sizes();
   switch (p.initializer) {
     case Initializer::zero:
@@ -53,7 +53,7 @@ at::Tensor starting_value(const Parameter& p, Random& random) {
     case Initializer::buffer:
       break;
   }
-  fail("parameter {} has no starting value", p.name);
+  fail("parameter {} has no initial value", p.name);
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ void initialise(const ParameterList& parameters, std::uint64_t seed) {
   std::uint64_t position = 0;
   for (const Parameter& p : parameters) {
     Random random(seed, stream_of(Purpose::initial_weights, position++));
-    if (p.trained()) p.tensor.copy_(starting_value(p, random));
+    if (p.trained()) p.tensor.copy_(initial_value(p, random));
   }
 }
 

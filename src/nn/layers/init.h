@@ -9,8 +9,7 @@
 
 namespace diffit::nn {
 
-/// Initializer of a parameter. Follows the released code where that defines it; the image model's is our
-/// own.
+/// Initializer of a parameter. Those of latent models follow the released code.
 enum class Initializer {
   zero,
   one,

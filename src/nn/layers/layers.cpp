@@ -1,8 +1,14 @@
 #include "nn/layers/layers.h"
 
+#include <algorithm>
+
 #include "kernels/ops.h"
 
 namespace diffit::nn {
+
+std::int64_t groups_of(std::int64_t width) {
+  return std::min<std::int64_t>(32, width / 4);
+}
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool with_bias)
     : weight(at::empty({out, in}, at::kFloat)),

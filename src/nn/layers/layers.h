@@ -5,6 +5,13 @@
 
 namespace diffit::nn {
 
+/// Epsilon of LayerNorm in the released code.
+inline constexpr double kLayerNormEps = 1e-6;
+inline constexpr double kGroupNormEps = 1e-5;
+
+/// Number of groups of a GroupNorm over `width` channels.
+std::int64_t groups_of(std::int64_t width);
+
 /// y = x W^T + b.
 struct Linear {
   at::Tensor weight, bias;  // [out, in], [out] or undefined

@@ -3,25 +3,25 @@
 namespace diffit::nn {
 
 void ParameterList::add(std::string name, at::IntArrayRef shape,
-                        std::function<void(const at::Tensor& values)> take) {
-  const at::Tensor shape_alone = at::empty({}, at::kFloat).expand(shape);
-  items_.push_back({std::move(name), shape_alone, Initializer::fixed, std::move(take)});
+                        std::function<void(const at::Tensor& values)> consume) {
+  const at::Tensor shape_only = at::empty({}, at::kFloat).expand(shape);
+  items_.push_back({std::move(name), shape_only, Initializer::fixed, std::move(consume)});
 }
 
 std::vector<Parameter> ParameterList::trained() const {
-  std::vector<Parameter> chosen;
+  std::vector<Parameter> result;
   for (const Parameter& p : items_) {
-    if (p.trained()) chosen.push_back(p);
+    if (p.trained()) result.push_back(p);
   }
-  return chosen;
+  return result;
 }
 
 std::int64_t ParameterList::count() const {
-  std::int64_t numbers = 0;
+  std::int64_t count = 0;
   for (const Parameter& p : items_) {
-    if (p.initializer != Initializer::buffer) numbers += p.tensor.numel();
+    if (p.initializer != Initializer::buffer) count += p.tensor.numel();
   }
-  return numbers;
+  return count;
 }
 
 void ParameterList::to(at::Device device) const {

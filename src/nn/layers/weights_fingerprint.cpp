@@ -11,8 +11,8 @@
 namespace diffit::nn {
 namespace {
 
-/// FNV-1a over 64-bit words, each word's bits brought down again after the product; then the finaliser of
-/// SplitMix64 (Steele, Lea and Flood 2014).
+/// FNV-1a over 64-bit words, with the high bits mixed into the low bits after each product, followed by the
+/// finalizer of SplitMix64 (Steele, Lea and Flood 2014).
 class Hash {
  public:
   void add(std::uint64_t word) {

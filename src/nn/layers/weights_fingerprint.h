@@ -1,4 +1,4 @@
-// Tells weights apart, whatever file they come in.
+// Fingerprints of weights, which do not depend on the file that the weights are stored in.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace diffit::nn {
 
-/// 16 hexadecimal digits of a hash of names, shapes and float32 values; the order of the list does not
-/// matter. Not made against forgers. Buffers are left out.
+/// Returns 16 hexadecimal digits: a hash of the names, shapes and float32 values of all parameters except
+/// buffers, in any order. Not a cryptographic hash.
 std::string identity_of(const ParameterList& parameters);
 
-/// 16 hexadecimal digits of a hash of these bytes, the same on every machine. Not made against forgers.
+/// Returns 16 hexadecimal digits: a hash of these bytes, the same on every machine. Not a cryptographic hash.
 std::string identity_of(std::string_view bytes);
 
 }  // namespace diffit::nn

@@ -52,7 +52,7 @@ Dtype dtype_of(at::ScalarType type) {
         Dtype::u64, Dtype::u32, Dtype::u16, Dtype::u8, Dtype::boolean}) {
     if (scalar_type(dtype) == type) return dtype;
   }
-  fail("a tensor of type {} has no place in a file", at::toString(type));
+  fail("tensors of dtype {} cannot be stored in a file", at::toString(type));
 }
 
 at::Tensor to_tensor(const TensorView& view) {
@@ -70,8 +70,8 @@ TensorView view_of(std::string name, const at::Tensor& tensor) {
 
 namespace {
 
-/// Collects what is wrong, so that one error tells it all; long lists are cut.
-class Complaints {
+/// Collects problems, so that one error lists all of them; long lists are cut off.
+class ProblemList {
  public:
   template <class... A>
   void add(fmt::format_string<A...> format, A&&... args) {
@@ -90,7 +90,7 @@ class Complaints {
   std::string text_;
 };
 
-/// The file's own bytes as a tensor, where their alignment allows; else a copy.
+/// Returns a tensor that shares the bytes of the file, or a copy if they are not aligned.
 at::Tensor borrow(const TensorView& view) {
   const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
   if (view.bytes.empty() || address % element_size(view.dtype) != 0) return to_tensor(view);
@@ -105,7 +105,7 @@ bool holds_index(const TensorView& view, const at::Tensor& index) {
 
 bool all_finite(const TensorView& view) {
   const auto count = static_cast<std::int64_t>(view.bytes.size());
-  constexpr std::int64_t kGrain = 1 << 20;  // bytes: no element is split
+  constexpr std::int64_t kGrain = 1 << 20;  // in bytes; a multiple of every element size
   std::atomic<bool> finite = true;
   at::parallel_for(0, (count + kGrain - 1) / kGrain, 1, [&](std::int64_t begin, std::int64_t end) {
     const auto first = static_cast<std::size_t>(begin * kGrain);
@@ -121,64 +121,64 @@ constexpr const char* kAddNullRow =
     "the model was trained without label dropout and cannot be guided; diffit convert --null-row adds a row "
     "for it";
 
-/// A label table of classes rows where classes + 1 are wanted.
+/// Whether a label table has no row for the null label: classes rows instead of classes + 1.
 bool lacks_null_row(const TensorView& view, const Parameter& p) {
   return p.name.ends_with("embedding_table.weight") && p.tensor.dim() == 2 && view.shape.size() == 2 &&
          view.shape[0] == p.tensor.size(0) - 1 && view.shape[1] == p.tensor.size(1);
 }
 
-/// Names the prefix under which the file has what the model lacks.
-void complain_of_prefix(const ParameterList& parameters,
-                        const std::map<std::string, const TensorView*>& unclaimed, Complaints& complaints) {
+/// Reports the prefix under which the file has the tensors that the model needs, if there is one.
+void report_prefix(const ParameterList& parameters, const std::map<std::string, const TensorView*>& unclaimed,
+                   ProblemList& problems) {
   if (unclaimed.empty() || parameters.items().empty()) return;
   const std::string& first = parameters.items().front().name;
   if (unclaimed.contains(first)) return;
   for (const auto& [name, view] : unclaimed) {
     if (!name.ends_with("." + first)) continue;
     const std::string prefix = name.substr(0, name.size() - first.size());
-    complaints.add("names begin with '{}', which the model's do not: save the tensors without it",
-                   printable(prefix));
+    problems.add("names begin with '{}', but those of the model do not: save the tensors without this prefix",
+                 printable(prefix));
     return;
   }
 }
 
-/// Each parameter with its tensor in the file, as far as they fit; complains of all else.
+/// Pairs each parameter with its tensor in the file. Reports everything that does not match.
 std::vector<Match> match(const ParameterList& parameters, std::span<const TensorView> tensors,
-                         const std::string& prefix, Complaints& complaints) {
+                         const std::string& prefix, ProblemList& problems) {
   std::map<std::string, const TensorView*> unclaimed;
   for (const TensorView& view : tensors) {
     if (view.name.starts_with(prefix)) unclaimed[view.name.substr(prefix.size())] = &view;
   }
-  complain_of_prefix(parameters, unclaimed, complaints);
+  report_prefix(parameters, unclaimed, problems);
   std::vector<Match> matches;
   for (const Parameter& p : parameters) {
     const auto found = unclaimed.find(p.name);
-    const bool wants_index = p.initializer == Initializer::buffer;
+    const bool is_index = p.initializer == Initializer::buffer;
     if (found == unclaimed.end()) {
-      // An index is a function of the window: files without it lose nothing.
-      if (!wants_index) complaints.add("missing {}{}", prefix, p.name);
+      // An index is a function of the window, so a file may omit it.
+      if (!is_index) problems.add("missing {}{}", prefix, p.name);
       continue;
     }
     const TensorView& view = *found->second;
     unclaimed.erase(found);
     const at::ScalarType type = scalar_type(view.dtype);
     if (lacks_null_row(view, p)) {
-      complaints.add(
-          "{}: {} rows are a table of {} classes without the row of the null label, which wanted {}; {}",
+      problems.add(
+          "{}: {} rows are a table of {} classes without a row for the null label, wanted {} rows; {}",
           view.name, view.shape[0], view.shape[0], p.tensor.size(0), kAddNullRow);
       continue;
     }
     if (at::IntArrayRef(view.shape) != p.tensor.sizes()) {
-      complaints.add("{}: wanted shape [{}], got [{}]", view.name, fmt::join(p.tensor.sizes(), ", "),
-                     fmt::join(view.shape, ", "));
-    } else if (wants_index ? !at::isIntegralType(type, false) : !at::isFloatingType(type)) {
-      complaints.add("{}: wanted {}, got {}", view.name, wants_index ? "whole numbers" : "floating point",
-                     safetensors_name(view.dtype));
+      problems.add("{}: wanted shape [{}], got [{}]", view.name, fmt::join(p.tensor.sizes(), ", "),
+                   fmt::join(view.shape, ", "));
+    } else if (is_index ? !at::isIntegralType(type, false) : !at::isFloatingType(type)) {
+      problems.add("{}: wanted {}, got {}", view.name, is_index ? "integers" : "floating point",
+                   safetensors_name(view.dtype));
     } else {
       matches.emplace_back(&p, &view);
     }
   }
-  for (const auto& [name, view] : unclaimed) complaints.add("unexpected {}", printable(view->name));
+  for (const auto& [name, view] : unclaimed) problems.add("unexpected {}", printable(view->name));
   return matches;
 }
 
@@ -186,29 +186,29 @@ std::vector<Match> match(const ParameterList& parameters, std::span<const Tensor
 
 void check_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
                       const std::string& prefix, const std::string& where) {
-  Complaints complaints;
-  match(parameters, tensors, prefix, complaints);
-  complaints.reject_if_any(where);
+  ProblemList problems;
+  match(parameters, tensors, prefix, problems);
+  problems.reject_if_any(where);
 }
 
 void load_parameters(const ParameterList& parameters, std::span<const TensorView> tensors,
                      const std::string& prefix, const std::string& where,
                      const std::function<void(const TensorView&)>& done_with) {
   const at::NoGradGuard no_grad;
-  Complaints complaints;
-  for (const auto& [p, view] : match(parameters, tensors, prefix, complaints)) {
+  ProblemList problems;
+  for (const auto& [p, view] : match(parameters, tensors, prefix, problems)) {
     if (p->initializer == Initializer::buffer) {
-      if (!holds_index(*view, p->tensor)) complaints.add("{}: not the index of this window", view->name);
+      if (!holds_index(*view, p->tensor)) problems.add("{}: not the index of this window", view->name);
     } else if (!all_finite(*view)) {
-      complaints.add("{}: holds NaN or infinity", view->name);
-    } else if (p->take) {
-      p->take(borrow(*view));
+      problems.add("{}: holds NaN or infinity", view->name);
+    } else if (p->consume) {
+      p->consume(borrow(*view));
     } else {
       p->tensor.copy_(borrow(*view));
     }
     if (done_with) done_with(*view);
   }
-  complaints.reject_if_any(where);
+  problems.reject_if_any(where);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> named_tensors(const ParameterList& parameters,
@@ -222,8 +222,8 @@ std::vector<std::pair<std::string, at::Tensor>> named_tensors(const ParameterLis
 
 namespace {
 
-/// Error(invalid) where the file has the tensor under a prefix.
-void refuse_prefix(std::span<const TensorView> tensors, const std::string& name, const std::string& where) {
+/// Throws Error(invalid) if the file has the tensor under a prefix.
+void reject_prefix(std::span<const TensorView> tensors, const std::string& name, const std::string& where) {
   for (const TensorView& view : tensors) {
     if (!view.name.ends_with("." + name)) continue;
     reject(
@@ -239,11 +239,11 @@ ModelConfig infer_config(std::span<const TensorView> tensors, const std::string&
   for (const TensorView& view : tensors) shape[view.name] = &view.shape;
   const auto axis = [&](const std::string& name, std::size_t rank, std::size_t i) {
     const auto found = shape.find(name);
-    if (found == shape.end()) refuse_prefix(tensors, name, where);
+    if (found == shape.end()) reject_prefix(tensors, name, where);
     DIFFIT_CHECK(
         found != shape.end() && found->second->size() == rank,
         "{}: no \"diffit.config\" in its metadata, and no {} of {} axes to infer one from (wanted a model "
-        "that diffit wrote, or a released latent checkpoint)",
+        "that diffit wrote, or the released weights of a latent model)",
         where, name, rank);
     return (*found->second)[i];
   };
@@ -255,21 +255,21 @@ ModelConfig infer_config(std::span<const TensorView> tensors, const std::string&
   const auto grid = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(tokens))));
   DIFFIT_CHECK(grid > 0 && grid * grid == tokens, "{}: pos_embed has {} tokens, wanted a square number",
                where, tokens);
-  DIFFIT_CHECK(c.patch > 0 && c.patch <= 64 && grid <= 4096, "{}: no latent model has patches of {}", where,
-               c.patch);
+  DIFFIT_CHECK(c.patch > 0 && c.patch <= 64 && grid <= 4096, "{}: patches of side {} are not supported",
+               where, c.patch);
   c.input_size = grid * c.patch;
   c.classes = axis("y_embedder.embedding_table.weight", 2, 0) - 1;
-  // Nobody has 999 classes.
+  // A model of 1000 classes without the null label is far more likely than one of 999 classes.
   DIFFIT_CHECK(
       c.classes != 999,
-      "{}: y_embedder.embedding_table.weight: 1000 rows are a table of 1000 classes without the row of the "
+      "{}: y_embedder.embedding_table.weight: 1000 rows are a table of 1000 classes without a row for the "
       "null label; {}",
       where, kAddNullRow);
   c.depth = 0;
   while (shape.contains(fmt::format("blocks.{}.attn.qkv.weight", c.depth))) ++c.depth;
   c.heads = axis("blocks.0.attn.relative_position_bias_table", 2, 1);
   c.mlp_ratio = static_cast<double>(axis("blocks.0.mlp.fc1.weight", 2, 0)) / static_cast<double>(c.hidden);
-  // The ranges are those of any configuration.
+  // Reading the configuration back checks the ranges of its fields.
   return read_model_config(write_model_config(c), where + " (inferred)");
 }
 

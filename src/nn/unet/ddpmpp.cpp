@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/ops.h"
+#include "nn/diffit/image_parts.h"
 #include "nn/layers/checkpointing.h"
 
 namespace diffit::nn {
@@ -16,12 +17,12 @@ GroupNorm unet_norm(std::int64_t width) {
 }
 
 /// Averages 2 x 2 pixels: [B, H, W, C] -> [B, H / 2, W / 2, C].
-at::Tensor halved(const at::Tensor& x) {
+at::Tensor downsample2(const at::Tensor& x) {
   return at::avg_pool2d(x.permute({0, 3, 1, 2}), {2, 2}).permute({0, 2, 3, 1}).contiguous();
 }
 
 /// Returns (a + b) / sqrt(2), which has unit variance if a and b are independent and have unit variance.
-at::Tensor sum_of(const at::Tensor& a, const at::Tensor& b) {
+at::Tensor unit_sum(const at::Tensor& a, const at::Tensor& b) {
   return (a + b) * M_SQRT1_2;
 }
 
@@ -31,36 +32,37 @@ UnetAttention::UnetAttention(std::int64_t width, std::int64_t time_width, std::i
                              std::int64_t side_, TimePath path)
     : norm(unet_norm(width)), heads(heads_), side(side_) {
   if (path == TimePath::tmsa) {
-    tmsa = Tmsa(width, time_width, heads, side);
+    kind = Tmsa({.width = width, .time_width = time_width, .heads = heads, .window = side});
   } else {
-    qkv = Linear(width, 3 * width);
-    proj = Linear(width, width);
+    kind = Plain{Linear(width, 3 * width), Linear(width, width)};
   }
 }
 
 at::Tensor UnetAttention::operator()(const at::Tensor& x, const at::Tensor& time) const {
   const at::Tensor normal = norm(x, /*silu=*/false);
-  if (tmsa.table.defined()) return tmsa(normal, time);
-  const at::Tensor map = qkv(normal);
+  if (const auto* tmsa = std::get_if<Tmsa>(&kind)) return (*tmsa)(normal, time);
+  const auto& plain = std::get<Plain>(kind);
+  const at::Tensor map = plain.qkv(normal);
   const at::Tensor no_time = at::zeros({map.size(0), map.size(3)}, map.options());
   const at::Tensor no_bias =
       at::zeros({(2 * side - 1) * (2 * side - 1), heads}, norm.weight.options().requires_grad(false));
-  return proj(tmsa_attention(map, no_time, no_bias, heads, side));
+  return plain.proj(tmsa_attention(map, no_time, no_bias, heads, side));
 }
 
 AttentionParts UnetAttention::parts(const at::Tensor& x, const at::Tensor& time) const {
   const at::Tensor normal = norm(x, /*silu=*/false);
-  if (tmsa.table.defined()) return tmsa.parts(normal, time);
-  AttentionParts parts = split_windows(qkv(normal), heads, side);
+  if (const auto* tmsa = std::get_if<Tmsa>(&kind)) return tmsa->parts(normal, time);
+  AttentionParts parts = split_windows(std::get<Plain>(kind).qkv(normal), heads, side);
   parts.bias = at::zeros({1, 1, heads, side * side, side * side}, normal.options());
   return parts;
 }
 
 void UnetAttention::add_to(ParameterList& list, const std::string& prefix) const {
   norm.add_to(list, prefix + ".norm");
-  if (tmsa.table.defined()) return tmsa.add_to(list, prefix + ".tmsa", Initializer::zero);
-  qkv.add_to(list, prefix + ".qkv");
-  proj.add_to(list, prefix + ".proj", Initializer::zero);
+  if (const auto* tmsa = std::get_if<Tmsa>(&kind))
+    return tmsa->add_to(list, prefix + ".tmsa", Initializer::zero);
+  std::get<Plain>(kind).qkv.add_to(list, prefix + ".qkv");
+  std::get<Plain>(kind).proj.add_to(list, prefix + ".proj", Initializer::zero);
 }
 
 UnetBlock::UnetBlock(const UnetPart& part, const ImageConfig& c)
@@ -70,26 +72,25 @@ UnetBlock::UnetBlock(const UnetPart& part, const ImageConfig& c)
       conv1(part.out, part.out, 3),
       temb(c.time_width(), part.out),
       resample(part.resample) {
-  if (part.in != part.out || resample != UnetPart::Resample::none) skip = Conv2d(part.in, part.out, 1);
+  if (part.has_skip()) skip = Conv2d(part.in, part.out, 1);
   if (part.attends) {
-    attention =
-        UnetAttention(part.out, c.time_width(), c.heads_of(part.stage), c.resolution_of(part.stage), c.time);
+    attention.emplace(part.out, c.time_width(), c.heads_of(part.stage), c.resolution_of(part.stage), c.time);
   }
 }
 
-at::Tensor UnetBlock::convolved(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
+at::Tensor UnetBlock::convolve(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout) const {
   const auto resampled = [this](const at::Tensor& map) {
-    if (resample == UnetPart::Resample::halve) return halved(map);
+    if (resample == UnetPart::Resample::halve) return downsample2(map);
     return resample == UnetPart::Resample::twice ? upsample2(map) : map;
   };
   at::Tensor h = conv0(resampled(norm0(x, /*silu=*/true)));
-  h = h + at_every_pixel(temb(at::silu(time)), h);
-  h = conv1(dropped(norm1(h, /*silu=*/true), dropout));
-  return sum_of(skip.weight.defined() ? skip(resampled(x)) : x, h);
+  h = h + expand_to_map(temb(at::silu(time)), h);
+  h = conv1(apply_dropout(norm1(h, /*silu=*/true), dropout));
+  return unit_sum(skip ? (*skip)(resampled(x)) : x, h);
 }
 
-at::Tensor UnetBlock::attended(const at::Tensor& y, const at::Tensor& time) const {
-  return attention.defined() ? sum_of(attention(y, time), y) : y;
+at::Tensor UnetBlock::attend(const at::Tensor& y, const at::Tensor& time) const {
+  return attention ? unit_sum((*attention)(y, time), y) : y;
 }
 
 void UnetBlock::add_to(ParameterList& list, const std::string& prefix) const {
@@ -98,62 +99,8 @@ void UnetBlock::add_to(ParameterList& list, const std::string& prefix) const {
   temb.add_to(list, prefix + ".temb");
   norm1.add_to(list, prefix + ".norm1");
   conv1.add_to(list, prefix + ".conv1", Initializer::zero);
-  if (skip.weight.defined()) skip.add_to(list, prefix + ".skip");
-  if (attention.defined()) attention.add_to(list, prefix + ".attention");
-}
-
-std::vector<UnetPart> ddpmpp_parts(const ImageConfig& c) {
-  std::vector<UnetPart> parts;
-  std::vector<std::int64_t> skips{c.channels.front()};
-  const std::int64_t last = c.stages() - 1;
-  std::int64_t width = c.channels.front();
-  const auto add = [&](UnetPart part) {
-    width = part.out;
-    if (!part.decoder) skips.push_back(width);
-    parts.push_back(std::move(part));
-  };
-  using Resample = UnetPart::Resample;
-  for (std::int64_t i = 0; i <= last; ++i) {
-    const std::string name = fmt::format("encoder.{}", i);
-    const std::int64_t out = c.channels[static_cast<std::size_t>(i)];
-    if (i > 0)
-      add({.name = name + ".down", .stage = i, .in = width, .out = width, .resample = Resample::halve});
-    for (std::int64_t k = 0; k < c.depth[static_cast<std::size_t>(i)]; ++k) {
-      add({.name = fmt::format("{}.blocks.{}", name, k),
-           .stage = i,
-           .in = width,
-           .out = out,
-           .attends = c.attends(i)});
-    }
-  }
-  add({.name = "middle.0", .stage = last, .in = width, .out = width, .attends = true, .decoder = true});
-  add({.name = "middle.1", .stage = last, .in = width, .out = width, .decoder = true});
-  for (std::int64_t i = last; i >= 0; --i) {
-    const std::string name = fmt::format("decoder.{}", i);
-    const std::int64_t out = c.channels[static_cast<std::size_t>(i)];
-    const std::int64_t depth = c.depth[static_cast<std::size_t>(i)];
-    if (i < last) {
-      add({.name = name + ".up",
-           .stage = i,
-           .in = width,
-           .out = width,
-           .resample = Resample::twice,
-           .decoder = true});
-    }
-    // One block more than in the encoder, for the skip of the tokenizer or of the downsampling block. The
-    // last block has attention.
-    for (std::int64_t k = 0; k <= depth; ++k) {
-      add({.name = fmt::format("{}.blocks.{}", name, k),
-           .stage = i,
-           .in = width + skips.back(),
-           .out = out,
-           .attends = c.attends(i) && k == depth,
-           .decoder = true,
-           .joins = true});
-      skips.pop_back();
-    }
-  }
-  return parts;
+  if (skip) skip->add_to(list, prefix + ".skip");
+  if (attention) attention->add_to(list, prefix + ".attention");
 }
 
 DdpmPlusPlus::DdpmPlusPlus(const ImageConfig& c)
@@ -164,19 +111,19 @@ DdpmPlusPlus::DdpmPlusPlus(const ImageConfig& c)
   for (const UnetPart& part : parts_) blocks_.emplace_back(part, c);
 }
 
-at::Tensor DdpmPlusPlus::operator()(const at::Tensor& x, const at::Tensor& time, const Dropout& dropout,
-                                    bool checkpointing, const AttentionObserver& observer) const {
+at::Tensor DdpmPlusPlus::operator()(const at::Tensor& x, const at::Tensor& time,
+                                    const RunOptions& options) const {
   const auto run = [&](std::size_t i, const at::Tensor& map) {
     const UnetBlock& block = blocks_[i];
-    Dropout here = dropout;
+    Dropout here = options.dropout;
     here.place = static_cast<std::int64_t>(i);
-    if (observer && block.attention.defined()) {
-      const at::Tensor y = block.convolved(map, time, here);
-      observer({parts_[i].name, block.attention.side, time,
-                [&](const at::Tensor& token) { return block.attention.parts(y, token); }});
-      return block.attended(y, time);
+    if (options.observer && block.attention) {
+      const at::Tensor y = block.convolve(map, time, here);
+      options.observer({parts_[i].name, block.attention->side, time,
+                        [&](const at::Tensor& token) { return block.attention->parts(y, token); }});
+      return block.attend(y, time);
     }
-    if (!checkpointing || !at::GradMode::is_enabled()) return block(map, time, here);
+    if (!options.checkpointing || !at::GradMode::is_enabled()) return block(map, time, here);
     return checkpoint([&block, here](const at::Tensor& a, const at::Tensor& b) { return block(a, b, here); },
                       map, time);
   };
@@ -198,6 +145,57 @@ void DdpmPlusPlus::add_to(ParameterList& list) const {
   for (std::size_t i = 0; i < parts_.size(); ++i) blocks_[i].add_to(list, parts_[i].name);
   head_norm_.add_to(list, "head.norm");
   head_conv_.add_to(list, "head.conv", Initializer::zero);
+}
+
+namespace {
+
+void describe_part(const UnetPart& part, const ImageConfig& c, Structure& s) {
+  const auto side = static_cast<double>(c.resolution_of(part.stage));
+  const double pixels = side * side;
+  const bool resampled = part.resample != UnetPart::Resample::none;
+  const double scale = part.resample == UnetPart::Resample::halve ? 4 : resampled ? 0.25 : 1;
+  const std::string& name = part.name;
+  s.norm(name + ".norm0", part.in, pixels * scale);
+  s.convolution(name + ".conv0", part.in, part.out, 3, pixels);
+  s.linear(name + ".temb", c.time_width(), part.out, 1);
+  s.norm(name + ".norm1", part.out, pixels);
+  s.convolution(name + ".conv1", part.out, part.out, 3, pixels);
+  s.elementwise(name, part.out, pixels);
+  if (resampled) s.elementwise(name + ".resampled", 2 * part.in, pixels);
+  if (part.has_skip()) s.convolution(name + ".skip", part.in, part.out, 1, pixels);
+  if (!part.attends) return;
+  const std::string attention = name + ".attention";
+  s.norm(attention + ".norm", part.out, pixels);
+  if (c.time == TimePath::tmsa) {
+    const BlockShape shape{.width = part.out,
+                           .time_width = c.time_width(),
+                           .heads = c.heads_of(part.stage),
+                           .window = c.resolution_of(part.stage),
+                           .pixels = pixels};
+    describe_attention(shape, TimePath::tmsa, attention + ".tmsa", s);
+  } else {
+    s.linear(attention + ".qkv", part.out, 3 * part.out, pixels);
+    s.attention(attention, part.out, pixels, pixels);
+    s.linear(attention + ".proj", part.out, part.out, pixels);
+  }
+  s.elementwise(attention, 2 * part.out, pixels);
+}
+
+}  // namespace
+
+void describe_ddpmpp(const ImageConfig& c, const DescribeEmbedders& embedders, Structure& s) {
+  const auto side = static_cast<double>(c.resolution);
+  s.part("tokenizer");  // the first part, although the embedders come first among the parameters
+  embedders(s);
+  s.part("tokenizer");
+  s.convolution("tokenizer", c.in_channels, c.channels.front(), 3, side * side);
+  for (const UnetPart& part : ddpmpp_parts(c)) {
+    s.part(part.name.starts_with("middle")
+               ? "middle"
+               : fmt::format("{}.{}", part.decoder ? "decoder" : "encoder", part.stage));
+    describe_part(part, c, s);
+  }
+  describe_head(c, s);
 }
 
 }  // namespace diffit::nn

@@ -8,14 +8,13 @@ namespace diffit::nn {
 
 namespace {
 
-/// Not there, or null.
+/// Whether a key is missing or null.
 bool lacks(const Json& config, const char* key) {
   const auto found = config.find(key);
   return found == config.end() || found->is_null();
 }
 
-/// A flag or number that changes what the network computes: only the value that Stable Diffusion's has is
-/// known.
+/// Checks a field that changes what the network computes: only Stable Diffusion's value is supported.
 void check_same(const Json& config, const char* key, const Json& wanted, const std::string& where) {
   DIFFIT_CHECK(lacks(config, key) || config[key] == wanted,
                "{}: {}: {} is an architecture that is not supported, wanted {}", where, key,
@@ -35,17 +34,18 @@ void check_blocks(const Json& config, const char* key, const char* wanted, std::
                blocks.size(), stages);
 }
 
-/// Numbers by which latents are moved beside being scaled: 0 or nothing.
+/// Checks a field by which latents would be shifted: it must be missing or 0.
 void check_not_shifted(const Json& config, const char* key, const std::string& where) {
   DIFFIT_CHECK(
       lacks(config, key) || config[key] == 0,
-      "{}: {} is {}: latents that are shifted are not supported, wanted an autoencoder whose latents are "
-      "scaled alone (scaling_factor)",
+      "{}: {} is {}: shifted latents are not supported, wanted an autoencoder whose latents are only "
+      "scaled (scaling_factor)",
       where, key, printable(config[key].dump()));
 }
 
 template <class T>
-void take(const Json& config, const char* key, T& out, const std::string& where, double low, double high) {
+void read_if_present(const Json& config, const char* key, T& out, const std::string& where, double low,
+                     double high) {
   if (!lacks(config, key)) detail::read_field(config[key], out, where + ": " + key, low, high);
 }
 
@@ -63,14 +63,14 @@ VaeConfig read_diffusers_config(const Json& config, const std::string& where) {
   DIFFIT_CHECK(kind == "AutoencoderKL", "{}: wanted _class_name AutoencoderKL, got {}", where,
                kind.empty() ? "none" : printable(kind));
   VaeConfig c;
-  take(config, "in_channels", c.in_channels, where, 1, 64);
-  take(config, "latent_channels", c.latent_channels, where, 1, 256);
-  c.channels = {64};  // what diffusers takes where the file does not say
-  take(config, "block_out_channels", c.channels, where, 1, 16384);
+  read_if_present(config, "in_channels", c.in_channels, where, 1, 64);
+  read_if_present(config, "latent_channels", c.latent_channels, where, 1, 256);
+  c.channels = {64};  // the default of diffusers
+  read_if_present(config, "block_out_channels", c.channels, where, 1, 16384);
   c.blocks = 1;
-  take(config, "layers_per_block", c.blocks, where, 1, 64);
-  take(config, "norm_num_groups", c.norm_groups, where, 1, 16384);
-  take(config, "scaling_factor", c.scale, where, 1e-6, 1e6);
+  read_if_present(config, "layers_per_block", c.blocks, where, 1, 64);
+  read_if_present(config, "norm_num_groups", c.norm_groups, where, 1, 16384);
+  read_if_present(config, "scaling_factor", c.scale, where, 1e-6, 1e6);
   check_same(config, "out_channels", c.in_channels, where);
   check_blocks(config, "down_block_types", "DownEncoderBlock2D", c.channels.size(), where);
   check_blocks(config, "up_block_types", "UpDecoderBlock2D", c.channels.size(), where);

@@ -1,4 +1,4 @@
-// The config.json of an autoencoder in diffusers' folders.
+// Reads the config.json of an autoencoder in a folder of diffusers.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@
 
 namespace diffit::nn {
 
-/// "_class_name" of a config.json of diffusers; "" where it has none.
+/// Returns "_class_name" of a config.json of diffusers, or "" if it has none.
 std::string diffusers_class(const Json& config);
 
-/// The autoencoder that a config.json describes. Error(invalid), beginning with `where`, names the class or
-/// the key where it is another architecture than AutoencoderKL with plain blocks, or where its latents are
-/// shifted.
+/// Returns the configuration that a config.json describes. Throws Error(invalid), with a message that begins
+/// with `where` and names the class or key, if the architecture is not AutoencoderKL with its default blocks,
+/// or if its latents are shifted.
 VaeConfig read_diffusers_config(const Json& config, const std::string& where);
 
 }  // namespace diffit::nn

@@ -29,8 +29,8 @@ void add_stages(ParameterList& list, const std::vector<VaeStage>& stages, const 
     for (std::size_t k = 0; k < stages[i].blocks.size(); ++k) {
       stages[i].blocks[k].add_to(list, fmt::format("{}.resnets.{}", stage, k));
     }
-    if (stages[i].resample.weight.defined()) {
-      stages[i].resample.add_to(list, fmt::format("{}.{}.0.conv", stage, resampler));
+    if (stages[i].resample) {
+      stages[i].resample->add_to(list, fmt::format("{}.{}.0.conv", stage, resampler));
     }
   }
 }
@@ -47,7 +47,7 @@ Vae::Vae(const VaeConfig& config) : config_(config) {
   for (std::size_t i = 0; i < stages; ++i) {
     const std::int64_t in = i == 0 ? width[0] : width[i - 1];
     down_.push_back(make_stage(in, width[i], config_.blocks, groups, i + 1 < stages));
-    if (i + 1 < stages) down_.back().resample.stride = 2;
+    if (i + 1 < stages) down_.back().resample->stride = 2;
   }
   encoder_mid_ = VaeMidBlock(width.back(), groups);
   encoder_norm_ = GroupNorm(width.back(), groups, kVaeNormEps);
@@ -80,16 +80,15 @@ Vae::Vae(const VaeConfig& config) : config_(config) {
 
 at::Tensor Vae::encode(const at::Tensor& images) const {
   DIFFIT_CHECK(images.dim() == 4 && images.numel() > 0 && images.size(1) == config_.in_channels,
-               "the autoencoder encodes pictures [B, {}, H, W], got [{}]", config_.in_channels,
+               "the autoencoder encodes images [B, {}, H, W], got [{}]", config_.in_channels,
                fmt::join(images.sizes(), ", "));
-  DIFFIT_CHECK(
-      images.size(2) % factor() == 0 && images.size(3) % factor() == 0,
-      "the autoencoder encodes pictures whose sides are multiples of {}, got {} x {} (width x height)",
-      factor(), images.size(3), images.size(2));
+  DIFFIT_CHECK(images.size(2) % factor() == 0 && images.size(3) % factor() == 0,
+               "the autoencoder encodes images whose sides are multiples of {}, got {} x {} (width x height)",
+               factor(), images.size(3), images.size(2));
   at::Tensor map = encoder_in_(channels_last(images));
   for (const VaeStage& stage : down_) {
     for (const VaeResBlock& block : stage.blocks) map = block(map);
-    if (stage.resample.weight.defined()) map = halved(stage.resample, map);
+    if (stage.resample) map = downsample(*stage.resample, map);
   }
   map = encoder_out_(encoder_norm_(encoder_mid_(map), /*silu=*/true));
   const at::Tensor moments = channels_first(quant_(map)).to(images.scalar_type());
@@ -108,7 +107,7 @@ at::Tensor Vae::decode(const at::Tensor& z) const {
   at::Tensor map = decode_lowest(z);
   for (const VaeStage& stage : up_) {
     for (const VaeResBlock& block : stage.blocks) map = block(map);
-    if (stage.resample.weight.defined()) map = doubled(stage.resample, map);
+    if (stage.resample) map = upsample(*stage.resample, map);
   }
   return channels_first(decoder_out_(decoder_norm_(map, /*silu=*/true))).to(z.scalar_type());
 }

@@ -2,6 +2,7 @@
 // latents.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "nn/vae/vae_config.h"
@@ -12,7 +13,7 @@ namespace diffit::nn {
 /// Layers of one resolution in the encoder or the decoder.
 struct VaeStage {
   std::vector<VaeResBlock> blocks;
-  Conv2d resample;  // down (encoder) or up (decoder) after the blocks; undefined in the last stage
+  std::optional<Conv2d> resample;  // down (encoder) or up (decoder) after the blocks; none in the last stage
 };
 
 /// Encoder and decoder. Parameters are uninitialized until initialise() or load_parameters() is called.

@@ -11,7 +11,7 @@ VaeResBlock::VaeResBlock(std::int64_t in, std::int64_t out, std::int64_t groups)
 }
 
 at::Tensor VaeResBlock::shortcut(const at::Tensor& x) const {
-  return conv_shortcut.weight.defined() ? conv_shortcut(x) : x;
+  return conv_shortcut ? (*conv_shortcut)(x) : x;
 }
 
 at::Tensor VaeResBlock::operator()(const at::Tensor& x) const {
@@ -23,7 +23,7 @@ void VaeResBlock::add_to(ParameterList& list, const std::string& prefix) const {
   conv1.add_to(list, prefix + ".conv1");
   norm2.add_to(list, prefix + ".norm2");
   conv2.add_to(list, prefix + ".conv2");
-  if (conv_shortcut.weight.defined()) conv_shortcut.add_to(list, prefix + ".conv_shortcut");
+  if (conv_shortcut) conv_shortcut->add_to(list, prefix + ".conv_shortcut");
 }
 
 VaeAttention::VaeAttention(std::int64_t width, std::int64_t groups)
@@ -61,14 +61,14 @@ void VaeMidBlock::add_to(ParameterList& list, const std::string& prefix) const {
   second.add_to(list, prefix + ".resnets.1");
 }
 
-at::Tensor halved(const Conv2d& conv, const at::Tensor& x) {
+at::Tensor downsample(const Conv2d& conv, const at::Tensor& x) {
   // conv pads by one on every side. With one more row of zeros on every side, row k of its result covers rows
-  // 2k - 2 to 2k of x; dropping the first row and column gives the wanted result.
+  // 2k - 2 to 2k of x; without its first row and column, the result has the padding described in the header.
   const at::Tensor y = conv(at::constant_pad_nd(x, {0, 0, 1, 1, 1, 1}));
   return y.narrow(1, 1, x.size(1) / 2).narrow(2, 1, x.size(2) / 2).contiguous();
 }
 
-at::Tensor doubled(const Conv2d& conv, const at::Tensor& x) {
+at::Tensor upsample(const Conv2d& conv, const at::Tensor& x) {
   return conv(upsample2(x));
 }
 

@@ -2,6 +2,8 @@
 // diffusers.
 #pragma once
 
+#include <optional>
+
 #include "nn/layers/layers.h"
 
 namespace diffit::nn {
@@ -12,7 +14,8 @@ inline constexpr double kVaeNormEps = 1e-6;
 /// changes, otherwise x itself.
 struct VaeResBlock {
   GroupNorm norm1, norm2;
-  Conv2d conv1, conv2, conv_shortcut;
+  Conv2d conv1, conv2;
+  std::optional<Conv2d> conv_shortcut;
 
   VaeResBlock() = default;
   VaeResBlock(std::int64_t in, std::int64_t out, std::int64_t groups);
@@ -47,8 +50,8 @@ struct VaeMidBlock {
 
 /// Downsamples a map with even sides by a 3x3 convolution of stride 2, padded by one row at the bottom and
 /// one column on the right only: [B, H, W, in] -> [B, H / 2, W / 2, out].
-at::Tensor halved(const Conv2d& conv, const at::Tensor& x);
+at::Tensor downsample(const Conv2d& conv, const at::Tensor& x);
 /// Upsamples a map by nearest neighbor, then applies a 3x3 convolution: [B, H, W, in] -> [B, 2H, 2W, out].
-at::Tensor doubled(const Conv2d& conv, const at::Tensor& x);
+at::Tensor upsample(const Conv2d& conv, const at::Tensor& x);
 
 }  // namespace diffit::nn

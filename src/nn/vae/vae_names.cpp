@@ -15,7 +15,7 @@ namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-std::string replaced(std::string text, std::span<const Pair> pairs) {
+std::string replace_all(std::string text, std::span<const Pair> pairs) {
   for (const auto& [from, to] : pairs) {
     if (const std::size_t at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
   }
@@ -45,23 +45,23 @@ constexpr std::array<Pair, 15> kOriginal{{{".down_blocks.", ".down."},
 
 std::string VaeLayout::name_of(const std::string& name, std::int64_t stages) const {
   if (kind == Kind::current) return name;
-  if (kind == Kind::older) return replaced(name, kOlder);
+  if (kind == Kind::older) return replace_all(name, kOlder);
   constexpr std::string_view up = "decoder.up_blocks.";
-  if (!name.starts_with(up)) return replaced(name, kOriginal);
+  if (!name.starts_with(up)) return replace_all(name, kOriginal);
   const std::size_t dot = name.find('.', up.size());
   const std::int64_t stage = parse_int(name.substr(up.size(), dot - up.size()), name);
-  return replaced(fmt::format("{}{}{}", up, stages - 1 - stage, name.substr(dot)), kOriginal);
+  return replace_all(fmt::format("{}{}{}", up, stages - 1 - stage, name.substr(dot)), kOriginal);
 }
 
 namespace {
 
-/// What begins the name of an autoencoder's tensor behind its prefix, and tells it from other encoders'
-/// (CLIP's encoder.layers, T5's encoder.block).
+/// Beginnings of tensor names after the prefix that distinguish an autoencoder from other encoders (CLIP:
+/// encoder.layers, T5: encoder.block).
 constexpr std::string_view kMarks[] = {"encoder.down.",      "encoder.mid.",         "decoder.up.",
                                        "decoder.mid.",       "encoder.down_blocks.", "encoder.mid_block.",
                                        "decoder.up_blocks.", "decoder.mid_block."};
 
-/// The prefixes behind which there is an autoencoder, and how many of its tensors have each.
+/// Returns the prefixes of autoencoders, and the number of tensors with each.
 std::map<std::string, std::size_t> prefixes_in(std::span<const TensorView> tensors) {
   std::map<std::string, std::size_t> found;
   for (const TensorView& view : tensors) {
@@ -75,23 +75,23 @@ std::map<std::string, std::size_t> prefixes_in(std::span<const TensorView> tenso
   return found;
 }
 
-/// The prefix that is taken: of a whole checkpoint; none; or the only one.
+/// Chooses a prefix: that of complete checkpoints, else the empty one, else the only one.
 std::string choose_prefix(const std::map<std::string, std::size_t>& found, const std::string& where) {
   for (const char* usual : {"first_stage_model.", ""}) {
     if (found.contains(usual)) return usual;
   }
   std::vector<std::string> names;
   for (const auto& [prefix, count] : found) names.push_back(printable(prefix));
-  DIFFIT_CHECK(found.size() == 1, "{}: autoencoders under {} prefixes, {}: keep the tensors of one", where,
+  DIFFIT_CHECK(found.size() == 1,
+               "{}: found autoencoders under {} prefixes, {}: keep only the tensors of one", where,
                found.size(), fmt::join(names, ", "));
   return found.begin()->first;
 }
 
 }  // namespace
 
-bool is_left_over(std::string_view name) {
-  // First parts of names: what trained the autoencoder, averages of its weights, and the rest of a
-  // checkpoint.
+bool is_unrelated(std::string_view name) {
+  // First components of names: training of the autoencoder, EMA weights, and other networks of a checkpoint.
   static constexpr std::string_view kRoots[] = {"loss",
                                                 "losses",
                                                 "loss_fn",
@@ -175,13 +175,13 @@ VaeConfig infer_vae_config(std::span<const TensorView> tensors, const VaeLayout&
                            const std::string& where, const VaeConfig& otherwise) {
   std::map<std::string, const std::vector<std::int64_t>*> shapes;
   for (const TensorView& view : tensors) shapes[view.name] = &view.shape;
-  std::int64_t stages = 1;  // names that count from the other end do not occur before it is known
+  std::int64_t stages = 1;  // names that depend on it are not used before it is known
   const auto name_of = [&](const std::string& name) { return layout.prefix + layout.name_of(name, stages); };
   const auto any = [&](const std::string& beginning) {
     const auto at = shapes.lower_bound(name_of(beginning));
     return at != shapes.end() && at->first.starts_with(name_of(beginning));
   };
-  /// The axis of the first of these that there is.
+  /// Returns the size of an axis of the first of these tensors that exists.
   const auto axis = [&](std::initializer_list<std::pair<std::string, std::size_t>> candidates) {
     for (const auto& [name, i] : candidates) {
       const auto found = shapes.find(name_of(name));
@@ -190,12 +190,11 @@ VaeConfig infer_vae_config(std::span<const TensorView> tensors, const VaeLayout&
     reject("{}: no \"diffit.config\" in its metadata, and missing {}, to infer one from", where,
            name_of(candidates.begin()->first));
   };
-  constexpr std::int64_t most_stages = 9, most_blocks = 65;  // one more than any configuration may have
+  constexpr std::int64_t max_stages = 9, max_blocks = 65;  // one more than any configuration may have
   VaeConfig c = otherwise;
-  while (stages < most_stages && any(fmt::format("encoder.down_blocks.{}.", stages))) ++stages;
+  while (stages < max_stages && any(fmt::format("encoder.down_blocks.{}.", stages))) ++stages;
   c.blocks = 1;
-  while (c.blocks < most_blocks && any(fmt::format("encoder.down_blocks.0.resnets.{}.", c.blocks)))
-    ++c.blocks;
+  while (c.blocks < max_blocks && any(fmt::format("encoder.down_blocks.0.resnets.{}.", c.blocks))) ++c.blocks;
   c.in_channels = axis({{"encoder.conv_in.weight", 1}, {"decoder.conv_out.weight", 0}});
   c.latent_channels = axis({{"decoder.conv_in.weight", 1}, {"post_quant_conv.weight", 0}});
   c.channels.clear();
@@ -204,7 +203,8 @@ VaeConfig infer_vae_config(std::span<const TensorView> tensors, const VaeLayout&
     c.channels.push_back(
         axis({{block + "conv2.weight", 0}, {block + "conv1.weight", 0}, {block + "norm2.weight", 0}}));
   }
-  return read_vae_config(write_vae_config(c), where + " (inferred; norm_groups is not told by shapes)");
+  return read_vae_config(write_vae_config(c),
+                         where + " (inferred from tensor shapes, which do not determine norm_groups)");
 }
 
 }  // namespace diffit::nn

@@ -1,4 +1,4 @@
-// Names of the autoencoder's tensors in the files that hold one.
+// Tensor names of autoencoders in the file formats in which they are published.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace diffit::nn {
 
-/// How a file names and shapes the parameters of a Vae.
+/// Naming scheme of the parameters of a Vae in a file.
 struct VaeLayout {
   enum class Kind {
     current,   // diffusers: mid_block.attentions.0.to_q
@@ -17,24 +17,24 @@ struct VaeLayout {
     original,  // CompVis: mid.attn_1.q, a 1x1 convolution; decoder.up.0 works at full resolution
   };
   Kind kind = Kind::current;
-  std::string prefix;  // before every name: "first_stage_model." in a whole Stable Diffusion checkpoint
+  std::string prefix;  // of every name: "first_stage_model." in a complete Stable Diffusion checkpoint
 
-  /// What this layout calls the parameter `name` (diffusers' current name, or the beginning of one that ends
-  /// with a dot) of an autoencoder of so many stages; without the prefix.
+  /// Returns the name in this layout, without the prefix, of a parameter of an autoencoder with that many
+  /// stages. `name` is the current name in diffusers, or the beginning of one up to a dot.
   std::string name_of(const std::string& name, std::int64_t stages) const;
 };
 
-/// Whether a tensor of that name (without the layout's prefix) is known to be no part of an autoencoder but
-/// something that lies beside it in checkpoints: its loss and discriminator, averages, an optimiser,
-/// counters, the diffusion model of a whole checkpoint.
-bool is_left_over(std::string_view name);
+/// Whether a tensor of that name (without the layout's prefix) is known to belong to something else that
+/// checkpoints contain besides an autoencoder: its loss and discriminator, EMA weights, optimizer, counters,
+/// the diffusion model of a complete checkpoint.
+bool is_unrelated(std::string_view name);
 
-/// The layout of the autoencoder in these tensors. Error(invalid) where their names are none's, where there
-/// are several under prefixes of which none is usual, and where it has a code book.
+/// Returns the layout of the autoencoder in these tensors. Throws Error(invalid) if there is none, if there
+/// are several and none has a usual prefix, or if it has a code book.
 VaeLayout layout_of(std::span<const TensorView> tensors, const std::string& where);
 
-/// The configuration that names and shapes tell; norm_groups and scale, which they do not, are those of
-/// `otherwise`. Error(invalid) names the tensor without which it cannot be told.
+/// Infers the configuration from names and shapes. norm_groups and scale, which do not follow from them, are
+/// taken from `otherwise`. Throws Error(invalid), naming the tensor, if a tensor that it needs is missing.
 VaeConfig infer_vae_config(std::span<const TensorView> tensors, const VaeLayout& layout,
                            const std::string& where, const VaeConfig& otherwise = {});
 

@@ -1,6 +1,6 @@
 // Decoder in strips of rows. A convolution needs one more row on each side of a strip, and GroupNorm needs
-// the moments of the whole map. Each layer is therefore a pass over the strips of a map that is held in full,
-// and collects the moments of its output for the following norm. A strip of a channels-last map is
+// the moments of the whole map. Each layer is therefore a pass over the strips of a map that is stored in
+// full, and collects the moments of its output for the following norm. A strip of a channels-last map is
 // contiguous, so it is a view.
 #include <algorithm>
 
@@ -27,7 +27,7 @@ class Moments {
   }
 
   /// Returns SiLU(GroupNorm(strip)). All strips of the map must have been added before.
-  Tensor normalised(const GroupNorm& norm, const Tensor& strip) {
+  Tensor normalize(const GroupNorm& norm, const Tensor& strip) {
     if (!shift_.defined()) finish(norm);
     const Tensor x = strip.scalar_type() == at::kBFloat16 ? strip.to(at::kFloat) : strip;
     return at::silu_((x - shift_).mul_(scale_).add_(norm.bias)).to(strip.scalar_type());
@@ -62,11 +62,11 @@ class Moments {
   Tensor shift_, scale_;   // [C]
 };
 
-/// Row access to a map [1, H, W, C] that is either held in full or computed on demand. `take` returns rows
+/// Row access to a map [1, H, W, C] that is either stored in full or computed on demand. `get` returns rows
 /// first to last - 1.
 struct Rows {
   std::int64_t height;
-  std::function<Tensor(std::int64_t first, std::int64_t last)> take;
+  std::function<Tensor(std::int64_t first, std::int64_t last)> get;
 };
 
 Rows rows_of(const Tensor& map) {
@@ -74,21 +74,21 @@ Rows rows_of(const Tensor& map) {
           [map](std::int64_t first, std::int64_t last) { return map.narrow(1, first, last - first); }};
 }
 
-/// Returns rows first to last - 1 of conv(change(map)), with zeros beyond the edges of the map.
-Tensor convolved(const Conv2d& conv, const Rows& map, const std::function<Tensor(const Tensor&)>& change,
-                 std::int64_t first, std::int64_t last) {
+/// Returns rows first to last - 1 of conv(transform(map)), with zeros beyond the edges of the map.
+Tensor convolve(const Conv2d& conv, const Rows& map, const std::function<Tensor(const Tensor&)>& transform,
+                std::int64_t first, std::int64_t last) {
   const std::int64_t above = std::max<std::int64_t>(first - 1, 0), below = std::min(last + 1, map.height);
-  return conv(change(map.take(above, below))).narrow(1, first - above, last - first);
+  return conv(transform(map.get(above, below))).narrow(1, first - above, last - first);
 }
 
-/// Rows of doubled(conv, map), computed on demand. Row y needs rows y - 1 to y + 1 of the upsampled map,
+/// Rows of upsample(conv, map), computed on demand. Row y needs rows y - 1 to y + 1 of the upsampled map,
 /// which are rows (y - 1) / 2 to (y + 1) / 2 of `map`.
-Rows doubled_rows(const Conv2d& conv, const Tensor& map) {
+Rows upsampled_rows(const Conv2d& conv, const Tensor& map) {
   return {
       2 * map.size(1), [&conv, map](std::int64_t first, std::int64_t last) {
         const std::int64_t above = first == 0 ? 0 : (first - 1) / 2;
         const std::int64_t below = std::min(last / 2 + 1, map.size(1));
-        return doubled(conv, map.narrow(1, above, below - above)).narrow(1, first - 2 * above, last - first);
+        return upsample(conv, map.narrow(1, above, below - above)).narrow(1, first - 2 * above, last - first);
       }};
 }
 
@@ -103,36 +103,37 @@ void store(Tensor& map, std::int64_t height, std::int64_t first, const Tensor& r
   map.narrow(1, first, rows.size(1)).copy_(rows);
 }
 
-Tensor held_whole(const Rows& rows, std::int64_t strip) {
+/// Returns the whole map, computed strip by strip.
+Tensor compute_whole(const Rows& rows, std::int64_t strip) {
   Tensor map;
   for_strips(rows.height, strip, [&](std::int64_t first, std::int64_t last) {
-    store(map, rows.height, first, rows.take(first, last));
+    store(map, rows.height, first, rows.get(first, last));
   });
   return map;
 }
 
-/// Computes block(x). Writes in place to `held` if x is held in full and the shortcut is the identity,
+/// Computes block(x). Writes in place to `stored` if x is stored in full and the shortcut is the identity,
 /// otherwise to a new map.
-Tensor residual_block(const VaeResBlock& block, const Rows& x, const Tensor& held, std::int64_t strip) {
-  const bool narrows = block.conv_shortcut.weight.defined();
-  Tensor out = narrows ? Tensor() : held, inner;
+Tensor residual_block(const VaeResBlock& block, const Rows& x, const Tensor& stored, std::int64_t strip) {
+  const bool narrows = block.conv_shortcut.has_value();
+  Tensor out = narrows ? Tensor() : stored, inner;
   Moments moments1, moments2;
   for_strips(x.height, strip, [&](std::int64_t first, std::int64_t last) {
-    const Tensor rows = x.take(first, last);
+    const Tensor rows = x.get(first, last);
     moments1.add(rows);
-    if (narrows || !held.defined()) store(out, x.height, first, block.shortcut(rows));
+    if (narrows || !stored.defined()) store(out, x.height, first, block.shortcut(rows));
   });
   const Rows source = narrows ? x : rows_of(out);
   for_strips(x.height, strip, [&](std::int64_t first, std::int64_t last) {
-    const Tensor rows = convolved(
-        block.conv1, source, [&](const Tensor& r) { return moments1.normalised(block.norm1, r); }, first,
+    const Tensor rows = convolve(
+        block.conv1, source, [&](const Tensor& r) { return moments1.normalize(block.norm1, r); }, first,
         last);
     moments2.add(rows);
     store(inner, x.height, first, rows);
   });
   for_strips(x.height, strip, [&](std::int64_t first, std::int64_t last) {
-    out.narrow(1, first, last - first) += convolved(
-        block.conv2, rows_of(inner), [&](const Tensor& r) { return moments2.normalised(block.norm2, r); },
+    out.narrow(1, first, last - first) += convolve(
+        block.conv2, rows_of(inner), [&](const Tensor& r) { return moments2.normalize(block.norm2, r); },
         first, last);
   });
   return out;
@@ -150,19 +151,19 @@ at::Tensor Vae::decode_in_strips(const at::Tensor& z, std::int64_t latent_rows) 
     for (std::size_t i = 0; i < up_.size(); ++i) {
       const VaeStage& stage = up_[i];
       Rows rows = rows_of(map);
-      Tensor held = map;
+      Tensor stored = map;
       if (i > 0) {
         strip *= 2;
-        rows = doubled_rows(up_[i - 1].resample, map);
+        rows = upsampled_rows(*up_[i - 1].resample, map);
         // The largest map is read only by the first block of the last stage: computing it twice saves the
-        // memory to hold it.
-        held = i + 1 < up_.size() ? held_whole(rows, strip) : Tensor();
-        if (held.defined()) rows = rows_of(held);
+        // memory to store it.
+        stored = i + 1 < up_.size() ? compute_whole(rows, strip) : Tensor();
+        if (stored.defined()) rows = rows_of(stored);
       }
       for (const VaeResBlock& block : stage.blocks) {
-        map = residual_block(block, rows, held, strip);
+        map = residual_block(block, rows, stored, strip);
         rows = rows_of(map);
-        held = map;
+        stored = map;
       }
     }
     Moments moments;
@@ -171,8 +172,8 @@ at::Tensor Vae::decode_in_strips(const at::Tensor& z, std::int64_t latent_rows) 
     });
     Tensor image = at::empty({1, config_.in_channels, map.size(1), map.size(2)}, z.options());
     for_strips(map.size(1), strip, [&](std::int64_t first, std::int64_t last) {
-      const Tensor rows = convolved(
-          decoder_out_, rows_of(map), [&](const Tensor& r) { return moments.normalised(decoder_norm_, r); },
+      const Tensor rows = convolve(
+          decoder_out_, rows_of(map), [&](const Tensor& r) { return moments.normalize(decoder_norm_, r); },
           first, last);
       image.narrow(2, first, last - first).copy_(rows.permute({0, 3, 1, 2}));
     });

@@ -1,6 +1,9 @@
-#include "nn/cost/vae_cost.h"
+#include "nn/vae/vae_structure.h"
 
 #include <gtest/gtest.h>
+
+#include "nn/layers/testing.h"
+#include "nn/vae/vae.h"
 
 namespace diffit::nn {
 namespace {
@@ -12,6 +15,7 @@ TEST(VaeCost, ParameterCountMatchesNetwork) {
         VaeConfig{
             .in_channels = 3, .latent_channels = 4, .channels = {8, 8, 16}, .blocks = 3, .norm_groups = 8}}) {
     EXPECT_EQ(total(cost_of(config, 32)).parameters, parameter_count(config));
+    expect_describes(describe(config, 32), Vae(config).parameters());
   }
 }
 
