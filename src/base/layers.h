@@ -14,6 +14,7 @@ namespace nn {}
 namespace diffusion {}
 namespace model {}
 namespace data {}
+namespace dist {}
 namespace training {}
 namespace metrics {}
 namespace analysis {}
@@ -46,6 +47,9 @@ using namespace diffusion;
 }
 namespace data {
 using namespace io;
+}
+namespace dist {
+using namespace runtime;
 }
 namespace training {
 using namespace data;

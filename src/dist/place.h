@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-namespace diffit::base {}
+#include "base/layers.h"
+
 namespace diffit::dist {
-using namespace base;
 
 /// One of `size` processes, called ranks. Rank 0 is the leader: it owns the files and the messages of the
 /// job.

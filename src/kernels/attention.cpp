@@ -1,4 +1,6 @@
 #include "kernels/backend.h"
+
+#include <torch/csrc/autograd/custom_function.h>
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"

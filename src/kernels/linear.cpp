@@ -2,6 +2,7 @@
 // does not depend, to the last bit, on the other rows of the batch or on the number of threads. LibTorch's
 // own linear depends on both, and takes twice as long in float32.
 #include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/checks.h"
 #include "kernels/cpu/linear.h"

@@ -34,7 +34,7 @@ TEST(TimeVariant, NamesMatchEnumValues) {
 
 TEST(TimeVariant, RegisteredVariantCanBeConfiguredAndTrained) {
   const TimePath path = register_time_variant(kShiftedInput);
-  testing::expect_rejected([] { register_time_variant(kShiftedInput); }, {"shifted_input", "taken"});
+  testing::expect_rejected([] { register_time_variant(kShiftedInput); }, {"shifted_input", "in use"});
   EXPECT_TRUE(time_enters_attention(path));
 
   ImageConfig config;

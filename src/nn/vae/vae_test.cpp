@@ -138,8 +138,8 @@ TEST(Vae, DownsamplingPadsRightAndBottomOnly) {
   const at::Tensor want = at::conv2d(at::constant_pad_nd(x.permute({0, 3, 1, 2}), {0, 1, 0, 1}), conv.weight,
                                      conv.bias, {2, 2}, at::IntArrayRef({0, 0}));
   // Sums of 18 terms of unit size.
-  testing::expect_close(halved(conv, x).permute({0, 3, 1, 2}), want, 4 * 18 * testing::epsilon(at::kFloat),
-                        "halved");
+  testing::expect_close(downsample(conv, x).permute({0, 3, 1, 2}), want,
+                        4 * 18 * testing::epsilon(at::kFloat), "downsample");
 }
 
 TEST(Vae, ClampsLogVariance) {

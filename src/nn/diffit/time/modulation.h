@@ -1,6 +1,7 @@
 // Adaptive LayerNorm of both branches of a block, shared by adaln and adaln_zero.
 #pragma once
 
+#include "kernels/ops.h"
 #include "nn/diffit/block.h"
 
 namespace diffit::nn {
