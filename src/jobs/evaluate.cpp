@@ -89,7 +89,7 @@ Evaluation run_evaluation(const EvaluateSpec& spec, const RuntimeOptions& option
 Json Evaluation::json() const {
   Json object = Json::object(), intervals = Json::object(), errors = Json::object(), details = Json::object();
   Json warnings = notes;
-  for (const Figure& f : metrics) {
+  for (const MetricResult& f : metrics) {
     object[f.key] = f.value;
     if (f.interval) {
       intervals[f.key] = {f.interval->low, f.interval->high};
@@ -119,7 +119,7 @@ EvaluateResult evaluate(const EvaluateSpec& spec, const RuntimeOptions& runtime,
   return jobs::guarded([&] {
     const jobs::Evaluation e = jobs::run_evaluation(spec, runtime, monitor);
     EvaluateResult result;
-    for (const metrics::Figure& f : e.metrics) {
+    for (const metrics::MetricResult& f : e.metrics) {
       MetricValue metric{f.key, f.label, f.value, {}, f.samples, f.reference};
       if (f.interval) metric.interval = {f.interval->low, f.interval->high};
       result.metrics.push_back(std::move(metric));

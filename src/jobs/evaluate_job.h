@@ -14,7 +14,7 @@ namespace diffit::jobs {
 struct Evaluation {
   FeatureInfo network;
   std::unique_ptr<FeatureSide> samples, reference;
-  std::vector<Figure> metrics;
+  std::vector<MetricResult> metrics;
   std::vector<std::string> notes;  // warnings that are not about one metric
   double confidence = 0.95;
 

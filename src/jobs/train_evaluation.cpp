@@ -93,7 +93,7 @@ Json TrainEvaluation::operator()(const Exhibit& averaged) {
     s.monitor.progress({sum.images(), s.section.images, "samples evaluated"});
   });
   Json figures = Json::object();
-  for (const Figure& f : evaluate(s.network->info(), sum.finish(), *s.measured, s.wanted))
+  for (const MetricResult& f : evaluate(s.network->info(), sum.finish(), *s.measured, s.wanted))
     figures[f.key] = f.value;
   return figures;
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "metrics/testing.h"
 
@@ -34,16 +36,16 @@ EvaluationOptions all() {
 }
 
 TEST(Evaluate, NamesMetricsAfterNetwork) {
-  const std::vector<Figure> figures = evaluate(kTiny, measured(130, 1), measured(170, 2), all());
+  const std::vector<MetricResult> results = evaluate(kTiny, measured(130, 1), measured(170, 2), all());
   std::vector<std::string> keys;
-  for (const Figure& f : figures) {
+  for (const MetricResult& f : results) {
     keys.push_back(f.key);
     EXPECT_TRUE(f.interval.has_value()) << f.key;
     EXPECT_EQ(f.samples, 130);
   }
   EXPECT_EQ(keys, (std::vector<std::string>{"fd_tinynet", "sfid", "is", "precision", "recall", "kid"}));
-  EXPECT_EQ(figures[0].label, "FD-TinyNet");
-  EXPECT_EQ(figures[0].reference, 170);
+  EXPECT_EQ(results[0].label, "FD-TinyNet");
+  EXPECT_EQ(results[0].reference, 170);
 }
 
 TEST(Evaluate, KeepsOnlyRequestedFeatures) {
@@ -55,8 +57,8 @@ TEST(Evaluate, KeepsOnlyRequestedFeatures) {
   EXPECT_FALSE(sums.keep_pooled || sums.spatial || sums.score || sums.keep_spatial);
   const FeatureSet a = measured(60, 3, 1, sums), b = measured(60, 4, 1, sums_of_reference(options));
   EXPECT_FALSE(a.features.defined());
-  const std::vector<Figure> figures = evaluate(kTiny, a, b, options);
-  EXPECT_FALSE(figures.at(0).interval.has_value());
+  const std::vector<MetricResult> results = evaluate(kTiny, a, b, options);
+  EXPECT_FALSE(results.at(0).interval.has_value());
   options.metrics = read_metrics("precision");
   EXPECT_THROW(evaluate(kTiny, a, b, options), Error);
   options.metrics = read_metrics("is");
@@ -68,9 +70,9 @@ TEST(Evaluate, KeepsOnlyRequestedFeatures) {
 TEST(Evaluate, WarnsAboutUnreliableMetrics) {
   EvaluationOptions options = all();
   options.extrapolate = true;
-  const std::vector<Figure> figures = evaluate(kTiny, measured(40, 5), measured(5, 6), options);
+  const std::vector<MetricResult> results = evaluate(kTiny, measured(40, 5), measured(5, 6), options);
   const auto said = [&](std::size_t figure, const std::string& word) {
-    for (const std::string& warning : figures.at(figure).warnings)
+    for (const std::string& warning : results.at(figure).warnings)
       if (warning.find(word) != std::string::npos) return true;
     return false;
   };
@@ -80,11 +82,15 @@ TEST(Evaluate, WarnsAboutUnreliableMetrics) {
   EXPECT_TRUE(said(2, "5000"));
   EXPECT_TRUE(said(3, "5 reference images"));
   EXPECT_TRUE(said(5, "subsets of 5"));
-  EXPECT_TRUE(figures[0].details.contains("infinity"));
+  EXPECT_TRUE(results[0].details.contains("infinity"));
 }
 
 TEST(Evaluate, ReadsMetricsByName) {
-  EXPECT_EQ(read_metrics(" recall , fid"), (std::vector<Metric>{Metric::frechet, Metric::recall}));
+  const std::vector<const Metric*> two = read_metrics(" recall , fid");
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[0]->name, std::string("fid"));
+  EXPECT_EQ(two[1]->name, std::string("recall"));
+  EXPECT_EQ(metric_names(), "fid, sfid, is, precision, recall, kid");
   try {
     read_metrics("fid,recal");
     ADD_FAILURE();
@@ -93,12 +99,38 @@ TEST(Evaluate, ReadsMetricsByName) {
   }
 }
 
+TEST(Evaluate, EveryMetricOfTheTableIsComputedAndSaysWhatItIs) {
+  for (const Metric* metric : all_metrics()) {
+    SCOPED_TRACE(metric->name);
+    EXPECT_GT(std::string(metric->title).size(), 0U);
+    EXPECT_GT(std::string(metric->source).size(), 0U);
+    EvaluationOptions options;
+    options.metrics = {metric};
+    options.bootstrap.replicates = 20;
+    // What it asks for is enough, and each part of it is needed.
+    const FeatureSums a = sums_of_samples(options), b = sums_of_reference(options);
+    const std::vector<MetricResult> results =
+        evaluate(kTiny, measured(60, 7, 1, a), measured(80, 8, 1, b), options);
+    ASSERT_EQ(results.size(), 1U);
+    EXPECT_TRUE(std::isfinite(results[0].value));
+    EXPECT_TRUE(results[0].interval.has_value());
+    EXPECT_EQ(results[0].metric, metric);
+    EXPECT_EQ(results[0].reference, metric->uses_reference ? 80 : 0);
+    EXPECT_THROW(evaluate(kTiny, measured(60, 7, 1, {.pooled = false}), measured(80, 8, 1, b), options),
+                 Error);
+    if (metric->uses_reference) {
+      EXPECT_THROW(evaluate(kTiny, measured(60, 7, 1, a), measured(80, 8, 1, {.pooled = false}), options),
+                   Error);
+    }
+  }
+}
+
 TEST(Evaluate, OmitsMetricsThatNeedMoreImages) {
   const Available reference{.images = 40, .measured = true};
   const auto names = [&](std::int64_t images) {
     std::string text;
-    for (const Metric metric : possible_metrics(kTiny, {.images = images, .measured = true}, reference))
-      text += metric_name(metric) + " ";
+    for (const Metric* metric : possible_metrics(kTiny, {.images = images, .measured = true}, reference))
+      text += std::string(metric->name) + " ";
     return text;
   };
   EXPECT_EQ(names(1), "is ");
@@ -109,12 +141,12 @@ TEST(Evaluate, OmitsMetricsThatNeedMoreImages) {
             (std::vector<std::string>{"precision: not computed: it needs at least 4 images, SAMPLES has 2",
                                       "recall: not computed: it needs at least 4 images, SAMPLES has 2"}));
   EXPECT_EQ(too_few_images(kTiny, reference, two).size(), 2u);
-  std::vector<Metric> metrics = {Metric::frechet, Metric::precision};
+  std::vector<const Metric*> metrics = read_metrics("fid,precision");
   EXPECT_EQ(remove_too_few_images(metrics, kTiny, two, reference).size(), 1u);
-  EXPECT_EQ(metrics, std::vector<Metric>{Metric::frechet});
-  metrics = {Metric::precision};  // nothing else is left: check_metrics says why it cannot be computed
+  EXPECT_EQ(metrics, read_metrics("fid"));
+  metrics = read_metrics("precision");  // nothing else is left: check_metrics says why it cannot be computed
   EXPECT_TRUE(remove_too_few_images(metrics, kTiny, two, reference).empty());
-  EXPECT_EQ(metrics, std::vector<Metric>{Metric::precision});
+  EXPECT_EQ(metrics, read_metrics("precision"));
   EXPECT_TRUE(too_few_images(kTiny, {}, {}).empty());
   EXPECT_THROW(check_metrics(read_metrics("precision"), kTiny, two, reference), Error);
 }

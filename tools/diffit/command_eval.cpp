@@ -21,15 +21,15 @@ struct EvalOptions {
   RobustnessOptions robustness;
 };
 
-std::string numbers_of(const Figure& f) {
+std::string numbers_of(const MetricResult& f) {
   const auto count = [](std::int64_t n) {
     return n > 0 ? std::to_string(n) : std::string("an unknown number of");
   };
-  if (f.metric == Metric::inception_score) return fmt::format("{} images", count(f.samples));
+  if (!f.metric->uses_reference) return fmt::format("{} images", count(f.samples));
   return fmt::format("{} images against {}", count(f.samples), count(f.reference));
 }
 
-std::string line_of(const Figure& f, double confidence) {
+std::string line_of(const MetricResult& f, double confidence) {
   std::string text = fmt::format("{:<16}{:>12.6g}", f.label, f.value);
   text += f.interval
               ? fmt::format("  [{:.6g}, {:.6g}] {:g}%", f.interval->low, f.interval->high, 100 * confidence)
@@ -43,7 +43,7 @@ std::string line_of(const Figure& f, double confidence) {
         f.label + " infinity", line["value"].get<double>(), f.label,
         line["smallest_subset"].get<std::int64_t>(), line["residual"].get<double>());
   }
-  if (f.metric == Metric::inception_score && f.details["blocks"].get<std::int64_t>() > 1) {
+  if (f.details.value("blocks", std::int64_t{0}) > 1) {
     text += fmt::format("{:<16}{:>12.6g}  standard deviation over {} blocks\n", "",
                         f.details["block_deviation"].get<double>(), f.details["blocks"].get<std::int64_t>());
   }
@@ -63,7 +63,7 @@ void print_evaluation(const CommonOptions& common, const Evaluation& e) {
   std::string text = side_of("samples", *e.samples) + side_of("reference", *e.reference) +
                      fmt::format("{:<16}{} ({})\n\n", "network", e.network.name, e.network.identity);
   bool intervals = false;
-  for (const Figure& f : e.metrics) {
+  for (const MetricResult& f : e.metrics) {
     text += line_of(f, e.confidence);
     intervals = intervals || f.interval.has_value();
     for (const std::string& warning : f.warnings) text += "  warning: " + warning + "\n";
