@@ -80,6 +80,9 @@ pid_t start(const SpawnRequest& request, int rank, const std::string& store) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(1);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);  // a program may block signals in all threads but one
   ::execve(arguments[0], arguments.data(), environment.data());
   ::_exit(127);
 }
