@@ -1,6 +1,7 @@
 """diffit sample on latent models: samplers, guidance, presets, the autoencoder, outputs that go on after a kill."""
 
 import json
+import pathlib
 import signal
 import time
 
@@ -331,6 +332,28 @@ def test_a_killed_run_goes_on_bit_for_bit(name, how, latent_model, vae, tmp_path
     assert told["went_on_after"] >= 4 and told["went_on_after"] % 4 == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [*sorted([name, "whole"])]
     assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def blocked_signals(task):
+    lines = (task / "status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("SigBlk:")).split()[1], 16)
+
+
+def test_signals_do_not_reach_threads_that_compute(latent_model, vae, tmp_path):
+    """A convolution of oneDNN may have the stack pointer in the heap, where a signal handler would write."""
+    part, tasks = tmp_path / "x.npz.part", None
+    process = start("sample", "-m", latent_model, "-o", "x.npz", *LONG[:-1], "2", "--vae", vae, cwd=tmp_path)
+    while not (part.exists() and part.stat().st_size > 0) and process.poll() is None:
+        time.sleep(0.002)
+    tasks = {task.name: blocked_signals(task) for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()}
+    while process.poll() is None:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.0002)
+    error = process.stderr.read()
+    assert process.returncode == 1 and "same command again" in error, error
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+        free = [name for name, mask in tasks.items() if not mask >> (number - 1) & 1]
+        assert len(free) == 1 and free != [str(process.pid)], (number, tasks)
 
 
 def test_restart_forgets_what_was_there(latent_model, vae, tmp_path):

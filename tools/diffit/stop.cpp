@@ -1,9 +1,14 @@
 #include "tools/diffit/stop.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "base/file.h"
@@ -53,8 +58,7 @@ void write_text(const char* text) {
   if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) return;
 }
 
-extern "C" void on_signal(int number) {
-  const int saved = errno;
+void take_signal(int number) {
   if (!watched) {
     remove_open_temporaries();
     write_text(line_is_drawn() ? "\nerror: interrupted by " : "error: interrupted by ");
@@ -68,9 +72,55 @@ extern "C" void on_signal(int number) {
   } else if (number != SIGHUP && number != SIGXCPU && milliseconds() - stopped_at >= kSameWish) {
     remove_open_temporaries();
     ::signal(number, SIG_DFL);
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
     ::raise(number);
   }
+}
+
+sigset_t taken;  // the signals that the watching thread waits for
+
+void* wait_for_signals(void*) {
+  while (true) {
+    int number = 0;
+    if (::sigwait(&taken, &number) == 0) take_signal(number);
+  }
+}
+
+bool start_watching() {
+  constexpr std::size_t kStack = std::size_t{256} << 10;
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return false;
+  ::pthread_attr_setstacksize(&attributes, kStack);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread{};
+  const bool started = ::pthread_create(&thread, &attributes, wait_for_signals, nullptr) == 0;
+  ::pthread_attr_destroy(&attributes);
+  return started;
+}
+
+extern "C" void on_signal(int number) {
+  const int saved = errno;
+  take_signal(number);
   errno = saved;
+}
+
+/// For a system that gives no thread, and for threads of libraries that let the signals through.
+void install_handlers() {
+  static std::array<std::byte, std::size_t{64} << 10> stack;
+  stack_t own{};
+  own.ss_sp = stack.data();
+  own.ss_size = stack.size();
+  ::sigaltstack(&own, nullptr);
+  for (const int number : kAsking) {
+    if (sigismember(&taken, number) != 1) continue;
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    ::sigaction(number, &action, nullptr);
+  }
 }
 
 }  // namespace
@@ -79,14 +129,19 @@ void install_signal_handlers() {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);
   ::signal(SIGTTOU, SIG_IGN);  // a job in the background writes its messages, and is not stopped for them
+  // A thread of its own takes the signals. Kernels that oneDNN generates keep data where the stack pointer
+  // points to, outside the stack, and a handler that runs in such a thread overwrites them.
+  sigset_t blocked;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  sigemptyset(&taken);
   for (const int number : kAsking) {
     struct sigaction action {};
     if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
-    action = {};
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    ::sigaction(number, &action, nullptr);
+    if (sigismember(&blocked, number) != 1) sigaddset(&taken, number);
   }
+  install_handlers();
+  ::pthread_sigmask(SIG_BLOCK, &taken, nullptr);  // also in the threads that start from now on
+  if (!start_watching()) ::pthread_sigmask(SIG_UNBLOCK, &taken, nullptr);
 }
 
 const std::atomic<bool>& watch_for_stop() {
