@@ -1,10 +1,21 @@
 // The public interface of the library.
 #pragma once
 
+#include "diffit/ablate.h"
+#include "diffit/autoencoder.h"
+#include "diffit/bench.h"
+#include "diffit/convert.h"
+#include "diffit/denoise.h"
+#include "diffit/diagnose.h"
 #include "diffit/error.h"
 #include "diffit/evaluate.h"
+#include "diffit/explain.h"
 #include "diffit/image.h"
+#include "diffit/model.h"
 #include "diffit/monitor.h"
+#include "diffit/report.h"
+#include "diffit/robustness.h"
 #include "diffit/runtime.h"
 #include "diffit/sample.h"
+#include "diffit/statistics.h"
 #include "diffit/train.h"

@@ -54,18 +54,21 @@ WantedScores wanted_scores(const Recipe& recipe, const ScoreSection& score) {
 /// The steps of one trial, for the monitor of the experiment.
 class TrialMonitor : public TrainMonitor {
  public:
-  TrialMonitor(AblationMonitor& monitor, const std::string& trial) : monitor_(monitor), trial_(trial) {}
+  TrialMonitor(AblateMonitor& monitor, const std::string& trial) : monitor_(monitor), trial_(trial) {}
   void step(const TrainStep& status) override { monitor_.trained(trial_, status); }
+  void evaluated(const EvaluationEvent& event) override { monitor_.evaluated(trial_, event); }
+  void progress(const Progress& p) override { monitor_.progress(p); }
+  void warning(const std::string& text) override { monitor_.warning(trial_ + ": " + text); }
   bool cancelled() override { return monitor_.cancelled(); }
 
  private:
-  AblationMonitor& monitor_;
+  AblateMonitor& monitor_;
   const std::string& trial_;
 };
 
 class Runner {
  public:
-  Runner(const AblationRequest& request, AblationMonitor& monitor)
+  Runner(const AblationRequest& request, AblateMonitor& monitor)
       : request_(request), monitor_(monitor), plan_(request.plan), elsewhere_(request.from) {}
 
   AblationEnd operator()() {
@@ -90,7 +93,7 @@ class Runner {
           ++end.elsewhere;
           continue;
         }
-        if (!run(variant, seed)) {
+        if (!run_until_cancelled(variant, seed)) {
           end.interrupted = true;
           return end;
         }
@@ -110,6 +113,15 @@ class Runner {
   void say(const std::string& text) const { monitor_.note(text); }
 
   /// False where it was interrupted.
+  bool run_until_cancelled(const PlannedVariant& variant, std::int64_t seed) {
+    try {
+      return run(variant, seed);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::cancelled) throw;
+      return false;
+    }
+  }
+
   bool run(const PlannedVariant& variant, std::int64_t seed) {
     const RunFolder folder = trial_folder(request_.folder, variant, seed);
     const Recipe recipe = with_seed(variant.recipe, seed);
@@ -178,7 +190,7 @@ class Runner {
                                  .device = request_.device,
                                  .dtype = request_.dtype},
                                 *request_.features, reference(), [&](std::int64_t done, std::int64_t all) {
-                                  if (stopped()) fail("interrupted");
+                                  if (stopped()) throw Error(ErrorKind::cancelled, "interrupted");
                                   monitor_.scored(name, {done, all, "images"});
                                 });
       found.images = images;
@@ -210,7 +222,7 @@ class Runner {
       const auto* data = std::get_if<std::shared_ptr<const Dataset>>(&plan_.data);
       reference_ = kept_features_of(**data, *request_.features, request_.folder,
                                     [&](std::int64_t done, std::int64_t all) {
-                                      if (stopped()) fail("interrupted");
+                                      if (stopped()) throw Error(ErrorKind::cancelled, "interrupted");
                                       monitor_.scored("features of the data", {done, all, "images"});
                                     });
     }
@@ -218,7 +230,7 @@ class Runner {
   }
 
   const AblationRequest& request_;
-  AblationMonitor& monitor_;
+  AblateMonitor& monitor_;
   const Plan& plan_;
   FinishedTrials elsewhere_;
   std::string place_;  // of the trial among all, for those who watch
@@ -235,7 +247,7 @@ RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, st
   return RunFolder(folder / "runs" / trial_name(variant, seed));
 }
 
-AblationEnd run_ablation(const AblationRequest& request, AblationMonitor& monitor) {
+AblationEnd run_ablation(const AblationRequest& request, AblateMonitor& monitor) {
   return Runner(request, monitor)();
 }
 

@@ -15,6 +15,7 @@
 
 #include "analysis/experiment.h"
 #include "analysis/finished_trials.h"
+#include "diffit/ablate.h"
 #include "train/run.h"
 
 namespace diffit::analysis {
@@ -30,15 +31,6 @@ struct AblationRequest {
   std::function<std::function<Json(const Exhibit&)>(const Recipe&, const TrainingData&)> evaluation = {};
 };
 
-/// Receives the events of an experiment. A trial is called "[2/18] tmsa-seed0".
-class AblationMonitor : public Monitor {
- public:
-  virtual void trained(const std::string& /*trial*/, const TrainStep&) {}
-  virtual void scored(const std::string& /*trial*/, const Progress&) {}
-  /// After each trial that was finished by this process.
-  virtual void finished() {}
-};
-
 struct AblationEnd {
   std::int64_t done = 0;       // trials that are finished, whoever did it
   std::int64_t elsewhere = 0;  // held by other processes
@@ -52,7 +44,7 @@ RunFolder trial_folder(const fs::path& folder, const PlannedVariant& variant, st
 
 /// Runs what is not finished: all variants with the first seed, then with the second, so that a table stands
 /// early. Error(invalid) where the folder holds a trial of another recipe, before anything is trained.
-AblationEnd run_ablation(const AblationRequest& request, AblationMonitor& monitor);
+AblationEnd run_ablation(const AblationRequest& request, AblateMonitor& monitor);
 
 /// Seconds of a training step of this variant here and now, from a few after one to warm up.
 double seconds_per_image(const PlannedVariant& variant, const TrainingData& data, at::Device device,

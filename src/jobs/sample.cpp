@@ -125,8 +125,8 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
   ImageRequest request = image_request(spec, config, names_of(file, config.classes));
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 64;
-  const Model model = load_model(file, runtime.device);
-  std::optional<Model> guide;
+  const LoadedModel model = load_model(file, runtime.device);
+  std::optional<LoadedModel> guide;
   if (!spec.autoguidance.empty()) {
     guide = load_model(WeightsFile(model_path(spec.autoguidance)), runtime.device);
     request.guide = std::get_if<ImageDiffiT>(&*guide);

@@ -199,6 +199,33 @@ def test_scores_with_intervals_in_table_and_page(whole, small_data, quarters):
     assert "FD-Quarters" in (whole / "table.md").read_text()
 
 
+def test_trainings_are_evaluated_as_their_recipe_asks(quarters, small_data, tmp_path):
+    evaluated = ["train.eval_images = 48", f"eval.features = {quarters}", "eval.pictures = 24", "eval.steps = 2",
+                 "eval.metrics = fid"]
+    (tmp_path / "base.toml").write_text(BASE)
+    (tmp_path / "e.toml").write_text(EXPERIMENT.format(base=tmp_path / "base.toml").replace(
+        "seeds = [0, 1]", f"seeds = [0]\nset = {json.dumps(evaluated)}"))
+    result = ablate(tmp_path / "e.toml", small_data, tmp_path / "out", "--only", "tmsa")
+    lines = [json.loads(line) for line in (tmp_path / "out/runs/tmsa-seed0/stats.jsonl").read_text().splitlines()]
+    found = {line["images"]: line["eval"]["fd_quarters"] for line in lines if "eval" in line}
+    assert list(found) == [48, 96] and all(value > 0 for value in found.values())
+    for images, value in found.items():
+        assert f"[1/1] tmsa-seed0: after {images} training images, fd_quarters {value:.4g}" in result.err
+
+
+def test_warnings_of_trainings_are_shown(small_data, tmp_path):
+    """An evaluation that fails is a warning of the training."""
+    (tmp_path / "base.toml").write_text(BASE)
+    other = tmp_path / "other.npz"
+    np.savez(other, arr_0=np.zeros((1, 16, 16, 1), np.uint8))
+    wrong = ["train.eval_images = 48", "eval.features = fashion-net", "eval.pictures = 24", "eval.steps = 2",
+             "eval.metrics = fid", f"eval.reference = {other}"]
+    (tmp_path / "e.toml").write_text(EXPERIMENT.format(base=tmp_path / "base.toml").replace(
+        "seeds = [0, 1]", f"seeds = [0]\nset = {json.dumps(wrong)}"))
+    result = ablate(tmp_path / "e.toml", small_data, tmp_path / "out", "--only", "tmsa")
+    assert "warning: [1/1] tmsa-seed0: no evaluation at 48 images" in result.err
+
+
 def test_records_are_taken_over_and_what_is_missing_is_trained(whole, small_data, quarters, tmp_path):
     times, record = whole.parent / "times.toml", tmp_path / "record"
     shutil.copytree(whole, tmp_path / "out")

@@ -93,7 +93,7 @@ def test_robustness_of_pictures_does_not_depend_on_what_else_is_measured():
 
 
 @pytest.mark.parametrize("words,mentions", [
-    (["eval", "--robustness", TEST], ["-m MODEL"]),
+    (["eval", "--robustness", TEST], ["--model MODEL"]),
     (["eval"], ["SAMPLES", "--robustness"]),
     (["eval", "a.npz", "b.npz", "--features", "x", "--robustness", TEST, "-m", "fashion-mnist"], ["--robustness"]),
     (["eval", "--robustness", TEST, "-m", "fashion-mnist", "--corruptions", "some"], ["all or none"]),

@@ -86,6 +86,16 @@ def test_a_program_trains_and_samples_with_its_own_time_conditioning(programs, i
     refused("sample", "-m", model, "-o", tmp_path / "x.png", mentions=["shifted_input", "tmsa", "adaln"])
 
 
+def test_a_program_opens_a_model_and_denoises(programs, tmp_path):
+    _, build = programs
+    out = checked(build / "open_model", "fashion-mnist", env=environment(), cwd=tmp_path).splitlines()
+    assert "1 x 32 x 32, 10 classes" in out[0] and "predicts edm" in out[0]
+    assert len(out) == 5
+    for line in out[1:]:
+        low, high = (float(word) for word in line.split("from ")[1].split(" to "))
+        assert -1.5 < low < high < 1.5
+
+
 def test_errors_name_fields_and_keep_their_kind(programs, tmp_path):
     _, build = programs
     result = subprocess.run([build / "sample", "no-such-model", tmp_path / "x.png"], capture_output=True, text=True,

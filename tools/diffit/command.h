@@ -9,8 +9,8 @@
 #include "config/fields.h"
 #include "runtime/runtime.h"
 
-namespace diffit::data {
-struct LatentInfo;
+namespace diffit {
+struct LatentData;
 }
 
 namespace diffit::cli {
@@ -38,12 +38,8 @@ Runtime open_machine(const CommonOptions& common, bool prefer_bf16);
 /// A line on stderr, unless --quiet.
 void print_note(const CommonOptions& common, const std::string& text);
 
-/// Error(invalid) unless `path` is empty, or x.html in a folder that is there: asked before anything is
-/// measured.
-void check_page_path(const std::string& path);
-
 /// What `diffit data info` prints of latents.
-void print_latents(const CommonOptions& common, const std::string& folder, const LatentInfo& info);
+void print_latents(const CommonOptions& common, const std::string& folder, const LatentData& info);
 /// What `diffit data info` prints.
 void print_data_info(const CommonOptions& common, const std::string& path);
 

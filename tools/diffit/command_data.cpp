@@ -12,6 +12,7 @@
 #include "data/latents.h"
 #include "data/source.h"
 #include "io/images/image.h"
+#include "jobs/encode_data_job.h"
 #include "jobs/unfinished.h"
 #include "tools/diffit/command.h"
 #include "tools/diffit/progress.h"
@@ -92,7 +93,7 @@ struct InfoOptions {
 
 void run_info(const CommonOptions& common, const InfoOptions& options) {
   if (holds_latents(options.data)) {
-    print_latents(common, options.data, LatentDataset(options.data).info());
+    print_latents(common, options.data, latent_data(LatentDataset(options.data).info()));
     return;
   }
   const auto source = open_source(options.data, {.labels = parse_label_mode(options.labels)});

@@ -18,7 +18,7 @@ struct EvalOptions {
   EvaluateSpec spec;
   std::string metrics;
   bool no_intervals = false;
-  RobustnessOptions robustness;
+  RobustnessSpec robustness;
 };
 
 std::string numbers_of(const MetricResult& f) {
@@ -129,11 +129,11 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
       "  diffit eval -m fashion-mnist --robustness t10k-images-idx3-ubyte.gz train-images-idx3-ubyte.gz");
   add_robustness_options(*command, o->robustness);
   command->callback([&common, o] {
-    if (!o->robustness.sets.empty()) {
+    if (!o->robustness.data.empty()) {
       DIFFIT_CHECK(o->spec.samples.empty() && o->spec.features.empty(),
                    "--robustness measures a model on images; it takes no SAMPLES, REF or --features");
       o->robustness.seed = o->spec.seed;
-      return run_robustness(o->robustness, common);
+      return print_robustness(o->robustness, common);
     }
     DIFFIT_CHECK(
         !o->spec.samples.empty() && !o->spec.reference.empty() && !o->spec.features.empty(),

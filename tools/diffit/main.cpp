@@ -61,9 +61,9 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
 void print_result(const CommonOptions& common, const Json& object, const std::string& text) {
   MappedFile::check_all();
   if (common.json) {
-    print_out(with_options(json_text(object)) + "\n");
+    print_out(json_text(with_options_in_warnings(object)) + "\n");
   } else if (!text.empty()) {
-    print_out(with_options(text) + (text.back() == '\n' ? "" : "\n"));
+    print_out(with_options_in_warnings(text) + (text.back() == '\n' ? "" : "\n"));
   }
 }
 

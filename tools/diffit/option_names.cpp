@@ -1,36 +1,50 @@
 #include "tools/diffit/option_names.h"
 
 #include <algorithm>
-#include <set>
 
 namespace diffit::cli {
 
 namespace {
 
-std::set<std::string>& known_options() {
-  static std::set<std::string> names;
-  return names;
-}
+const CLI::App* program = nullptr;
 
-void add_options_of(const CLI::App& app) {
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) known_options().insert("--" + name);
+/// The name that a field has on the command line of `command`: "--sigma-min", or a positional such as DATA.
+std::string name_in(const CLI::App& command, const std::string& option) {
+  for (const CLI::Option* known : command.get_options()) {
+    const std::vector<std::string>& names = known->get_lnames();
+    if (std::find(names.begin(), names.end(), option) != names.end()) return "--" + option;
   }
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    add_options_of(*command);
+  for (const CLI::Option* known : command.get_options()) {
+    const std::string name = known->get_name(/*positional=*/true);
+    if (known->get_positional() && CLI::detail::to_lower(name) == option) return name;
+  }
+  return "";
 }
 
-/// The option for a field, or "" if there is none.
+/// "--sigma-min" if any command has it.
+std::string name_anywhere(const CLI::App& app, const std::string& option) {
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    std::string name = name_in(*command, option);
+    if (!name.starts_with("--")) name = name_anywhere(*command, option);
+    if (!name.empty()) return name;
+  }
+  return "";
+}
+
+/// What stands for a field in messages, or "" for a word that is no field.
 std::string option_of(std::string field) {
+  if (program == nullptr) return "";
   std::replace(field.begin(), field.end(), '_', '-');
-  const std::string option = "--" + field;
-  return known_options().contains(option) ? option : "";
+  const CLI::App* command = program;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const std::string name = name_in(*command, field);
+  return name.empty() ? name_anywhere(*program, field) : name;
 }
 
 }  // namespace
 
 void set_program(const CLI::App& app) {
-  add_options_of(app);
+  program = &app;
 }
 
 std::string with_options(const std::string& text) {
@@ -48,6 +62,30 @@ std::string with_options(const std::string& text) {
     out += option.empty() ? "`" + field : option;
     from = option.empty() ? close : close + 1;
   }
+}
+
+std::string with_options_in_warnings(const std::string& text) {
+  std::string out;
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t end = std::min(text.find('\n', from), text.size() - 1) + 1;
+    const std::string line = text.substr(from, end - from);
+    const std::string words = line.substr(std::min(line.find_first_not_of(' '), line.size()));
+    out += words.starts_with("warning: ") || words.starts_with("note: ") ? with_options(line) : line;
+    from = end;
+  }
+  return out;
+}
+
+Json with_options_in_warnings(Json value) {
+  for (auto& [key, member] : value.items()) {
+    const bool messages = (key == "warnings" || key == "notes") && member.is_array();
+    if (member.is_object()) member = with_options_in_warnings(std::move(member));
+    if (!messages) continue;
+    for (Json& message : member) {
+      if (message.is_string()) message = with_options(message.get<std::string>());
+    }
+  }
+  return value;
 }
 
 }  // namespace diffit::cli

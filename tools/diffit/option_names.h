@@ -5,12 +5,20 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "config/fields.h"
+
 namespace diffit::cli {
 
-/// The program whose options are known. It must outlive every call of with_options().
+/// The program whose options are known. It must outlive every call of the other functions.
 void set_program(const CLI::App& app);
 
-/// `text` with `sigma_min` replaced by --sigma-min wherever some command has such an option.
+/// `text` with `sigma_min` replaced by --sigma-min, and `data` by the positional DATA of the command that
+/// runs, wherever there is such an option.
 std::string with_options(const std::string& text);
+
+/// The same for results, in which only warnings and notes name fields: lines that begin with "warning: " or
+/// "note: ", and the entries of arrays "warnings" and "notes".
+std::string with_options_in_warnings(const std::string& text);
+Json with_options_in_warnings(Json object);
 
 }  // namespace diffit::cli

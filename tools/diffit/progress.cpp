@@ -33,6 +33,8 @@ void ProgressLine::show(const std::string& text) {
 }
 
 void ProgressLine::show_count(double done, double all, const std::string& unit) {
+  if (!unit_.empty() && unit != unit_) start_ = Clock::now();
+  unit_ = unit;
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   const double rate = done / std::max(seconds, 1e-9);
   show(fmt::format("{:.0f}/{:.0f} {}, {:.1f}/s, ETA {}", done, all, unit, rate,

@@ -20,7 +20,7 @@ class ProgressLine {
 
   /// Shows `text` if it is time to.
   void show(const std::string& text);
-  /// "done/all unit, rate, ETA" of work that began with this object.
+  /// "done/all unit, rate, ETA" of work that began with the first call for this unit.
   void show_count(double done, double all, const std::string& unit);
   /// A line that stays.
   void say(const std::string& text);
@@ -30,6 +30,7 @@ class ProgressLine {
 
   using Clock = std::chrono::steady_clock;
   bool quiet_;
+  std::string unit_;
   Clock::time_point start_ = Clock::now(), last_{};
 };
 
@@ -47,6 +48,14 @@ class TerminalMonitor : public TrainMonitor {
 
  protected:
   ProgressLine line_;
+};
+
+/// For work that can be stopped between two steps: the first question whether to stop is the call of
+/// watch_for_stop(). Until then, a signal ends the program.
+class StoppableMonitor : public TerminalMonitor {
+ public:
+  using TerminalMonitor::TerminalMonitor;
+  bool cancelled() override { return watch_for_stop(); }
 };
 
 }  // namespace diffit::cli

@@ -1,27 +1,10 @@
 #include "tools/diffit/robustness.h"
 
-#include <algorithm>
-
-#include "analysis/noise_error.h"
-#include "analysis/robustness.h"
-#include "base/error.h"
-#include "jobs/measured_model.h"
-#include "report/analysis_page.h"
-#include "report/render.h"
+#include "jobs/robustness_job.h"
 #include "tools/diffit/progress.h"
 
 namespace diffit::cli {
 namespace {
-
-std::vector<double> rising_sigmas(const MeasuredModel& model, std::int64_t steps) {
-  if (steps == 0) return {};
-  // A level of 8 bits is 0.0078: below it there is nothing to see, and latents' schedule begins at 0.01.
-  std::vector<double> sigmas = model.known(karras_sigmas(steps + 1, 0.01, 80));
-  sigmas.erase(std::remove(sigmas.begin(), sigmas.end(), 0.0), sigmas.end());
-  std::sort(sigmas.begin(), sigmas.end());
-  sigmas.erase(std::unique(sigmas.begin(), sigmas.end()), sigmas.end());
-  return sigmas;
-}
 
 std::string short_name(const std::string& name) {
   return name.size() > 33 ? "..." + name.substr(name.size() - 30) : name;
@@ -57,53 +40,16 @@ std::string table_of(const RobustnessRequest& request, const std::vector<SetScor
 
 }  // namespace
 
-void run_robustness(const RobustnessOptions& options, const CommonOptions& common) {
-  const at::NoGradGuard no_grad;
-  DIFFIT_CHECK(!options.model.empty(), "--robustness needs the model to test, -m MODEL");
-  DIFFIT_CHECK(options.corruptions == "all" || options.corruptions == "none",
-               "--corruptions: wanted all or none, got '{}'", options.corruptions);
-  check_page_path(options.out);
-  const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
-  const MeasuredModel model = open_measured_model(options.model, options.vae, machine);
-  const auto seed = static_cast<std::uint64_t>(options.seed);
-  const RobustnessRequest request{
-      .sigmas = model.known(noise_levels(0.02, model.highest_judged, options.levels)),
-      .likelihood_sigmas = rising_sigmas(model, options.likelihood_steps),
-      .levels = !model.latent,
-      .seed = seed};
-  std::vector<std::string> paths = options.sets;
-  if (!options.held_out.empty()) paths.insert(paths.begin(), options.held_out);
-  // Every set is opened and read before the first is measured.
-  std::vector<std::pair<std::string, at::Tensor>> sets;
-  for (const std::string& path : paths) {
-    MeasuredImages set = read_measured(path, model, options.images, seed);
-    sets.emplace_back(path, set.images);
-  }
-  if (options.corruptions == "all") {
-    const at::Tensor held_out = sets.front().second;
-    for (const Corruption& corruption : all_corruptions()) {
-      sets.emplace_back("held-out, " + corruption.name(), corrupted(held_out, corruption, seed, 0));
-    }
-  }
-  ProgressLine line(common);
-  std::vector<SetScores> scores;
-  for (const auto& [name, images] : sets) {
-    const std::string what = fmt::format("{} ({} of {})", name, scores.size() + 1, sets.size());
-    scores.push_back(score_set(model.denoise, name, model.inputs(images), request, [&](double share) {
-      line.show(fmt::format("{}: {:.0f}%", what, 100 * share));
-    }));
-  }
-  if (!options.out.empty()) {
-    write_page(robustness_page(options.model, request, scores, common.typed), options.out);
-  }
-  Json object = robustness_json(request, scores);
-  object["model"] = options.model;
-  print_result(common, object, table_of(request, scores, model.latent));
+void print_robustness(RobustnessSpec spec, const CommonOptions& common) {
+  TerminalMonitor monitor(common);
+  spec.command = common.typed;
+  const Robustness result = run_robustness(spec, common, monitor);
+  print_result(common, result.json(), table_of(result.request, result.sets, result.latent));
 }
 
-void add_robustness_options(CLI::App& eval, RobustnessOptions& o) {
+void add_robustness_options(CLI::App& eval, RobustnessSpec& o) {
   const std::string group = "Robustness (inputs that the model was not trained on)";
-  eval.add_option("--robustness", o.sets,
+  eval.add_option("--robustness", o.data,
                   "data sets on which to measure -m MODEL: denoising error by noise level and a bound on "
                   "bits per value, instead of metrics of SAMPLES")
       ->group(group);

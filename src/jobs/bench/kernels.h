@@ -1,10 +1,10 @@
 // `diffit bench kernels`: each operation's fast path against its definition.
 #pragma once
 
-#include "base/bundled.h"
-#include "tools/diffit/command.h"
+#include "jobs/bench/result.h"
+#include "runtime/runtime.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 struct KernelsBenchOptions {
   std::int64_t batch = 0;  // maps of each case; 0: the case's own
@@ -14,6 +14,6 @@ struct KernelsBenchOptions {
 
 /// Milliseconds of a forward pass, and of one with its backward pass, by the fast path and by the definition
 /// (which on a GPU is eager LibTorch), with the relative distance of the results.
-void bench_kernels(const KernelsBenchOptions& options, const Runtime& machine, const CommonOptions& common);
+BenchFigures bench_kernels(const KernelsBenchOptions& options, const Runtime& machine);
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

@@ -1,4 +1,4 @@
-#include "tools/diffit/bench_features.h"
+#include "jobs/bench/features.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "metrics/feature_network.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 namespace {
 
@@ -24,8 +24,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-void bench_features(const FeaturesBenchOptions& options, const Runtime& machine,
-                    const CommonOptions& common) {
+BenchFigures bench_features(const FeaturesBenchOptions& options, const Runtime& machine) {
   const auto network = load_feature_network(options.network, machine.device, machine.dtype);
   const at::Tensor images = random_images(options, network->info().inception ? 3 : 1);
   network->extract(images);
@@ -43,8 +42,7 @@ void bench_features(const FeaturesBenchOptions& options, const Runtime& machine,
   std::sort(sorted.begin(), sorted.end());
   const double median = sorted[sorted.size() / 2];
   const char* dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
-  print_result(
-      common,
+  return BenchFigures{
       {{"network", network->info().name},
        {"size", options.size},
        {"batch", options.batch},
@@ -54,7 +52,7 @@ void bench_features(const FeaturesBenchOptions& options, const Runtime& machine,
       fmt::format(
           "features of {} {}: {:.1f} images/s at {} x {} (median of {}; {:.1f} to {:.1f}), batch {}\n",
           network->info().name, dtype, median, options.size, options.size, rates.size(), sorted.front(),
-          sorted.back(), options.batch));
+          sorted.back(), options.batch)};
 }
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

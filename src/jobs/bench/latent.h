@@ -1,11 +1,11 @@
 // `diffit bench` of latent models.
 #pragma once
 
-#include "base/bundled.h"
+#include "jobs/bench/result.h"
 #include "nn/diffit/config.h"
-#include "tools/diffit/command.h"
+#include "runtime/runtime.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 struct LatentBenchOptions {
   std::string what = "forward";  // forward, attention or matmul
@@ -15,7 +15,7 @@ struct LatentBenchOptions {
 };
 
 /// Measures a latent model of that configuration with random weights and prints what it reached.
-void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Runtime& machine,
-                  const CommonOptions& common);
+BenchFigures bench_latent(const LatentConfig& config, const LatentBenchOptions& options,
+                          const Runtime& machine);
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

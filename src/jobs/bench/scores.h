@@ -3,9 +3,10 @@
 
 #include <string>
 
-#include "tools/diffit/command.h"
+#include "jobs/bench/result.h"
+#include "runtime/runtime.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 struct ScoresBenchOptions {
   std::string what = "precision-recall";  // or frechet
@@ -15,6 +16,6 @@ struct ScoresBenchOptions {
 };
 
 /// Measures and prints seconds. The features are standard normals, of the reference times 1.1.
-void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common);
+BenchFigures bench_scores(const ScoresBenchOptions& options);
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "base/bundled.h"
-#include "tools/diffit/command.h"
+#include "jobs/bench/result.h"
+#include "runtime/runtime.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 struct FeaturesBenchOptions {
   std::string network;      // file, or the name of a bundled one
@@ -17,6 +17,6 @@ struct FeaturesBenchOptions {
 };
 
 /// Measures and prints images a second. The images are random bytes.
-void bench_features(const FeaturesBenchOptions& options, const Runtime& machine, const CommonOptions& common);
+BenchFigures bench_features(const FeaturesBenchOptions& options, const Runtime& machine);
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

@@ -1,11 +1,11 @@
 // diffit bench of an autoencoder: images a second, encoded and decoded.
 #pragma once
 
-#include "base/bundled.h"
+#include "jobs/bench/result.h"
 #include "nn/vae/vae.h"
-#include "tools/diffit/command.h"
+#include "runtime/runtime.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 struct VaeBenchOptions {
   std::string config;            // for the result
@@ -17,7 +17,6 @@ struct VaeBenchOptions {
 };
 
 /// Prints figures of `vae` as it is, on images of random numbers. Error(invalid) where the side does not fit.
-void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& machine,
-               const CommonOptions& common);
+BenchFigures bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& machine);
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

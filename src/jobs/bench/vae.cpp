@@ -1,4 +1,4 @@
-#include "tools/diffit/bench_vae.h"
+#include "jobs/bench/vae.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,17 +6,16 @@
 #include "base/error.h"
 #include "runtime/autocast.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
-void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& machine,
-               const CommonOptions& common) {
+BenchFigures bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& machine) {
   const VaeConfig& config = vae.config();
   DIFFIT_CHECK(options.side % config.factor() == 0,
-               "--size: {}: the autoencoder needs sides that are multiples of {}", options.side,
+               "`size`: {}: the autoencoder needs sides that are multiples of {}", options.side,
                config.factor());
   const bool encode = options.what != "decode", decode = options.what != "encode";
   DIFFIT_CHECK(options.what == "encode" || options.what == "decode" || options.what == "forward",
-               "--what: wanted train, forward, encode or decode for an autoencoder, got '{}'", options.what);
+               "`what`: wanted train, forward, encode or decode for an autoencoder, got '{}'", options.what);
   constexpr std::int64_t kPixels = 512 * 512, kMost = 64;
   const std::int64_t batch =
       options.batch > 0 ? options.batch
@@ -51,17 +50,17 @@ void bench_vae(const Vae& vae, const VaeBenchOptions& options, const Runtime& ma
   std::sort(sorted.begin(), sorted.end());
   const double median = sorted[sorted.size() / 2];
   const char* dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
-  print_result(common,
-               {{"config", options.config},
-                {"what", options.what},
-                {"size", options.side},
-                {"batch", batch},
-                {"dtype", dtype},
-                {"images_per_second", rates},
-                {"median", median}},
-               fmt::format("{} {} {}: {:.2f} img/s at {} x {} (median of {}; {:.2f} to {:.2f}), batch {}",
-                           options.config, options.what, dtype, median, options.side, options.side,
-                           rates.size(), sorted.front(), sorted.back(), batch));
+  return BenchFigures{
+      {{"config", options.config},
+       {"what", options.what},
+       {"size", options.side},
+       {"batch", batch},
+       {"dtype", dtype},
+       {"images_per_second", rates},
+       {"median", median}},
+      fmt::format("{} {} {}: {:.2f} img/s at {} x {} (median of {}; {:.2f} to {:.2f}), batch {}",
+                  options.config, options.what, dtype, median, options.side, options.side, rates.size(),
+                  sorted.front(), sorted.back(), batch)};
 }
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

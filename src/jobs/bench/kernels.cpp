@@ -1,4 +1,4 @@
-#include "tools/diffit/bench_kernels.h"
+#include "jobs/bench/kernels.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,7 +6,7 @@
 #include "kernels/ops.h"
 #include "runtime/device.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 namespace {
 
@@ -112,7 +112,7 @@ std::vector<KernelCase> cases_of(const KernelsBenchOptions& options, const Runti
 
 }  // namespace
 
-void bench_kernels(const KernelsBenchOptions& options, const Runtime& machine, const CommonOptions& common) {
+BenchFigures bench_kernels(const KernelsBenchOptions& options, const Runtime& machine) {
   Json results = Json::array();
   std::string text;
   for (const KernelCase& c : cases_of(options, machine)) {
@@ -130,10 +130,9 @@ void bench_kernels(const KernelsBenchOptions& options, const Runtime& machine, c
         "difference {:.1g}\n",
         c.name, fast.forward, plain.forward / fast.forward, fast.both, plain.both / fast.both, error);
   }
-  print_result(
-      common,
+  return BenchFigures{
       {{"what", "kernels"}, {"dtype", machine.dtype == at::kFloat ? "f32" : "bf16"}, {"results", results}},
-      text);
+      text};
 }
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

@@ -1,4 +1,4 @@
-#include "tools/diffit/bench_scores.h"
+#include "jobs/bench/scores.h"
 
 #include <ATen/Parallel.h>
 
@@ -10,7 +10,7 @@
 #include "metrics/frechet.h"
 #include "metrics/precision_recall.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 namespace {
 
@@ -33,7 +33,7 @@ Gaussian moments_of(const at::Tensor& features) {
 
 }  // namespace
 
-void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common) {
+BenchFigures bench_scores(const ScoresBenchOptions& options) {
   const at::Tensor a = random_features(options.images, options.width, 1, 1);
   const at::Tensor b = random_features(options.images, options.width, 1.1, 2);
   std::function<Json()> once;
@@ -44,7 +44,7 @@ void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common
       return Json{{"precision", result.precision}, {"recall", result.recall}};
     };
   } else {
-    DIFFIT_CHECK(options.what == "frechet", "--what: wanted precision-recall or frechet for scores, got '{}'",
+    DIFFIT_CHECK(options.what == "frechet", "`what`: wanted precision-recall or frechet for scores, got '{}'",
                  options.what);
     of_a = moments_of(a);
     of_b = moments_of(b);
@@ -66,12 +66,12 @@ void bench_scores(const ScoresBenchOptions& options, const CommonOptions& common
                  {"seconds", seconds},
                  {"median", median}};
   object.update(result);
-  print_result(
-      common, object,
+  return BenchFigures{
+      object,
       fmt::format(
           "scores {}: {:.3f} s (median of {}; {:.3f} to {:.3f}), {} and {} images with {} features each\n",
           options.what, median, seconds.size(), sorted.front(), sorted.back(), options.images, options.images,
-          options.width));
+          options.width)};
 }
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs

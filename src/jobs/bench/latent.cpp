@@ -1,4 +1,4 @@
-#include "tools/diffit/bench_latent.h"
+#include "jobs/bench/latent.h"
 
 #include <sys/resource.h>
 
@@ -12,7 +12,7 @@
 #include "nn/layers/weights_io.h"
 #include "runtime/device.h"
 
-namespace diffit::cli {
+namespace diffit::jobs {
 
 namespace {
 
@@ -209,8 +209,7 @@ Json timed(const LatentConfig& c, const LatentBenchOptions& options, const Runti
   return result;
 }
 
-void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
-                   const CommonOptions& common) {
+BenchFigures bench_forward(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine) {
   const RandomWeights weights(c);
   const std::int64_t before = peak_memory();
   LatentEvaluator evaluator(c, weights.views(c.depth), "bench", machine.dtype, machine.device);
@@ -234,8 +233,8 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
                  {"weight_bytes", weight_bytes},
                  {"peak_bytes", peak},
                  {"peak_bytes_before", before}});
-  print_result(
-      common, result,
+  return BenchFigures{
+      result,
       fmt::format("latent forward {} depth {} batch {}: {:.1f} ms (median of {}; {:.1f} to {:.1f}), {:.0f} "
                   "GFLOP/s, {:.0f}% ({:.0f} to {:.0f}) of this machine's matrix-product rate of {:.0f} "
                   "GFLOP/s; peak memory {:.0f} MiB above the initial {:.0f} MiB, {:.2f} times the size of "
@@ -247,11 +246,11 @@ void bench_forward(const LatentConfig& c, const LatentBenchOptions& options, con
                   100 * result["share"]["highest"].get<double>(), median(result["machine_gflops"]),
                   static_cast<double>(peak - before) / 0x1p20, static_cast<double>(before) / 0x1p20,
                   static_cast<double>(peak - before) / static_cast<double>(weight_bytes),
-                  static_cast<double>(weight_bytes) / 0x1p20, error));
+                  static_cast<double>(weight_bytes) / 0x1p20, error)};
 }
 
-void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
-                     const CommonOptions& common) {
+BenchFigures bench_attention(const LatentConfig& c, const LatentBenchOptions& options,
+                             const Runtime& machine) {
   const std::int64_t grid = c.grid(), span = 2 * grid - 1;
   const auto type = at::TensorOptions(machine.device).dtype(machine.dtype);
   const at::Tensor qkv = at::randn({options.batch, grid, grid, 3 * c.hidden}).to(type),
@@ -271,41 +270,40 @@ void bench_attention(const LatentConfig& c, const LatentBenchOptions& options, c
   products.rate(0);
   Json result = timed(c, options, machine, products, once, attention_flop(c, options.batch));
   result.update({{"error", error}});
-  print_result(
-      common, result,
+  return BenchFigures{
+      result,
       fmt::format(
           "latent attention {} {} tokens batch {}: {:.2f} ms (median of {}; {:.2f} to {:.2f}), {:.0f} "
           "GFLOP/s, {:.0f}% of this machine's matrix-product rate; difference from the definition {:.1g}",
           result["dtype"].get<std::string>(), tokens_of(c), options.batch, median(result["milliseconds"]),
           options.rounds, result["milliseconds"]["lowest"].get<double>(),
           result["milliseconds"]["highest"].get<double>(), median(result["gflops"]),
-          100 * median(result["share"]), error));
+          100 * median(result["share"]), error)};
 }
 
-void bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine,
-                  const CommonOptions& common) {
+BenchFigures bench_matmul(const LatentConfig& c, const LatentBenchOptions& options, const Runtime& machine) {
   const MatrixProducts products(c, options.batch, machine);
   products.rate(0);
   std::vector<double> rates;
   for (int round = 0; round < options.rounds; ++round) rates.push_back(products.rate(options.seconds) / 1e9);
   Json result = common_json(c, options, machine);
   result["gflops"] = spread(rates);
-  print_result(
-      common, result,
+  return BenchFigures{
+      result,
       fmt::format("latent matmul {} batch {}: {:.0f} GFLOP/s (median of {}; {:.0f} to {:.0f})",
                   result["dtype"].get<std::string>(), options.batch, median(result["gflops"]), rates.size(),
-                  result["gflops"]["lowest"].get<double>(), result["gflops"]["highest"].get<double>()));
+                  result["gflops"]["lowest"].get<double>(), result["gflops"]["highest"].get<double>())};
 }
 
 }  // namespace
 
-void bench_latent(const LatentConfig& config, const LatentBenchOptions& options, const Runtime& machine,
-                  const CommonOptions& common) {
+BenchFigures bench_latent(const LatentConfig& config, const LatentBenchOptions& options,
+                          const Runtime& machine) {
   const at::NoGradGuard no_grad;
-  if (options.what == "forward") return bench_forward(config, options, machine, common);
-  if (options.what == "attention") return bench_attention(config, options, machine, common);
-  if (options.what == "matmul") return bench_matmul(config, options, machine, common);
-  reject("--what: wanted forward, attention or matmul for a latent model, got '{}'", options.what);
+  if (options.what == "forward") return bench_forward(config, options, machine);
+  if (options.what == "attention") return bench_attention(config, options, machine);
+  if (options.what == "matmul") return bench_matmul(config, options, machine);
+  reject("`what`: wanted forward, attention or matmul for a latent model, got '{}'", options.what);
 }
 
-}  // namespace diffit::cli
+}  // namespace diffit::jobs
