@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <atomic>
 #include <cstring>
 #include <ctime>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/lock.h"
+#include "base/output_check.h"
 #include "base/posix.h"
 #include "base/random_access.h"
 #include "base/temporary.h"
@@ -20,6 +22,8 @@ namespace diffit::base {
 namespace {
 
 constexpr int kMostLinks = 40;
+
+std::atomic<bool> stdout_is_output = false;
 
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
@@ -175,6 +179,11 @@ struct AtomicFile::State {
                              ? repeated([&] { return ::fcntl(target.descriptor, F_DUPFD_CLOEXEC, 3); })
                              : open_file(target.path.c_str(), flags));
     if (!out.valid()) cannot_write(destination, errno);
+    struct stat into {
+    }, standard{};
+    if (::fstat(out.get(), &into) == 0 && ::fstat(STDOUT_FILENO, &standard) == 0 && !S_ISCHR(into.st_mode) &&
+        into.st_dev == standard.st_dev && into.st_ino == standard.st_ino)
+      stdout_is_output = true;
     const bool regular = target.descriptor < 0 && S_ISREG(target.info.st_mode);
     if (regular) {  // a full disk is found before the old content is touched
       const auto wanted = static_cast<off_t>(std::max<std::uint64_t>(size, 1));
@@ -254,6 +263,10 @@ void AtomicFile::commit() {
   }
   s.copy(size_);
   s.remove_temporary();
+}
+
+bool stdout_holds_output() {
+  return stdout_is_output;
 }
 
 void remove_temporaries(const fs::path& folder) {

@@ -18,4 +18,8 @@ void check_output_file(const fs::path& path, std::string_view option, std::uint6
 /// The same for a folder that is to hold files: it is there and can be written to, or can be made.
 void check_output_folder(const fs::path& path, std::string_view option, std::uint64_t bytes = 0);
 
+/// Whether an AtomicFile was written to the file or pipe that standard output is: then no text may follow
+/// there.
+bool stdout_holds_output();
+
 }  // namespace diffit::base

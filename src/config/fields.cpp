@@ -144,8 +144,7 @@ void read_field(const Json& value, std::int64_t& out, const std::string& where, 
 void read_field(const Json& value, double& out, const std::string& where, double low, double high) {
   DIFFIT_CHECK(value.is_number(), "{}: wanted a number, got {}", where, printable(json_text(value)));
   const double number = value.get<double>();
-  DIFFIT_CHECK(std::isfinite(number), "{}: wanted a finite number, got {}", where,
-               printable(json_text(value)));
+  DIFFIT_CHECK(std::isfinite(number), "{}: wanted a finite number, got {}", where, number);
   check_range(number, where, low, high);
   out = number;
 }
@@ -194,7 +193,11 @@ Json parse_json(std::string_view text, const std::string& where) {
   try {
     return Json::parse(text, JsonWatch());
   } catch (const Json::exception& error) {
-    reject("{}: not valid JSON: {}", where, error.what());
+    // The text begins with the library's name of the error: "[json.exception.parse_error.101] ".
+    std::string_view what = error.what();
+    const std::size_t bracket = what.starts_with('[') ? what.find("] ") : std::string_view::npos;
+    if (bracket != std::string_view::npos) what.remove_prefix(bracket + 2);
+    reject("{}: not valid JSON: {}", where, what);
   } catch (const Error& error) {
     reject("{}: {}", where, error.what());
   }

@@ -122,7 +122,7 @@ TEST(Fields, ErrorsNameKeyAndNearestKnownKey) {
   EXPECT_EQ(error_of("count = 1.5"), "toy.toml.count: wanted a whole number, got 1.5");
   EXPECT_EQ(error_of("count = 11"), "toy.toml.count: wanted 1 to 10, got 11");
   EXPECT_EQ(error_of("rate = \"x\""), "toy.toml.rate: wanted a number, got \"x\"");
-  EXPECT_EQ(error_of("rate = nan"), "toy.toml.rate: wanted a finite number, got null");
+  EXPECT_EQ(error_of("rate = nan"), "toy.toml.rate: wanted a finite number, got nan");
   EXPECT_EQ(error_of("widths = [1, 0]"), "toy.toml.widths[1]: wanted 1 to 100, got 0");
   EXPECT_EQ(error_of("on = 2020-01-01").substr(0, 9), "toy.toml:");
   EXPECT_EQ(error_of("count = ").substr(0, 11), "toy.toml:1:");

@@ -7,6 +7,7 @@
 #include "base/printable.h"
 #include "base/text.h"
 #include "config/fields.h"
+#include "config/json_text.h"
 
 namespace diffit::data {
 
@@ -106,6 +107,52 @@ std::optional<ClassNames> class_names_of(const fs::path& model, const Metadata& 
     if (names.size() == classes) return names;
   }
   return std::nullopt;
+}
+
+std::vector<std::int64_t> empty_classes_of(const Metadata& metadata, std::int64_t classes,
+                                           const std::string& where) {
+  const auto stated = metadata.find(kEmptyClassesKey);
+  if (stated == metadata.end()) return {};
+  const std::string place = where + ": " + kEmptyClassesKey;
+  const Json list = parse_json(stated->second, place);
+  DIFFIT_CHECK(list.is_array() && static_cast<std::int64_t>(list.size()) < classes,
+               "{}: wanted a list of fewer than {} labels", place, classes);
+  std::vector<std::int64_t> empty;
+  for (const Json& label : list) {
+    DIFFIT_CHECK(
+        label.is_number_integer() && label >= 0 && label < classes && (empty.empty() || label > empty.back()),
+        "{}: wanted ascending labels of 0 to {}, got {}", place, classes - 1,
+        printable(json_text(label)).substr(0, 80));
+    empty.push_back(label.get<std::int64_t>());
+  }
+  return empty;
+}
+
+Metadata class_metadata(const std::vector<std::string>& names, const std::vector<std::int64_t>& images,
+                        std::int64_t classes) {
+  Metadata metadata;
+  const auto is_number = [](const std::string& name) {
+    return name.find_first_not_of("0123456789") == std::string::npos;
+  };
+  if (static_cast<std::int64_t>(names.size()) == classes &&
+      !std::all_of(names.begin(), names.end(), is_number)) {
+    std::vector<std::vector<std::string>> listed;
+    for (const std::string& name : names) listed.push_back({name});
+    try {
+      ClassNames(std::move(listed), "");
+      metadata[kClassNamesKey] = json_text(Json(names));
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::failed) throw;
+    }
+  }
+  Json empty = Json::array();
+  for (std::int64_t label = 0; label < classes; ++label) {
+    const auto at = static_cast<std::size_t>(label);
+    if (at >= images.size() || images[at] == 0) empty.push_back(label);
+  }
+  if (!empty.empty() && static_cast<std::int64_t>(empty.size()) < classes)
+    metadata[kEmptyClassesKey] = json_text(empty);
+  return metadata;
 }
 
 }  // namespace diffit::data

@@ -12,6 +12,8 @@
 namespace diffit::data {
 
 inline constexpr const char* kClassNamesKey = "diffit.class_names";
+/// A JSON list of the labels that no training image had; absent if there are none.
+inline constexpr const char* kEmptyClassesKey = "diffit.empty_classes";
 
 /// One entry per label, 0 up; each has a name and perhaps further ones.
 class ClassNames {
@@ -46,5 +48,16 @@ ClassNames read_class_names(const fs::path& path);
 /// names another number of classes than `classes`.
 std::optional<ClassNames> class_names_of(const fs::path& model, const Metadata& metadata,
                                          std::int64_t classes, const fs::path& folder);
+
+/// The labels under diffit.empty_classes, ascending. Throws Error(invalid), beginning with `where`, unless
+/// they are labels of 0 to `classes` - 1, at least one of which is not listed.
+std::vector<std::int64_t> empty_classes_of(const Metadata& metadata, std::int64_t classes,
+                                           const std::string& where);
+
+/// Metadata of a model with `classes` classes, trained on `images[label]` images of the class `names[label]`.
+/// Names are omitted if their count is not `classes`, or if they do not distinguish the classes: empty names,
+/// names that differ only in case, and numbers.
+Metadata class_metadata(const std::vector<std::string>& names, const std::vector<std::int64_t>& images,
+                        std::int64_t classes);
 
 }  // namespace diffit::data

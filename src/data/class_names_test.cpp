@@ -61,5 +61,25 @@ TEST(ClassNames, NamesOfTheModelTakePrecedence) {
   expect_rejected([&] { names_of("m", {{kClassNamesKey, R"([[]])"}}, 1); }, {"has no name"});
 }
 
+TEST(ClassNames, OfADataSetBecomeMetadata) {
+  const Metadata named = class_metadata({"cat", "dog", "emu"}, {4, 0, 2}, 3);
+  EXPECT_EQ(class_names_of("m", named, 3, tables())->find("emu"), 2);
+  EXPECT_EQ(empty_classes_of(named, 3, "m"), std::vector<std::int64_t>{1});
+  EXPECT_TRUE(class_metadata({}, {1, 1}, 2).empty());
+  EXPECT_EQ(class_metadata({"a", "b"}, {1, 1}, 3), (Metadata{{kEmptyClassesKey, "[2]"}}));
+  // Names that do not distinguish the classes.
+  for (const std::vector<std::string>& names :
+       {std::vector<std::string>{"Cat", "cat"}, std::vector<std::string>{"", "b"},
+        std::vector<std::string>{"1", "2"}})
+    EXPECT_FALSE(class_metadata(names, {1, 1}, 2).contains(kClassNamesKey)) << names[0];
+  EXPECT_TRUE(class_metadata({}, {}, 2).empty());  // unknown counts
+  for (const char* bad : {"{}", "[0, 1]", "[-1]", "[2]", "[1, 0]", "[0.5]"})
+    expect_rejected(
+        [&] {
+          empty_classes_of({{kEmptyClassesKey, bad}}, 2, "m.safetensors");
+        },
+        {"m.safetensors", kEmptyClassesKey});
+}
+
 }  // namespace
 }  // namespace diffit::data

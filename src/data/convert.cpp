@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "config/fields.h"
+#include "config/json_text.h"
 #include "data/sources.h"
 #include "data/workers.h"
 #include "io/archives/zip.h"
@@ -106,9 +108,16 @@ class Conversion {
           text.clear();
         }
       }
-      put(text + "]}");
+      put(text + "]" + names_of_classes() + "}");
     }
     zip.end();
+  }
+
+  /// EDM's and StyleGAN's tools read "labels" only.
+  std::string names_of_classes() const {
+    const std::vector<std::string>& names = source_.facts().class_names;
+    if (names.empty() || static_cast<std::int64_t>(names.size()) != source_.classes()) return {};
+    return ", \"class_names\": " + json_text(Json(names));
   }
 
   const ImageSource& source_;
@@ -123,17 +132,14 @@ void check_scan(const ImageSource& source, const ImageScan& scan) {
     reject("{}{}; `skip_broken` skips such images", scan.broken.front().reason,
            scan.broken_count > 1 ? fmt::format(" ({} more images are unusable)", scan.broken_count - 1) : "");
   }
-  const std::int64_t odd = scan.first_odd();
-  if (odd < 0) return;
-  const auto of =
-      std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == odd; });
+  if (scan.odd.empty()) return;
+  const OddImage& odd = scan.odd.front();
   const ImageInfo usual = scan.usual();
   reject("{}: {}: wanted {}x{} like most images, got {}x{}{}; try `size` {} `crop` center, or `skip_broken`",
-         source.describe(), printable(source.name(odd)), usual.width, usual.height, of->info.width,
-         of->info.height,
-         scan.odd_count() > 1
-             ? fmt::format(" ({} of {} images have other sizes)", scan.odd_count(), source.size())
-             : "",
+         source.describe(), odd.name, usual.width, usual.height, odd.info.width, odd.info.height,
+         scan.odd.size() > 1 ? fmt::format(" ({} of {} images have other sizes: {})", scan.odd_count(),
+                                           source.size(), list_odd(scan.odd))
+                             : "",
          std::min(usual.width, usual.height));
 }
 
@@ -159,6 +165,7 @@ Converted convert(const ImageSource& source, const fs::path& destination, const 
     std::erase_if(scan.sizes, [&](const ImageSize& s) {
       return s.info.width != usual.width || s.info.height != usual.height;
     });
+    scan.odd.clear();
     scan.broken.clear();
     scan.broken_count = 0;
   } else {

@@ -25,7 +25,8 @@ struct Converted {
 };
 
 /// Writes `source` as a stored zip of uncompressed PNGs 00000/img00000000.png ... and dataset.json, in its
-/// order, with memory for a few hundred images. Images come out square, of one size and all grey or all RGB
+/// order, with memory for a few hundred images. If the classes have names, dataset.json has them
+/// ("class_names"). Images come out square, of one size and all grey or all RGB
 /// (RGB where any is). Headers are read first; Error(invalid) names the first image that cannot be read or is
 /// not of the size of most, unless `skip_broken` is set. The zip appears whole or not at all, and is the same
 /// for the same images. `progress` is told images done and images to do.

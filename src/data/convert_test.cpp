@@ -86,6 +86,20 @@ TEST(Convert, WritesEdmLayout) {
   for (const auto& entry : labelled.entries()) EXPECT_EQ(entry.size, entry.packed) << entry.name;
 }
 
+TEST(Convert, KeepsClassNamesAndEmptyClasses) {
+  const TemporaryFolder folder;
+  const Image image = squares(1, 2, 1)[0];
+  for (const char* name : {"cat/0.png", "d\"og/0.png"})
+    folder.write(std::string("set/") + name, encode_png(image, 0));
+  fs::create_directories(folder / "set/zebra");
+  convert(*open_source(folder / "set"), folder / "set.zip", {});
+  const auto back = open_source(folder / "set.zip");
+  EXPECT_EQ(back->facts().class_names, (std::vector<std::string>{"cat", "d\"og", "zebra"}));
+  EXPECT_EQ(back->classes(), 3);
+  convert(*back, folder / "again.zip", {});
+  EXPECT_EQ(read_file(folder / "again.zip", 1 << 20), read_file(folder / "set.zip", 1 << 20));
+}
+
 TEST(Convert, BytesDoNotDependOnThreads) {
   const TemporaryFolder folder;
   const Listed source(squares(600, 5, 3));

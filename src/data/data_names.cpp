@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <vector>
 
 namespace diffit::data::detail {
 namespace {
@@ -78,12 +79,147 @@ bool is_unread_image_name(std::string_view name) {
   return dot != std::string_view::npos && dot > 0 && is_one_of(lower_case(name.substr(dot)), kEndings);
 }
 
+namespace {
+
+/// The words of a name in lower case: runs of letters.
+std::vector<std::string> words_of(std::string_view name) {
+  std::vector<std::string> words(1);
+  for (const char c : lower_case(name)) {
+    if (c >= 'a' && c <= 'z') {
+      words.back() += c;
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
+constexpr std::array<std::string_view, 18> kSplits{
+    "train", "training", "val",        "valid",   "validation", "validate", "dev",    "test",  "testing",
+    "tests", "eval",     "evaluation", "holdout", "trainval",   "traina",   "trainb", "testa", "testb"};
+constexpr std::array<std::string_view, 18> kFillers{
+    "set",     "data",     "dataset", "image",  "images", "img",     "imgs",   "pic", "pics",
+    "picture", "pictures", "photo",   "photos", "split",  "samples", "folder", "seg", "cls"};
+constexpr std::array<std::string_view, 9> kBeside{"unlabeled",   "unlabelled", "extra",
+                                                  "pred",        "predict",    "prediction",
+                                                  "predictions", "submission", "infer"};
+
+/// One of `wanted` among the words of the name, and nothing else but fillers.
+template <std::size_t N>
+bool names_only(std::string_view name, const std::array<std::string_view, N>& wanted) {
+  bool any = false;
+  for (std::string word : words_of(name)) {
+    // "trainset", "testdata"
+    for (const std::string_view filler : kFillers) {
+      if (word.size() > filler.size() && word.ends_with(filler) &&
+          is_one_of(word.substr(0, word.size() - filler.size()), wanted))
+        word.resize(word.size() - filler.size());
+    }
+    if (is_one_of(word, wanted)) {
+      any = true;
+    } else if (!is_one_of(word, kFillers)) {
+      return false;
+    }
+  }
+  return any;
+}
+
+}  // namespace
+
 bool is_split_name(std::string_view name) {
-  static constexpr std::array<std::string_view, 18> kSplits{
-      "train",      "training", "trainset", "train_set", "val",        "valid",
-      "validation", "validate", "valset",   "val_set",   "dev",        "test",
-      "testing",    "testset",  "test_set", "eval",      "evaluation", "holdout"};
-  return is_one_of(lower_case(name), kSplits);
+  return names_only(name, kSplits);
+}
+
+bool is_beside_splits(std::string_view name) {
+  return names_only(name, kBeside);
+}
+
+bool is_piece_name(std::string_view name) {
+  static constexpr std::array<std::string_view, 10> kPieces{"part",   "parts", "batch",  "chunk", "shard",
+                                                            "pieces", "piece", "volume", "vol",   "subset"};
+  if (std::none_of(name.begin(), name.end(), is_digit)) return false;
+  const std::vector<std::string> words = words_of(name);
+  return !words.empty() && std::all_of(words.begin(), words.end(), [](const std::string& word) {
+    return is_one_of(word, kPieces) || is_one_of(word, kFillers);
+  });
+}
+
+bool are_parts_of_images(std::span<const std::string> names) {
+  static constexpr std::array<std::string_view, 23> kParts{"segmentationclass",
+                                                           "segmentationobject",
+                                                           "imagesets",
+                                                           "mask",
+                                                           "masks",
+                                                           "gt",
+                                                           "groundtruth",
+                                                           "truth",
+                                                           "annotation",
+                                                           "annotations",
+                                                           "annot",
+                                                           "annots",
+                                                           "label",
+                                                           "labels",
+                                                           "seg",
+                                                           "segmentation",
+                                                           "segmentations",
+                                                           "depth",
+                                                           "depths",
+                                                           "edges",
+                                                           "sketch",
+                                                           "lmk",
+                                                           "landmarks"};
+  static constexpr std::array<std::string_view, 10> kImages{
+      "image", "images", "img", "imgs", "jpegimages", "photo", "photos", "picture", "pictures", "rgb"};
+  bool images = false, parts = false;
+  for (const std::string& name : names) {
+    const std::vector<std::string> words = words_of(name);
+    const bool part = std::any_of(words.begin(), words.end(),
+                                  [](const std::string& word) { return is_one_of(word, kParts); });
+    const bool image = std::any_of(words.begin(), words.end(),
+                                   [](const std::string& word) { return is_one_of(word, kImages); });
+    images = images || (image && !part);
+    parts = parts || part;
+    if (!image && !part) return false;
+  }
+  return images && parts;
+}
+
+std::string with_plain_slashes(std::string_view name) {
+  std::string slashes(name);
+  std::replace(slashes.begin(), slashes.end(), '\\', '/');
+  std::string out;
+  for (std::size_t begin = 0; begin < slashes.size();) {
+    const std::size_t end = std::min(slashes.find('/', begin), slashes.size());
+    const std::string_view part = std::string_view(slashes).substr(begin, end - begin);
+    if (part != ".") out.append(part).append(end < slashes.size() ? "/" : "");
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::string_view known_data_file(std::string_view name) {
+  struct Known {
+    std::string_view part;
+    bool ending;
+    std::string_view means;
+  };
+  static constexpr std::array<Known, 9> kKnown{
+      {{"idx3-ubyte", false, "IDX: give the images file itself"},
+       {"data.mdb", true, "LMDB: export its images to a folder or zip"},
+       {".parquet", true, "Parquet (Hugging Face): export them to a folder or zip"},
+       {".arrow", true, "Arrow (Hugging Face): export them to a folder or zip"},
+       {".tfrecord", false, "TFRecord: export its images to a folder or zip"},
+       {".tar", true, "tarballs: unpack them into one folder (tar xf)"},
+       {".tar.gz", true, "tarballs: unpack them into one folder (tar xf)"},
+       {".npz", true, "npz: give the file itself"},
+       {".zip", true, "zip: give the file itself"}}};
+  const std::string lower = lower_case(name);
+  for (const Known& known : kKnown) {
+    if (known.ending ? lower.ends_with(known.part) : lower.find(known.part) != std::string::npos)
+      return known.means;
+  }
+  return {};
 }
 
 std::optional<std::int64_t> number_of(std::string_view name) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,8 +19,19 @@ std::string_view why_no_data(std::string_view name);
 /// Whether the name ends as an image in a format that is not read: .gif, .bmp, .tif, .heic, .avif, ...
 bool is_unread_image_name(std::string_view name);
 
-/// Whether folders of that name hold a part of a data set: train, val, test and their kin, in any case.
+/// Whether the name is that of a split: train, val, test and similar, in any case, alone or with words that
+/// do not name a class (training_set, train2017, test_images, "Test Data", seg_train, trainA).
 bool is_split_name(std::string_view name);
+/// Whether the name is one that folders next to splits have, which are not classes: unlabeled, extra, pred,
+/// ...
+bool is_beside_splits(std::string_view name);
+
+/// Whether the name is that of a numbered piece of a set: images_001, part-2, batch_3, shard00004.
+bool is_piece_name(std::string_view name);
+
+/// Whether the folders look like those of images and of their masks or annotations (images, masks), not like
+/// classes.
+bool are_parts_of_images(std::span<const std::string> names);
 
 /// The value of a name that is nothing but up to 18 digits.
 std::optional<std::int64_t> number_of(std::string_view name);
@@ -28,5 +40,13 @@ std::optional<std::int64_t> number_of(std::string_view name);
 std::optional<std::int64_t> last_number(std::string_view name);
 
 std::string lower_case(std::string_view text);
+
+/// A name from an archive or dataset.json as a path: '/' between the parts (some programs write '\'), and no
+/// part "." (bsdtar writes "./cat/0.png").
+std::string with_plain_slashes(std::string_view name);
+
+/// For the name of a file of another kind of data set: the kind and what to do ("LMDB: export its images to a
+/// folder or zip"). Empty if the name is not known.
+std::string_view known_data_file(std::string_view name);
 
 }  // namespace diffit::data::detail

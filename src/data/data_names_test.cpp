@@ -26,6 +26,50 @@ TEST(DataNames, RecognizesUnsupportedImagesAndSplits) {
   EXPECT_FALSE(is_split_name("trains"));
 }
 
+TEST(DataNames, RecognizesSplitsWithOtherWords) {
+  for (const char* name :
+       {"train", "Test", "training_set", "testset", "train2017", "val_images", "Test Data", "trainA",
+        "seg_train", "images-val", "train_1", "TestImages", "dev-split", "holdout"})
+    EXPECT_TRUE(is_split_name(name)) << name;
+  for (const char* name :
+       {"trains", "images", "data", "contest", "train station", "test_tube", "set", "2017", "eval_cat"})
+    EXPECT_FALSE(is_split_name(name)) << name;
+  EXPECT_TRUE(is_beside_splits("unlabeled"));
+  EXPECT_TRUE(is_beside_splits("seg_pred"));
+  EXPECT_FALSE(is_beside_splits("extraordinary"));
+}
+
+TEST(DataNames, RecognizesNumberedPieces) {
+  for (const char* name : {"images_001", "part-2", "Batch_3", "shard00004", "img 7", "vol.1"})
+    EXPECT_TRUE(is_piece_name(name)) << name;
+  for (const char* name : {"images", "part", "class_1", "1", "party 2", "cat_part_1", "train_1"})
+    EXPECT_FALSE(is_piece_name(name)) << name;
+}
+
+TEST(DataNames, RecognizesImagesWithMasks) {
+  using Names = std::vector<std::string>;
+  for (const Names& names :
+       {Names{"images", "masks"}, Names{"Annotations", "JPEGImages", "SegmentationClass"},
+        Names{"train_images", "train_masks"}, Names{"gt", "img"}})
+    EXPECT_TRUE(are_parts_of_images(names)) << names[0];
+  for (const Names& names : {Names{"images", "cats"}, Names{"mask", "no_mask"}, Names{"images", "photos"},
+                             Names{"with_mask", "without_mask"}, Names{}})
+    EXPECT_FALSE(are_parts_of_images(names));
+}
+
+TEST(DataNames, RemovesDotsAndBackslashesFromPaths) {
+  EXPECT_EQ(with_plain_slashes("./cat/0.png"), "cat/0.png");
+  EXPECT_EQ(with_plain_slashes("a\\b/./c.png"), "a/b/c.png");
+  EXPECT_EQ(with_plain_slashes("./"), "");
+  EXPECT_EQ(with_plain_slashes(".hidden/../x."), ".hidden/../x.");
+}
+
+TEST(DataNames, RecognizesOtherKindsOfDataSets) {
+  EXPECT_NE(known_data_file("data/train-00000-of-00001.parquet").find("Parquet"), std::string_view::npos);
+  EXPECT_NE(known_data_file("t10k-images-idx3-ubyte").find("IDX"), std::string_view::npos);
+  EXPECT_TRUE(known_data_file("notes.txt").empty());
+}
+
 TEST(DataNames, ReadsNumbers) {
   EXPECT_EQ(number_of("007"), 7);
   EXPECT_FALSE(number_of("7a"));

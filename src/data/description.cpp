@@ -1,12 +1,15 @@
 #include "data/description.h"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <tuple>
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/text.h"
+#include "data/data_names.h"
 #include "data/workers.h"
 
 namespace diffit::data {
@@ -35,7 +38,26 @@ std::string ranges_of_empty(const std::vector<DataClass>& classes) {
   return text;
 }
 
+/// In lower case, without spaces at the ends.
+std::string bare(std::string_view name) {
+  return detail::lower_case(trim(name));
+}
+
+void warn_of_similar_names(DataDescription& d) {
+  std::map<std::string, std::size_t> seen;
+  for (std::size_t i = 0; i < d.classes.size(); ++i) {
+    const auto [at, fresh] = seen.emplace(bare(d.classes[i].name), i);
+    if (fresh || d.classes[i].name.empty()) continue;
+    d.warnings.push_back(
+        fmt::format("the names of the classes '{}' (label {}) and '{}' (label {}) differ only in "
+                    "case or spaces; are they one class?",
+                    d.classes[at->second].name, at->second, d.classes[i].name, i));
+    return;
+  }
+}
+
 void warn_of_classes(DataDescription& d) {
+  warn_of_similar_names(d);
   const auto empty =
       std::count_if(d.classes.begin(), d.classes.end(), [](const DataClass& c) { return c.images == 0; });
   if (empty == 0) return;
@@ -64,7 +86,7 @@ void warn_of_classes(DataDescription& d) {
                   d.classes.size() - static_cast<std::size_t>(empty), d.classes.size()));
 }
 
-void warn_of_images(DataDescription& d, const ImageScan& scan, const ImageSource& source) {
+void warn_of_images(DataDescription& d, const ImageScan& scan) {
   if (scan.broken_count > 0) {
     d.warnings.push_back(
         fmt::format("{} of {} images cannot be read, the first is {}; `diffit data info --check` lists all, "
@@ -72,14 +94,10 @@ void warn_of_images(DataDescription& d, const ImageScan& scan, const ImageSource
                     scan.broken_count, d.images, scan.broken.front().reason));
   }
   if (const std::int64_t odd = scan.odd_count(); odd > 0) {
-    const std::int64_t at = scan.first_odd();
-    const auto of =
-        std::find_if(scan.sizes.begin(), scan.sizes.end(), [&](const ImageSize& s) { return s.first == at; });
-    d.warnings.push_back(
-        fmt::format("images have {} sizes: {} are {}x{}, {} are not, the first is {} with {}x{}; `diffit "
-                    "data convert --size N --crop center` makes the sizes equal",
-                    d.sizes.size(), d.images - scan.broken_count - odd, d.width, d.height, odd,
-                    printable(source.name(at)), of->info.width, of->info.height));
+    d.warnings.push_back(fmt::format(
+        "images have {} sizes: {} are {}x{}, {} are not: {}; "
+        "`diffit data convert --size N --crop center` makes the sizes equal",
+        d.sizes.size(), d.images - scan.broken_count - odd, d.width, d.height, odd, list_odd(scan.odd)));
   }
 }
 
@@ -118,6 +136,7 @@ ImageScan scan_images(const ImageSource& source, const ScanOptions& options) {
     return scan;
   }
   std::mutex mutex;
+  std::vector<ImageInfo> infos(static_cast<std::size_t>(count));  // width 0 if the image is broken
   constexpr std::int64_t kBlock = 256;
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t end = std::min(begin + kBlock, count);
@@ -126,6 +145,7 @@ ImageScan scan_images(const ImageSource& source, const ScanOptions& options) {
       std::string reason;
       try {
         info = options.decode ? info_of(source.read(i)) : source.info(i);
+        if (!options.decode) check_memory(info, source.describe() + ": " + printable(source.name(i)));
       } catch (const Error& error) {
         if (error.kind() == ErrorKind::failed) throw;
         reason = error.what();
@@ -136,6 +156,7 @@ ImageScan scan_images(const ImageSource& source, const ScanOptions& options) {
         scan.broken.push_back({i, printable(source.name(i)), std::move(reason)});
         return;
       }
+      infos[static_cast<std::size_t>(i)] = info;
       const auto found = std::find_if(scan.sizes.begin(), scan.sizes.end(),
                                       [&](const ImageSize& s) { return s.info == info; });
       if (found == scan.sizes.end()) {
@@ -164,6 +185,11 @@ ImageScan scan_images(const ImageSource& source, const ScanOptions& options) {
   for (const ImageSize& size : scan.sizes) keyed.emplace_back(weight(size), size);
   std::sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (std::size_t i = 0; i < keyed.size(); ++i) scan.sizes[i] = keyed[i].second;
+  for (std::int64_t i = 0; i < count && scan.odd.size() < ImageScan::kMostListed; ++i) {
+    const ImageInfo& info = infos[static_cast<std::size_t>(i)];
+    if (info.width > 0 && !same_sides(info, scan.sizes[0].info))
+      scan.odd.push_back({i, printable(source.name(i)), info});
+  }
   return scan;
 }
 
@@ -196,6 +222,8 @@ DataDescription describe_data(const ImageSource& source, const ImageScan& scan) 
   d.sizes = scan.sizes;
   d.broken = scan.broken;
   d.broken_count = scan.broken_count;
+  d.odd = scan.odd;
+  d.odd_count = scan.odd_count();
   d.decoded = scan.decoded;
   d.skipped = facts.skipped;
   d.notes = facts.notes;
@@ -207,7 +235,7 @@ DataDescription describe_data(const ImageSource& source, const ImageScan& scan) 
   for (std::int64_t i = 0; i < d.images && !d.classes.empty(); ++i) {
     ++d.classes[static_cast<std::size_t>(source.label(i))].images;
   }
-  warn_of_images(d, scan, source);
+  warn_of_images(d, scan);
   warn_of_classes(d);
   const auto grey =
       std::count_if(d.sizes.begin(), d.sizes.end(), [](const ImageSize& s) { return s.info.channels == 1; });
@@ -257,6 +285,11 @@ Json description_json(const DataDescription& d) {
   json["broken"] = Json::array();
   for (const BrokenImage& b : d.broken)
     json["broken"].push_back({{"name", b.name}, {"index", b.index}, {"reason", b.reason}});
+  json["other_size_count"] = d.odd_count;
+  json["other_sizes"] = Json::array();
+  for (const OddImage& o : d.odd)
+    json["other_sizes"].push_back(
+        {{"name", o.name}, {"index", o.index}, {"width", o.info.width}, {"height", o.info.height}});
   return json;
 }
 
@@ -298,9 +331,23 @@ std::string description_text(const DataDescription& d, const std::string& indent
   for (std::size_t i = 0; i < shown; ++i) line("broken: " + d.broken[i].reason);
   if (d.broken_count > static_cast<std::int64_t>(shown))
     line(fmt::format("broken: {} more", d.broken_count - static_cast<std::int64_t>(shown)));
+  if (d.decoded) {
+    for (const OddImage& o : d.odd)
+      line(fmt::format("another size: {}: {}x{}", o.name, o.info.width, o.info.height));
+    if (d.odd_count > static_cast<std::int64_t>(d.odd.size()))
+      line(fmt::format("another size: {} more", d.odd_count - static_cast<std::int64_t>(d.odd.size())));
+  }
   for (const std::string& note : d.notes) line("note: " + note);
   for (const std::string& warning : d.warnings) line("warning: " + warning);
   return text;
+}
+
+std::string list_odd(std::span<const OddImage> odd, std::size_t most) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(odd.size(), most); ++i)
+    text +=
+        fmt::format("{}{} ({}x{})", i > 0 ? ", " : "", odd[i].name, odd[i].info.width, odd[i].info.height);
+  return odd.size() > most ? text + ", ..." : text;
 }
 
 void refuse_warnings(const DataDescription& d) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,13 @@ struct BrokenImage {
   std::string name, reason;  // fit for a terminal
 };
 
+/// An image of another size than most.
+struct OddImage {
+  std::int64_t index = 0;
+  std::string name;  // fit for a terminal
+  ImageInfo info;
+};
+
 /// Images of one size and number of channels.
 struct ImageSize {
   ImageInfo info;
@@ -29,7 +37,8 @@ struct ImageScan {
   std::vector<ImageSize> sizes;     // the most frequent first
   std::vector<BrokenImage> broken;  // the first kMostListed, in order
   std::int64_t broken_count = 0;
-  bool decoded = false;  // every image was decoded; else only headers were read
+  std::vector<OddImage> odd;  // width or height differ from usual(); the first kMostListed, in order
+  bool decoded = false;       // every image was decoded; else only headers were read
 
   static constexpr std::size_t kMostListed = 10000;
 
@@ -68,6 +77,8 @@ struct DataDescription {
   std::vector<Skipped> skipped;
   std::vector<BrokenImage> broken;
   std::int64_t broken_count = 0;
+  std::vector<OddImage> odd;
+  std::int64_t odd_count = 0;
   bool decoded = false;
   std::vector<std::string> notes, warnings;
 };
@@ -75,10 +86,12 @@ struct DataDescription {
 DataDescription describe_data(const ImageSource& source, const ImageScan& scan);
 
 /// {"format", "labels_from", "class_names", "class_counts", "sizes", "skipped", "notes", "warnings",
-/// "broken"...}
+/// "broken", "other_sizes", ...}
 Json description_json(const DataDescription& description);
 /// Lines for people, each ended and begun with `indent`.
 std::string description_text(const DataDescription& description, const std::string& indent = "  ");
+/// "a.png (17x16), b.png (9x9), ...": up to `most` images of other sizes.
+std::string list_odd(std::span<const OddImage> odd, std::size_t most = 3);
 /// --strict: Error(invalid) with the first warning, and how many more there are.
 void refuse_warnings(const DataDescription& description);
 

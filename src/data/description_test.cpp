@@ -31,8 +31,11 @@ class Sized : public ImageSource {
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
   std::string describe() const override { return "sized"; }
   std::string name(std::int64_t index) const override { return fmt::format("{}.png", index); }
+  const SourceFacts& facts() const override { return facts_; }
+  void name_classes(std::vector<std::string> names) { facts_.class_names = std::move(names); }
 
  private:
+  SourceFacts facts_;
   std::vector<ImageInfo> sizes_;
   std::vector<std::int64_t> labels_;
 };
@@ -53,7 +56,7 @@ TEST(Description, ReportsSizesChannelsAndBrokenImages) {
     ASSERT_EQ(d.warnings.size(), 2u);
     EXPECT_NE(d.warnings[0].find("2 of 6 images cannot be read, the first is image 2 is bad"),
               std::string::npos);
-    EXPECT_NE(d.warnings[1].find("1.png with 5x4"), std::string::npos);
+    EXPECT_NE(d.warnings[1].find("1 are not: 1.png (5x4);"), std::string::npos) << d.warnings[1];
     EXPECT_EQ(d.notes.size(), 1u);  // grey among RGB
     expect_rejected([&] { refuse_warnings(d); }, {"`strict`", "cannot be read", "1 more"});
     const Json json = description_json(d);
@@ -61,6 +64,45 @@ TEST(Description, ReportsSizesChannelsAndBrokenImages) {
     EXPECT_EQ(json["sizes"].size(), 3u);
     EXPECT_NE(description_text(d).find("broken: image 5 is bad"), std::string::npos);
   }
+}
+
+TEST(Description, ListsImagesOfOtherSizes) {
+  std::vector<ImageInfo> sizes(20, {4, 4, 1});
+  sizes[3] = {5, 4, 1};
+  sizes[7] = {4, 4, 3};  // has the usual size
+  sizes[8] = {4, 9, 3};
+  sizes[9] = {0, 0, 0};
+  sizes[15] = sizes[19] = {1, 1, 1};
+  const Sized source(sizes);
+  const DataDescription d = described(source, true);
+  EXPECT_EQ(d.odd_count, 4);
+  EXPECT_EQ(list_odd(d.odd), "3.png (5x4), 8.png (4x9), 15.png (1x1), ...");
+  EXPECT_NE(d.warnings[1].find("15 are 4x4, 4 are not: 3.png (5x4)"), std::string::npos) << d.warnings[1];
+  const Json json = description_json(d);
+  EXPECT_EQ(json["other_size_count"], 4);
+  EXPECT_EQ(json["other_sizes"][1], (Json{{"name", "8.png"}, {"index", 8}, {"width", 4}, {"height", 9}}));
+  EXPECT_NE(description_text(d).find("another size: 19.png: 1x1"), std::string::npos);
+  EXPECT_EQ(description_text(described(source)).find("another size"), std::string::npos);
+}
+
+TEST(Description, WarnsAboutClassNamesThatDifferOnlyInCase) {
+  const auto warnings = [](const std::vector<std::string>& names) {
+    Sized source(std::vector<ImageInfo>(3, {2, 2, 1}), {0, 1, 2});
+    source.name_classes(names);
+    return described(source).warnings;
+  };
+  ASSERT_EQ(warnings({"Cat", "cat ", "dog"}).size(), 1u);
+  EXPECT_NE(warnings({"Cat", "cat ", "dog"})[0].find("'Cat' (label 0) and 'cat ' (label 1)"),
+            std::string::npos);
+  EXPECT_TRUE(warnings({"cat", "cats", "dog"}).empty());
+}
+
+TEST(Description, TooLargeImagesAreBroken) {
+  const Sized source({{4, 4, 1}, {30000, 30000, 1}});
+  const ImageScan scan = scan_images(source);
+  ASSERT_EQ(scan.broken_count, 1);
+  EXPECT_NE(scan.broken[0].reason.find("1.png: decoding 30000x30000 pixels needs"), std::string::npos)
+      << scan.broken[0].reason;
 }
 
 TEST(Description, CountsClassesAndWarnsAboutEmptyOnes) {

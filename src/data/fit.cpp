@@ -62,7 +62,7 @@ class FittedSource : public ImageSource {
 
   std::int64_t size() const override { return source_.size(); }
   Image read(std::int64_t index) const override {
-    Image image = source_.read(index);
+    Image image = source_.read_reduced(index, size_);
     if (image.width == size_ && image.height == size_) return image;
     return fitted(std::move(image), size_, crop_, where(index));
   }

@@ -55,6 +55,10 @@ class FolderSource : public ImageSource {
     const fs::path path = folder_ / name(index);
     return decode_image(read_file(path, detail::kLargestImageFile), printable(path.string()));
   }
+  Image read_reduced(std::int64_t index, std::int64_t side) const override {
+    const fs::path path = folder_ / name(index);
+    return decode_reduced(read_file(path, detail::kLargestImageFile), side, printable(path.string()));
+  }
   ImageInfo info(std::int64_t index) const override {
     const fs::path path = folder_ / name(index);
     std::vector<std::byte> bytes = read_start(path, kInfoBytes);

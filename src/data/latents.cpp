@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/random.h"
 #include "config/fields.h"
 #include "config/json_text.h"
@@ -24,6 +25,7 @@ struct ShardHeader {
   double scale = 0, mean = 0, deviation = 0;
   std::int64_t images = 0, first = 0, classes = 0;
   std::int64_t crc32 = -1;
+  std::string class_names;
 };
 
 template <class V>
@@ -39,6 +41,7 @@ void visit_fields(V& v, ShardHeader& h) {
   v("stamp", h.stamp, "hash of images and options, to detect another data set with the same name");
   v("crc32", h.crc32, "checksums of moments, moments_flip and labels in this order; -1: unknown", -1,
     4294967295.0);
+  v("class_names", h.class_names, "JSON list with a name for each class; empty without names");
 }
 
 fs::path shard_path(const fs::path& folder, std::int64_t index) {
@@ -60,6 +63,20 @@ const TensorView& moments_of(const SafetensorsFile& file, bool mirrored) {
   return file.at(mirrored ? "moments_flip" : "moments");
 }
 
+std::vector<std::string> names_in(const ShardHeader& header, const std::string& where) {
+  std::vector<std::string> names;
+  if (header.class_names.empty()) return names;
+  const std::string place = where + ": " + kLatentsKey + ": class_names";
+  const Json list = parse_json(header.class_names, place);
+  DIFFIT_CHECK(list.is_array() && static_cast<std::int64_t>(list.size()) == header.classes,
+               "{}: wanted a list of {} names", place, header.classes);
+  for (const Json& name : list) {
+    DIFFIT_CHECK(name.is_string(), "{}: wanted names as text", place);
+    names.push_back(printable(name.get_ref<const std::string&>()));
+  }
+  return names;
+}
+
 /// What a shard tells of the whole cache.
 LatentInfo info_of(const SafetensorsFile& file, const ShardHeader& header) {
   const TensorView& moments = moments_of(file, false);
@@ -75,6 +92,7 @@ LatentInfo info_of(const SafetensorsFile& file, const ShardHeader& header) {
   info.width = moments.shape[3];
   info.classes = header.classes;
   info.stamp = header.stamp;
+  info.class_names = names_in(header, file.path().string());
   return info;
 }
 
@@ -214,6 +232,12 @@ void LatentDataset::read(std::int64_t index, bool mirrored, std::span<float> out
   std::memcpy(out.data(), moments.bytes.data() + place, out.size_bytes());
 }
 
+std::vector<std::int64_t> LatentDataset::class_counts() const {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(info_.classes));
+  for (const std::int64_t label : labels_) ++counts[static_cast<std::size_t>(label)];
+  return counts;
+}
+
 void read_batch(const LatentDataset& dataset, double flip, std::uint64_t seed, std::int64_t first,
                 std::int64_t count, LatentBatch& batch) {
   const auto size = static_cast<std::uint64_t>(dataset.size());
@@ -257,7 +281,8 @@ void write_latent_shard(const fs::path& folder, const LatentInfo& info, const La
                            .images = info.images,
                            .first = shard.index * info.shard_images(),
                            .classes = info.classes,
-                           .crc32 = crc};
+                           .crc32 = crc,
+                           .class_names = info.class_names.empty() ? "" : json_text(Json(info.class_names))};
   const std::int64_t count = static_cast<std::int64_t>(shard.moments.size()) / info.numbers();
   const std::vector<std::int64_t> shape{count, 2 * info.channels, info.height, info.width};
   std::vector<TensorView> views{{"moments", Dtype::f32, shape, std::as_bytes(std::span(shard.moments))},

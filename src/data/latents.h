@@ -25,6 +25,7 @@ struct LatentInfo {
   std::int64_t channels = 0, height = 0, width = 0;  // L, h, w of a latent
   std::int64_t classes = 0;                          // 0: no labels
   double mean = 0, deviation = 0;                    // over all numbers of the scaled latents
+  std::vector<std::string> class_names = {};         // by label; empty if there are none
   std::string stamp =
       {};  // of the images and options, a JSON object of texts; "" of earlier versions' caches
 
@@ -58,6 +59,8 @@ class LatentDataset {
   std::int64_t label(std::int64_t index) const {
     return labels_.empty() ? 0 : labels_[static_cast<std::size_t>(index)];
   }
+  /// Number of images of each class.
+  std::vector<std::int64_t> class_counts() const;
   /// Copies the moments [2L, h, w] of image `index`, or of its mirror image.
   void read(std::int64_t index, bool mirrored, std::span<float> out) const;
 

@@ -82,6 +82,15 @@ TEST_F(Latents, WhatIsWrittenIsRead) {
   EXPECT_EQ(dataset.label(2), 2);
 }
 
+TEST_F(Latents, ClassesHaveNamesAndCounts) {
+  info_.class_names = {"cat", "dog", "emu"};
+  info_.images = 4;
+  write();
+  const LatentDataset dataset(folder_);
+  EXPECT_EQ(dataset.info().class_names, info_.class_names);
+  EXPECT_EQ(dataset.class_counts(), (std::vector<std::int64_t>{2, 1, 1}));
+}
+
 TEST_F(Latents, StatisticsDescribeScaledSamples) {
   write();
   double sum = 0, squares = 0;

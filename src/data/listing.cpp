@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "data/data_names.h"
+#include "data/shards.h"
 
 namespace diffit::data::detail {
 namespace {
@@ -35,14 +36,23 @@ class Tally {
   std::vector<Skipped>& list_;
 };
 
-/// Why some part of the path makes it no data; empty where none does.
-std::string_view why_hidden(std::string_view path) {
+struct Hidden {
+  std::string_view why;     // empty if no part of the path is hidden
+  std::string_view folder;  // the folder that contains the hidden part, "" at the top
+};
+
+Hidden hidden_part(std::string_view path) {
   for (std::size_t begin = 0; begin <= path.size();) {
     const std::size_t end = std::min(path.find('/', begin), path.size());
-    if (const std::string_view why = why_no_data(path.substr(begin, end - begin)); !why.empty()) return why;
+    if (const std::string_view why = why_no_data(path.substr(begin, end - begin)); !why.empty())
+      return {why, path.substr(0, begin == 0 ? 0 : begin - 1)};
     begin = end + 1;
   }
   return {};
+}
+
+bool is_hidden(std::string_view path) {
+  return !hidden_part(path).why.empty();
 }
 
 std::string quoted(const std::vector<std::string>& names) {
@@ -93,6 +103,7 @@ class Arrangement {
       for (const std::size_t i : layout_.images) names.push_back(listing_.files[i].substr(root_.size()));
       const std::string text = read_json(*json_, largest_json(names.size()));
       layout_.labels = labels_of(names, text, where_ + ": " + printable(listing_.files[*json_]));
+      facts.class_names = layout_.labels.class_names;
       facts.labels_from = layout_.labels.classes > 0 ? kJson : "nothing (dataset.json says null)";
     } else {
       if (json_) facts.notes.push_back("the labels of dataset.json are not used (`labels` folders)");
@@ -115,8 +126,10 @@ class Arrangement {
     for (const std::size_t i : order) {
       const std::string& name = listing_.files[i];
       const std::string_view file = std::string_view(name).substr(name.rfind('/') + 1);
-      if (const std::string_view why = why_hidden(name); !why.empty()) {
-        skipped.add(why, name);
+      if (const Hidden hidden = hidden_part(name); !hidden.why.empty()) {
+        skipped.add(hidden.why, name);
+        // Its folder exists even if it contains nothing else, also in a zip without entries for folders.
+        if (!hidden.folder.empty()) folders_.emplace_back(hidden.folder);
       } else if (is_image_name(std::string(file))) {
         images_.push_back(i);
       } else if (lower_case(file) == kJson) {
@@ -130,18 +143,24 @@ class Arrangement {
       }
     }
     for (const std::string& name : listing_.folders) {
-      if (why_hidden(name).empty()) folders_.push_back(name);
+      if (!is_hidden(name)) folders_.push_back(name);
     }
     for (const std::string& name : listing_.unreadable) {
-      if (why_hidden(name).empty()) hints_.push_back(name);
+      if (!is_hidden(name)) hints_.push_back(name);
     }
     std::string told;
     for (const Skipped& s : layout_.facts.skipped)
       told += fmt::format("; {}: {}, the first is {}", s.reason, s.count, s.first);
+    for (const std::string& name : others_) {
+      if (const std::string_view means = known_data_file(name); !means.empty()) {
+        told += fmt::format("; {} looks like {}", printable(name), means);
+        break;
+      }
+    }
     DIFFIT_CHECK(
         !images_.empty(), "{}: wanted images (.png, .jpg, .jpeg, .webp){}, found none among {} entries{}",
         where_,
-        listing_.folders.empty() && listing_.files.empty() ? "; a folder of images, CIFAR binary or IDX" : "",
+        listing_.folders.empty() && listing_.files.empty() ? "; a folder of images, CIFAR or IDX" : "",
         listing_.files.size(), told);
   }
 
@@ -215,24 +234,14 @@ class Arrangement {
     return rest.find('/') == std::string_view::npos ? std::string_view() : first_part(rest);
   }
 
-  /// Images 0 to 999 in the first shard, and so on; shards are named by their number or their first image.
-  bool are_shards(const std::vector<std::string>& names) const {
-    for (const std::string& name : names) {
-      if (!number_of(name) || name.size() < 3) return false;
-    }
-    constexpr std::int64_t kShard = 1000;
-    bool by_number = true, by_first = true, any = false;
+  bool folders_are_shards(const std::vector<std::string>& names) const {
+    std::vector<PlacedImage> placed;
     for (const std::size_t i : images_) {
-      const std::string_view folder = top_of(i);
-      if (folder.empty()) continue;
       const std::string& path = listing_.files[i];
-      const auto image = last_number(std::string_view(path).substr(path.rfind('/') + 1));
-      if (!image) return false;
-      any = true;
-      by_number = by_number && *image / kShard == number_of(folder);
-      by_first = by_first && *image / kShard * kShard == number_of(folder);
+      if (const std::string_view folder = top_of(i); !folder.empty())
+        placed.push_back({folder, std::string_view(path).substr(path.rfind('/') + 1)});
     }
-    return any && (by_number || by_first);
+    return are_shards(names, placed);
   }
 
   void take_folders() {
@@ -265,7 +274,11 @@ class Arrangement {
         return;
       }
       const auto splits = std::count_if(classes.begin(), classes.end(), is_split_name);
-      if (splits == static_cast<std::int64_t>(classes.size())) {
+      const auto beside = std::count_if(classes.begin(), classes.end(), is_beside_splits);
+      const auto others = std::count_if(classes.begin(), classes.end(), [&](const std::string& name) {
+        return tops_[name].images > 0 && !is_split_name(name) && !is_beside_splits(name);
+      });
+      if (splits >= 1 && splits + beside >= 2 && others == 0) {
         facts.warnings.push_back(fmt::format(
             "the folders {} look like splits of a data set, not classes: all images are read without labels; "
             "give one of the folders, or use `labels` folders to treat them as classes",
@@ -277,11 +290,25 @@ class Arrangement {
             fmt::format("some class folders look like splits of a data set ({}); is this the right folder?",
                         quoted(classes)));
       }
-      if (are_shards(classes)) {
-        facts.notes.push_back(
-            fmt::format("the folders {} look like numbered shards, not classes: no labels; use `labels` "
-                        "folders to treat them as classes",
+      if (std::all_of(classes.begin(), classes.end(), is_piece_name)) {
+        facts.warnings.push_back(
+            fmt::format("the folders {} look like numbered pieces of one data set, not classes: all images "
+                        "are read without "
+                        "labels; use `labels` folders to treat them as classes",
                         quoted(classes)));
+        return;
+      }
+      if (are_parts_of_images(classes)) {
+        facts.warnings.push_back(
+            fmt::format("the class folders {} look like images and their masks or annotations; give the "
+                        "folder of the images",
+                        quoted(classes)));
+      }
+      if (folders_are_shards(classes)) {
+        facts.notes.push_back(fmt::format(
+            "the folders {} look like shards (numbered or named by hashes), not classes: no labels; "
+            "use `labels` folders to treat them as classes",
+            quoted(classes)));
         return;
       }
     }

@@ -77,17 +77,83 @@ TEST(Arrange, SplitsAreNoClasses) {
   EXPECT_TRUE(says(a.facts.warnings, "splits"));
   EXPECT_EQ(arranged(names, LabelMode::folders).classes, (Names{"Train", "validation"}));
   EXPECT_TRUE(says(arranged({"test/0.png", "train/0.png", "x/0.png"}).facts.warnings, "splits"));
+  for (const auto& [one, other] : {std::pair("training_set", "test_set"), std::pair("train2017", "val2017"),
+                                   std::pair("Training Data", "valid"), std::pair("trainA", "testB"),
+                                   std::pair("seg_train", "seg_pred"), std::pair("train", "unlabeled")}) {
+    const Arranged split = arranged({std::string(one) + "/a/0.png", std::string(other) + "/a/1.png"});
+    EXPECT_TRUE(split.labels.empty()) << one << other;
+    EXPECT_TRUE(says(split.facts.warnings, "splits")) << one;
+  }
+  // Annotations next to them are not a class either.
+  EXPECT_TRUE(arranged({"train/a/0.png", "test/a/0.png", "labels/a.xml"}).labels.empty());
+  for (const char* only_one : {"pets", "trains", "extra"})
+    EXPECT_EQ(arranged({"train/0.png", std::string(only_one) + "/0.png"}).labels.size(),
+              only_one == std::string("extra") ? 0u : 2u)
+        << only_one;
+}
+
+TEST(Arrange, FolderWithOnlyHiddenFilesIsAnEmptyClass) {
+  const Arranged a =
+      arranged({"ant/.DS_Store", "bee/0.png", "cat/0.png", ".git/x", "__MACOSX/._a", ".DS_Store"});
+  EXPECT_EQ(a.classes, (Names{"ant", "bee", "cat"}));
+  EXPECT_EQ(a.labels, (std::vector<std::int64_t>{1, 2}));
+  const Arranged deeper = arranged({"ant/.ipynb_checkpoints/0.png", "bee/x/@eaDir/a/b.jpg", "cat/0.png"});
+  EXPECT_EQ(deeper.classes, (Names{"ant", "bee", "cat"}));
+  EXPECT_EQ(deeper.labels, std::vector<std::int64_t>{2});
+}
+
+TEST(Arrange, NumberedPiecesAreNotClasses) {
+  const Names names{"images_001/images/0.png", "images_002/images/1.png", "README"};
+  EXPECT_TRUE(arranged(names).labels.empty());
+  EXPECT_TRUE(says(arranged(names).facts.warnings, "pieces"));
+  EXPECT_EQ(arranged(names, LabelMode::folders).classes, (Names{"images_001", "images_002"}));
+  EXPECT_EQ(arranged({"part_1/0.png", "part_b/0.png"}).classes, (Names{"part_1", "part_b"}));
+}
+
+TEST(Arrange, WarnsAboutMasksAsClasses) {
+  EXPECT_TRUE(says(arranged({"images/0.png", "masks/0.png"}).facts.warnings, "masks"));
+  EXPECT_TRUE(arranged({"cats/0.png", "dogs/0.png"}).facts.warnings.empty());
+}
+
+TEST(Arrange, DatasetJsonMayHaveClassNamesAndRealLabels) {
+  const auto read = [](const std::string& more) {
+    return arranged({"a.png", "b.png", "dataset.json"}, LabelMode::automatic,
+                    R"({"labels": [["./a.png", 1.0], ["b.png", 0]], )" + more + "}");
+  };
+  const Arranged named = read(R"("class_names": ["cat", "dog", "\u001b[31m"])");
+  EXPECT_EQ(named.labels, (std::vector<std::int64_t>{1, 0}));
+  EXPECT_EQ(named.classes, (Names{"cat", "dog", "\\x1b[31m"}));
+  for (const char* other : {R"("class_names": ["cat"])", R"("class_names": {"cat": 0, "dog": 1})",
+                            R"("more": 1)", R"("class_names": ["cat", 2])"}) {
+    EXPECT_EQ(read(other).labels.size(), 2u) << other;
+    EXPECT_TRUE(read(other).classes.empty()) << other;
+  }
+  expect_rejected(
+      [] {
+        arranged({"a.png", "dataset.json"}, LabelMode::automatic, R"({"labels": [["a.png", 1.5]]})");
+      },
+      {"1.5"});
 }
 
 TEST(Arrange, NumberedShardsAreNotClasses) {
   for (const Names& names : {Names{"00000/00003.png", "01000/01000.png", "02000/02999.png"},
                              Names{"00000/img00000000.png", "00001/img00001999.png"},
-                             Names{"images/000000/000000.png", "images/001000/001001.png"}}) {
+                             Names{"images/000000/000000.png", "images/001000/001001.png"},
+                             Names{"0001/2001.png", "0001/7001.jpg", "0950/12950.png"},
+                             Names{"00000/000000007.jpg", "00012/000120003.jpg"},
+                             Names{"0a/0a1b2c3d4e5f6071.png", "FF/ff1b2c3d4e5f6071.jpg"},
+                             Names{"0a/1b/0a1b2c3d-4e5f-6071.png", "ff/1b/ff1b2c3d-4e5f-6071.jpg"}}) {
     const Arranged a = arranged(names);
     EXPECT_TRUE(a.labels.empty()) << names[0];
     EXPECT_TRUE(says(a.facts.notes, "shards"));
     EXPECT_EQ(arranged(names, LabelMode::folders).labels.size(), names.size());
   }
+}
+
+TEST(Arrange, NumberedClassesAreNotShards) {
+  for (const Names& names : {Names{"000/000_0001.png", "001/001_0001.png"}, Names{"001/1.png", "002/2.png"},
+                             Names{"ab/ab1.png", "cd/cd1.png"}, Names{"0001/2001.png", "0002/2001.png"}})
+    EXPECT_EQ(arranged(names).labels, (std::vector<std::int64_t>{0, 1})) << names[0];
 }
 
 TEST(Arrange, NumericFolderNamesAreSortedNumerically) {

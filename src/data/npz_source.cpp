@@ -123,13 +123,19 @@ class NpzSource : public ImageSource {
                  path_, kImages, kLargestSide, shape[2], shape[1]);
     count_ = shape[0];
     height_ = shape[1];
+    if (shape.size() == 3 && (shape[2] == 3 || shape[2] == 4)) {
+      facts_.warnings.push_back(fmt::format(
+          "{} [{}] is read as {} greyscale images of width {}; a single color image has the shape [1, {}]",
+          kImages, fmt::join(shape, ", "), shape[0], shape[2], fmt::join(shape, ", ")));
+    }
     width_ = shape[2];
     channels_ = channels;
   }
 
   void read_labels(const NpzReader& npz) {
     const NpyHeader header = npz.header(kLabels);
-    DIFFIT_CHECK(is_whole(header.dtype) && header.shape.size() == 1 && header.shape[0] == count_,
+    const bool column = header.shape.size() == 2 && header.shape[1] == 1;  // as Keras has them
+    DIFFIT_CHECK(is_whole(header.dtype) && (header.shape.size() == 1 || column) && header.shape[0] == count_,
                  "{}: {}: wanted one whole number per image, [{}], got {} [{}]", path_, kLabels, count_,
                  numpy_name(header.dtype), fmt::join(header.shape, ", "));
     const NpyArray array = npz.read(kLabels, 8 * static_cast<std::uint64_t>(count_));

@@ -79,6 +79,22 @@ TEST(NpzSource, GreyscaleImagesMayOmitChannelAxis) {
   }
 }
 
+TEST(NpzSource, WarnsAboutASingleColorImage) {
+  const TemporaryFolder folder;
+  const auto warnings = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+    return open_source(write(folder, name,
+                             [&](NpzWriter& npz) {
+                               add(npz, "arr_0", Dtype::u8, shape, std::vector<std::uint8_t>(5 * 5 * 3));
+                             }))
+        ->facts()
+        .warnings;
+  };
+  ASSERT_EQ(warnings("one.npz", {5, 5, 3}).size(), 1u);
+  EXPECT_NE(warnings("one.npz", {5, 5, 3})[0].find("5 greyscale images of width 3"), std::string::npos);
+  EXPECT_TRUE(warnings("grey.npz", {3, 5, 5}).empty());
+  EXPECT_TRUE(warnings("color.npz", {1, 5, 5, 3}).empty());
+}
+
 TEST(NpzSource, IsRecognizedByContent) {
   const TemporaryFolder folder;
   const fs::path path = write(folder, "set.bin", [&](NpzWriter& npz) {
@@ -89,21 +105,28 @@ TEST(NpzSource, IsRecognizedByContent) {
 
 TEST(NpzSource, LabelsCanBeAnyIntegers) {
   const TemporaryFolder folder;
-  const auto last = [&](const std::string& name, Dtype dtype, const auto& values) {
+  const auto last = [&](const std::string& name, Dtype dtype, const auto& values,
+                        const std::vector<std::int64_t>& shape = {2}) {
     return open_source(write(folder, name,
                              [&](NpzWriter& npz) {
                                add(npz, "arr_0", Dtype::u8, {2, 1, 1, 3}, std::vector<std::uint8_t>(6));
-                               add(npz, "arr_1", dtype, {2}, values);
+                               add(npz, "arr_1", dtype, shape, values);
                              }))
         ->label(1);
   };
   EXPECT_EQ(last("i32.npz", Dtype::i32, std::vector<std::int32_t>{0, 999}), 999);
   EXPECT_EQ(last("u8.npz", Dtype::u8, std::vector<std::uint8_t>{0, 255}), 255);
   EXPECT_EQ(last("u64.npz", Dtype::u64, std::vector<std::uint64_t>{0, 3}), 3);
+  EXPECT_EQ(last("column.npz", Dtype::i64, std::vector<std::int64_t>{4, 3}, {2, 1}), 3);
   const auto refused = [&](const std::string& name, Dtype dtype, const auto& values,
                            const std::string& part) {
     expect_rejected([&] { last(name, dtype, values); }, {name, "arr_1", part});
   };
+  expect_rejected(
+      [&] {
+        last("row.npz", Dtype::i64, std::vector<std::int64_t>{0, 1}, {1, 2});
+      },
+      {"row.npz", "int64 [1, 2]"});
   refused("negative.npz", Dtype::i64, std::vector<std::int64_t>{0, -1}, "arr_1[1]");
   refused("large.npz", Dtype::u64, std::vector<std::uint64_t>{0, 1ull << 63}, "arr_1[1]");
   refused("float.npz", Dtype::f32, std::vector<float>{0, 1}, "float32");

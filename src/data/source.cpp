@@ -22,11 +22,13 @@ std::vector<std::byte> first_bytes(const fs::path& path) {
 
 std::unique_ptr<ImageSource> open_directory(const fs::path& path, const SourceOptions& options) {
   // torchvision keeps MNIST and its kin two folders down.
-  for (const char* folder : {"", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "QMNIST/raw"}) {
-    for (const char* name : {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}) {
-      std::error_code ignored;
-      if (fs::is_regular_file(path / folder / name, ignored))
-        return detail::open_idx(path / folder / name, options);
+  for (const char* part : {"train", "t10k"}) {
+    for (const char* folder : {"", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "QMNIST/raw"}) {
+      for (const char* name : {"images-idx3-ubyte.gz", "images-idx3-ubyte", "images.idx3-ubyte"}) {
+        const fs::path file = path / folder / fmt::format("{}-{}", part, name);
+        std::error_code ignored;
+        if (fs::is_regular_file(file, ignored)) return detail::open_idx(file, options);
+      }
     }
   }
   if (is_cifar(path)) return detail::open_cifar(path, options);

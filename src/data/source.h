@@ -38,6 +38,9 @@ class ImageSource {
   virtual std::int64_t size() const = 0;
   /// Decodes image `index`, 0 <= index < size(). Error(invalid) names the file that is bad.
   virtual Image read(std::int64_t index) const = 0;
+  /// Like read(), if sides of `side` suffice: an image that is too large to decode at full size may have 1/2,
+  /// 1/4 or 1/8 of its sides, both at least `side`.
+  virtual Image read_reduced(std::int64_t index, std::int64_t /*side*/) const { return read(index); }
   /// Size and channels of image `index`; what read() would refuse may pass. By default the image is read.
   virtual ImageInfo info(std::int64_t index) const { return info_of(read(index)); }
   /// What info() gives for every image, where the format has one size for all.

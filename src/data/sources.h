@@ -29,11 +29,13 @@ std::string edm_name(std::int64_t index);
 struct Labels {
   std::vector<std::int64_t> values;  // empty: there are none
   std::int64_t classes = 0;
+  std::vector<std::string> class_names;  // by label, fit for a terminal; empty if there are none
 };
 
 /// The labels that `json` (a dataset.json: {"labels": null or [[name, class], ...]}) gives to `names`.
 /// Error(invalid) unless it has a label for each of them and none for others. '\' in its names is taken as
-/// '/'.
+/// '/'. "class_names", a list with a name for each class as diffit data convert writes it, also gives the
+/// number of classes; a value that is no such list, or too short for the labels, is ignored.
 Labels labels_of(const std::vector<std::string>& names, std::string_view json, const std::string& where);
 
 /// The most that labels of so many images may take.

@@ -3,17 +3,12 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "data/data_names.h"
 #include "data/listing.h"
 #include "io/archives/zip.h"
 
 namespace diffit::data {
 namespace {
-
-/// Some programs on Windows write '\' where zip wants '/'.
-std::string with_slashes(std::string name) {
-  std::replace(name.begin(), name.end(), '\\', '/');
-  return name;
-}
 
 class ZipSource : public ImageSource {
  public:
@@ -22,9 +17,12 @@ class ZipSource : public ImageSource {
     bool backslashes = false;
     for (const ZipReader::Entry& entry : zip_.entries()) {
       backslashes = backslashes || entry.name.find('\\') != std::string::npos;
-      listing.files.push_back(with_slashes(entry.name));
+      listing.files.push_back(detail::with_plain_slashes(entry.name));
     }
-    for (const std::string& folder : zip_.folders()) listing.folders.push_back(with_slashes(folder));
+    for (const std::string& folder : zip_.folders()) {
+      if (std::string name = detail::with_plain_slashes(folder); !name.empty())
+        listing.folders.push_back(std::move(name));
+    }
     layout_ = detail::arrange(listing, options, path.string(), [&](std::size_t place, std::uint64_t limit) {
       const std::vector<std::byte> text = zip_.read(place, limit);
       return std::string(reinterpret_cast<const char*>(text.data()), text.size());
@@ -37,6 +35,9 @@ class ZipSource : public ImageSource {
   std::int64_t size() const override { return static_cast<std::int64_t>(layout_.images.size()); }
   Image read(std::int64_t index) const override {
     return decode_image(zip_.read(entry(index), detail::kLargestImageFile), where(index));
+  }
+  Image read_reduced(std::int64_t index, std::int64_t side) const override {
+    return decode_reduced(zip_.read(entry(index), detail::kLargestImageFile), side, where(index));
   }
   ImageInfo info(std::int64_t index) const override {
     std::vector<std::byte> bytes = zip_.read_start(entry(index), kInfoBytes);
@@ -53,7 +54,7 @@ class ZipSource : public ImageSource {
     return layout_.facts.format + " " + printable(zip_.path().string());
   }
   std::string name(std::int64_t index) const override {
-    return with_slashes(zip_.entries()[entry(index)].name);
+    return detail::with_plain_slashes(zip_.entries()[entry(index)].name);
   }
   const SourceFacts& facts() const override { return layout_.facts; }
 

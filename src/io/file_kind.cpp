@@ -73,6 +73,9 @@ constexpr std::array kSignatures{
     Signature{4, "ftyp"sv, "an MP4 video"},
     Signature{0, "\0\0\0\x0cJXL "sv, "a JPEG XL image"},
     Signature{0, "\xff\x0a"sv, "a JPEG XL image"},
+    Signature{0, "\0\0\0\x0cjP  "sv, "a JPEG 2000 image"},
+    Signature{0, "\xff\x4f\xff\x51"sv, "a JPEG 2000 image"},
+    Signature{0, "8BPS"sv, "a Photoshop image"},
     Signature{0, "%PDF-"sv, "a PDF document"},
     Signature{0,
               "\x7f"

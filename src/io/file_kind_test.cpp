@@ -46,6 +46,8 @@ TEST(FileKind, RecognizesCommonFileTypes) {
       {"\x93NUMPY\1\0v\0"s, "a single NumPy .npy array"},
       {"\x89PNG\r\n\x1a\n\0\0"s, "a PNG image"},
       {"\xff\xd8\xff\xe0\0"s, "a JPEG image"},
+      {"\0\0\0\x0cjP  \r\n\x87\n"s, "a JPEG 2000 image"},
+      {"8BPS\0\1"s, "a Photoshop image"},
       {"RIFF\4\0\0\0WEBPVP8 "s, "a WebP image"},
       {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "before PyTorch 1.6"},
       {"\x80\4\x95\1\0\0\0\0\0\0\0N."s, "a Python pickle"},

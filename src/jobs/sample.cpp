@@ -1,10 +1,12 @@
 // The job behind diffit/sample.h: opens models, runs the sampler, writes the output.
 #include "diffit/sample.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/bundled.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "config/json_text.h"
 #include "diffusion/grid_check.h"
@@ -25,13 +27,38 @@ namespace {
 using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&)>;
 using Stamp = std::string (*)(const fs::path&);
 
-std::optional<ClassNames> names_of(const WeightsFile& file, std::int64_t classes) {
+KnownClasses classes_of(const WeightsFile& file, std::int64_t classes) {
   if (classes == 0) return {};
-  return class_names_of(file.path(), file.metadata(), classes, home() / "presets/classes");
+  return {class_names_of(file.path(), file.metadata(), classes, home() / "presets/classes"),
+          empty_classes_of(file.metadata(), classes, file.path().string())};
+}
+
+/// A warning about the classes without training images that the request has or omits, or "".
+std::string class_warning(const SampleSpec& spec, const KnownClasses& known,
+                          std::span<const std::int64_t> labels) {
+  const bool chosen = spec.classes != "all" && spec.classes != "random";
+  std::vector<std::int64_t> unseen = known.empty;
+  if (chosen) {
+    std::erase_if(unseen, [&](std::int64_t label) {
+      return std::find(labels.begin(), labels.end(), label) == labels.end();
+    });
+  }
+  if (unseen.empty()) return {};
+  constexpr std::size_t kShown = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(unseen.size(), kShown); ++i) {
+    text += fmt::format("{}{}{}", i > 0 ? ", " : "", unseen[i],
+                        known.names ? fmt::format(" ({})", printable(known.names->name(unseen[i]))) : "");
+  }
+  if (unseen.size() > kShown) text += ", ...";
+  return fmt::format("the model was trained without images of class {}: {}", text,
+                     chosen ? "its samples are meaningless" : "`classes` " + spec.classes + " omits it");
 }
 
 /// Columns of a grid: one per class, if there are more images than classes.
-std::int64_t columns_of(const SampleSpec& spec, const SampleRequest& request, std::int64_t classes) {
+std::int64_t columns_of(const SampleSpec& spec, const SampleRequest& request, std::int64_t classes,
+                        const KnownClasses& known) {
+  classes -= static_cast<std::int64_t>(known.empty.size());
   const bool rows_of_classes = spec.columns == 0 && spec.classes == "all" && classes > 1 && classes <= 32 &&
                                static_cast<std::int64_t>(request.seeds.size()) > classes;
   return rows_of_classes ? classes : spec.columns;
@@ -70,9 +97,9 @@ class ImagesInMemory : public SampleOutput {
 
 /// Runs `generate` into the output, from where an interrupted run stopped.
 ///   request: what `generate` works on; its `first` is set here
-///   grid: a warning about the time grid, or ""
+///   warnings: about the time grid and the classes; empty ones are ignored
 SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOptions& output_options,
-                 SampleRequest& request, const std::string& grid, const Generate& generate) {
+                 SampleRequest& request, std::vector<std::string> warnings, const Generate& generate) {
   SampleResult result;
   result.count = static_cast<std::int64_t>(request.seeds.size());
   std::unique_ptr<SampleOutput> output;
@@ -86,7 +113,8 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
       output->done() == result.count ? result.count : output->done() / request.batch * request.batch;
   output->go_on_from(request.first);
   result.resumed_after = request.first;
-  for (const std::string& warning : {grid, output->warning()}) {
+  warnings.push_back(output->warning());
+  for (const std::string& warning : warnings) {
     if (warning.empty()) continue;
     result.warnings.push_back(warning);
     monitor.warning(warning);
@@ -122,7 +150,8 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
 
 SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monitor& monitor,
                            const WeightsFile& file, const ImageConfig& config) {
-  ImageRequest request = image_request(spec, config, names_of(file, config.classes));
+  const KnownClasses known = classes_of(file, config.classes);
+  ImageRequest request = image_request(spec, config, known);
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 64;
   const LoadedModel model = load_model(file, runtime.device);
@@ -137,13 +166,13 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
   return run(spec, monitor,
              {.path = spec.out,
               .shape = {config.in_channels, config.resolution, config.resolution},
-              .columns = columns_of(spec, request, config.classes),
+              .columns = columns_of(spec, request, config.classes, known),
               .rounding = rounding_of(spec),
               .restart = spec.restart,
               .made_by = describe(spec, request),
               .files = stamps(spec, file.path(), {}, file_stamp),
               .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
-             request, grid_warning(config, request),
+             request, {grid_warning(config, request), class_warning(spec, known, request.labels)},
              [&](const SampleSink& sink, const SampleProgress& progress) {
                return generate(std::get<ImageDiffiT>(model), request, sink, progress);
              });
@@ -164,7 +193,8 @@ LatentNetwork open_guide(const std::string& name, const LatentConfig& config, co
 
 SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& monitor,
                             const WeightsFile& file, const LatentConfig& config) {
-  LatentRequest request = latent_request(spec, config, names_of(file, config.classes));
+  const KnownClasses known = classes_of(file, config.classes);
+  LatentRequest request = latent_request(spec, config, known);
   if (spec.autoguidance.empty()) check_null_row(file, request.guidance);
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 8;
@@ -196,13 +226,14 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
   return run(spec, monitor,
              {.path = spec.out,
               .shape = shape,
-              .columns = columns_of(spec, request, config.classes),
+              .columns = columns_of(spec, request, config.classes, known),
               .rounding = rounding_of(spec),
               .restart = spec.restart,
               .made_by = describe(spec, request),
               .files = files(file_stamp),
               .earlier_files = files(earlier_file_stamp)},
-             request, grid_warning(request), [&](const SampleSink& sink, const SampleProgress& progress) {
+             request, {grid_warning(request), class_warning(spec, known, request.labels)},
+             [&](const SampleSink& sink, const SampleProgress& progress) {
                const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
                  sink(first, decode_latents(*vae, latents));
                };

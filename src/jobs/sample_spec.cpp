@@ -1,5 +1,6 @@
 #include "jobs/sample_spec.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/bundled.h"
@@ -54,27 +55,37 @@ std::int64_t label_of(const std::string& text, std::int64_t classes, const std::
   return label;
 }
 
+/// All labels except those without training images.
+std::vector<std::int64_t> trained_labels(std::int64_t classes, const KnownClasses& known) {
+  std::vector<std::int64_t> labels;
+  for (std::int64_t label = 0; label < classes; ++label) {
+    if (!std::binary_search(known.empty.begin(), known.empty.end(), label)) labels.push_back(label);
+  }
+  return labels;
+}
+
 std::vector<std::int64_t> labels_of(const SampleSpec& options, const std::vector<std::uint64_t>& seeds,
-                                    std::int64_t classes, const std::optional<ClassNames>& names) {
+                                    std::int64_t classes, const KnownClasses& known) {
   if (classes == 0) {
     DIFFIT_CHECK(options.classes == "all", "`classes` {}: the model is unconditional", options.classes);
     return {};
   }
+  const bool random = options.classes == "random";
   std::vector<std::int64_t> listed;
-  if (options.classes == "all") {
-    listed.resize(static_cast<std::size_t>(classes));
-    std::iota(listed.begin(), listed.end(), 0);
-  } else if (options.classes != "random") {
+  if (options.classes == "all" || random) {
+    listed = trained_labels(classes, known);
+  } else {
     for (const std::string& part : split(options.classes, ',')) {
-      listed.push_back(label_of(part, classes, names));
+      listed.push_back(label_of(part, classes, known.names));
     }
   }
   std::vector<std::int64_t> labels;
   for (std::size_t i = 0; i < seeds.size(); ++i) {
-    labels.push_back(
-        options.classes == "random"
-            ? Random(seeds[i], stream_of(Purpose::classes)).below(static_cast<std::uint32_t>(classes))
-            : listed[i % listed.size()]);
+    const std::size_t at =
+        random
+            ? Random(seeds[i], stream_of(Purpose::classes)).below(static_cast<std::uint32_t>(listed.size()))
+            : i % listed.size();
+    labels.push_back(listed[at]);
   }
   return labels;
 }
@@ -91,10 +102,10 @@ at::Tensor noise_of(const std::string& path, const char* option) {
   return noise;
 }
 
-void fill_request(const SampleSpec& options, std::int64_t classes, const std::optional<ClassNames>& names,
+void fill_request(const SampleSpec& options, std::int64_t classes, const KnownClasses& known,
                   SampleRequest& request) {
   request.seeds = seeds_of(options);
-  request.labels = labels_of(options, request.seeds, classes, names);
+  request.labels = labels_of(options, request.seeds, classes, known);
   request.batch = options.batch;
   request.init_noise = noise_of(options.init_noise, "`init_noise`");
   request.step_noise = noise_of(options.step_noise, "`step_noise`");
@@ -208,25 +219,24 @@ void apply_preset(SampleSpec& o, const ModelConfig& model, const std::string& wh
   fill(o.rounding, p.rounding);
 }
 
-ImageRequest image_request(const SampleSpec& options, const ImageConfig& config,
-                           const std::optional<ClassNames>& names) {
+ImageRequest image_request(const SampleSpec& options, const ImageConfig& config, const KnownClasses& known) {
   ImageRequest request;
   fill_sampler(options, "heun", /*timesteps=*/false, " on image models", request);
   DIFFIT_CHECK(options.vae.empty(),
                "`vae` applies only to latent models; this model generates images directly");
   request.guidance = parse_guidance(options.guidance, {.channels = 0, .tolerance = Guidance{}.tolerance});
-  fill_request(options, config.classes, names, request);
+  fill_request(options, config.classes, known, request);
   return request;
 }
 
 LatentRequest latent_request(const SampleSpec& options, const LatentConfig& config,
-                             const std::optional<ClassNames>& names) {
+                             const KnownClasses& known) {
   LatentRequest request;
   fill_sampler(options, "ddpm", /*timesteps=*/true, "", request);
   // The released arithmetic guides three channels; another model as the weaker one is not of its making.
   request.guidance = parse_guidance(options.guidance, {.channels = options.autoguidance.empty() ? 3 : 0,
                                                        .tolerance = Guidance{}.tolerance});
-  fill_request(options, config.classes, names, request);
+  fill_request(options, config.classes, known, request);
   return request;
 }
 

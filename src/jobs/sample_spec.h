@@ -18,13 +18,16 @@ constexpr std::int64_t kLargestImageCount = 100'000'000;
 /// which errors call `where`.
 void apply_preset(SampleSpec& spec, const ModelConfig& model, const std::string& where);
 
+/// The classes of a model file.
+struct KnownClasses {
+  std::optional<ClassNames> names;
+  std::vector<std::int64_t> empty = {};  // labels without training images, which all and random omit
+};
+
 /// Seeds, labels, noise, guidance and sampler for the model. Throws Error(invalid) for values out of range
 /// and for fields that would have no effect with this sampler.
-///   names: of the model's classes, if it has any
-ImageRequest image_request(const SampleSpec& spec, const ImageConfig& config,
-                           const std::optional<ClassNames>& names);
-LatentRequest latent_request(const SampleSpec& spec, const LatentConfig& config,
-                             const std::optional<ClassNames>& names);
+ImageRequest image_request(const SampleSpec& spec, const ImageConfig& config, const KnownClasses& known);
+LatentRequest latent_request(const SampleSpec& spec, const LatentConfig& config, const KnownClasses& known);
 
 Rounding rounding_of(const SampleSpec& spec);
 

@@ -43,6 +43,8 @@ class ClassifierObjective : public PixelObjective {
     return exhibit;
   }
 
+  Metadata label_metadata() const override { return metadata_of_classes(network_.config().classes); }
+
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
     save_classifier(path, parameters, network_.config(), extra);
   }

@@ -109,6 +109,9 @@ LatentInfo encode_latents(const Dataset& images, const Vae& vae, const fs::path&
   info.channels = config.latent_channels;
   info.height = info.width = images.resolution() / vae.factor();
   info.classes = images.classes();
+  if (const auto& names = images.source().facts().class_names;
+      static_cast<std::int64_t>(names.size()) == info.classes)
+    info.class_names = names;
 
   info.stamp = encoding_stamp(images, request);
 

@@ -89,6 +89,8 @@ class ImageObjective : public PixelObjective {
             }};
   }
 
+  Metadata label_metadata() const override { return metadata_of_classes(model_.config().classes); }
+
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {
     save_model(path, parameters, model_.config(), extra);
   }

@@ -1,6 +1,7 @@
 // Latent model trained with the hybrid loss of the VP process.
 
 #include "base/error.h"
+#include "data/class_names.h"
 #include "diffusion/images.h"
 #include "diffusion/latent_generate.h"
 #include "diffusion/vp_loss.h"
@@ -117,6 +118,10 @@ class LatentObjective : public Objective {
               make(*network, count, steps,
                    [&](const at::Tensor& latent) { sink(to_pixels(images_of(latent))); });
             }};
+  }
+
+  Metadata label_metadata() const override {
+    return class_metadata(dataset_->info().class_names, dataset_->class_counts(), model_.config().classes);
   }
 
   void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const override {

@@ -56,6 +56,8 @@ class Objective {
   virtual Image reals() const = 0;
   /// Returns a new scratch model. Its weights must be set before use.
   virtual Exhibit exhibit() const = 0;
+  /// Metadata of the model files about classes: names, and labels without images (data/class_names.h).
+  virtual Metadata label_metadata() const { return {}; }
   /// Writes weights with the names of the network's parameters as a model file. Throws Error(failed) if a
   /// weight is not finite.
   virtual void save(const fs::path& path, const ParameterList& parameters, const Metadata& extra) const = 0;

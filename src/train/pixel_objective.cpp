@@ -1,5 +1,7 @@
 #include "train/pixel_objective.h"
 
+#include "data/class_names.h"
+
 namespace diffit::training {
 
 PixelObjective::PixelObjective(const Recipe& recipe, std::shared_ptr<const Dataset> dataset,
@@ -32,6 +34,12 @@ at::Tensor PixelObjective::images_of(const Batch& batch) const {
                        {static_cast<std::int64_t>(batch.labels.size()), side, side, dataset_->channels()},
                        at::kFloat)
       .to(device_);
+}
+
+Metadata PixelObjective::metadata_of_classes(std::int64_t classes) const {
+  std::vector<std::int64_t> images;
+  for (const DataClass& of : dataset_->description().classes) images.push_back(of.images);
+  return class_metadata(dataset_->source().facts().class_names, images, classes);
 }
 
 std::vector<std::int64_t> PixelObjective::shown() const {

@@ -19,6 +19,8 @@ class PixelObjective : public Objective {
   const Batch& next_batch();
   /// Returns the images of a batch, [B, R, R, C] in [-1, 1], on the device.
   at::Tensor images_of(const Batch& batch) const;
+  /// Metadata of a model with `classes` classes: the names and counts of the data set.
+  Metadata metadata_of_classes(std::int64_t classes) const;
   /// Indices of the images shown in a grid of sample.images images.
   std::vector<std::int64_t> shown() const;
 

@@ -76,9 +76,12 @@ PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t imag
         for (const Parameter& p : model.parameters()) {
           if (p.trained()) p.tensor.copy_(exact[k++]);
         }
-        save_model(
-            out, model.parameters(), model.config(),
-            {{"diffit.images", std::to_string(images)}, {"diffit.post_hoc_std", fmt::format("{}", std)}});
+        // Class names and the fingerprint of the autoencoder are kept.
+        Metadata metadata = SafetensorsFile(snapshots.back().path).metadata();
+        metadata.erase("diffit.ema_std");
+        metadata["diffit.images"] = std::to_string(images);
+        metadata["diffit.post_hoc_std"] = fmt::format("{}", std);
+        save_model(out, model.parameters(), model.config(), metadata);
       },
       sum);
   return {images, static_cast<std::int64_t>(snapshots.size()),

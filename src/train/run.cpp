@@ -265,7 +265,8 @@ class Run {
     const std::int64_t images = trainer_->images();
     const Objective& objective = trainer_->objective();
     const auto extra = [&](double std) {
-      Metadata metadata{{"diffit.images", std::to_string(images)}};
+      Metadata metadata = objective.label_metadata();
+      metadata["diffit.images"] = std::to_string(images);
       if (std > 0) metadata["diffit.ema_std"] = fmt::format("{}", std);
       return metadata;
     };

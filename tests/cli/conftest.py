@@ -131,6 +131,37 @@ def small_data(tmp_path_factory):
     return path
 
 
+def small_experiment(folder, name="experiment.toml", snapshots=1, score=""):
+    """An experiment file with one variant, trained on 80 images, and its recipe base.toml in the same folder."""
+    (folder / "base.toml").write_text("""
+[model]
+channels = [8, 16]
+depth = [1, 1]
+head_dim = 8
+mlp_ratio = 1.0
+classes = 0
+[train]
+images = 80
+batch = 8
+dtype = "f32"
+[ema]
+half_life_images = 100
+power = [0.1]
+[sample]
+pictures = 0
+""")
+    (folder / name).write_text(f"""
+base = "{folder / 'base.toml'}"
+seeds = [0]
+images = 80
+snapshots = {snapshots}
+{score}
+[[variant]]
+name = "tmsa"
+""")
+    return folder / name
+
+
 @pytest.fixture(scope="session")
 def inception(tmp_path_factory):
     """Inception-v3 whole, with weights by a formula: 95 MB."""

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import pickle
 import resource
 import subprocess
 import tarfile
@@ -97,6 +98,22 @@ def test_numbers_as_folders(tmp_path):
     assert info(digits, "--labels", "none")["classes"] == 0
     assert "--labels none" in refused("train", "ffhq64", "--out", tmp_path / "run")
     refused("data", "info", digits, "--labels", "folder", mentions=["folders"])
+
+
+def test_names_of_other_tools_and_archives(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bsdtar.zip", "w") as archive:  # bsdtar -a -cf x.zip .
+        for name in ("./", "./ant/.DS_Store", "./bee/0.png", "./cat/0.png"):
+            archive.writestr(name, b"" if name.endswith("/") else image_bytes(1))
+    told = info(tmp_path / "bsdtar.zip")
+    assert names(told) == ["ant", "bee", "cat"] and told["class_counts"] == [0, 1, 1]
+    kaggle = write(tmp_path / "kaggle", {f"{split}/{c}/0.png": image_bytes(1) for split in ("training_set", "test_set")
+                                         for c in ("cats", "dogs")})
+    assert info(kaggle)["classes"] == 0 and "splits" in info(kaggle)["warnings"][0]
+    write(tmp_path / "hub", {"data/train-00000-of-00001.parquet": b"PAR1", "README.md": b"x"})
+    refused("data", "info", tmp_path / "hub", mentions=["Parquet"])
+    mnist = write(tmp_path / "mnist", {"train-images.idx3-ubyte": formats.idx_bytes(np.zeros((2, 8, 8), np.uint8)),
+                                       "train-labels.idx1-ubyte": formats.idx_bytes(np.array([3, 1], np.uint8))})
+    assert info(mnist)["classes"] == 4
 
 
 def test_a_class_without_images_keeps_its_label_and_is_named(tmp_path):
@@ -269,9 +286,52 @@ def test_cifar_10_as_it_is_downloaded(tmp_path):
         run("data", "convert", source, tmp_path / "out.zip")
         got, got_labels = formats.read_edm_zip(tmp_path / "out.zip")
         assert np.array_equal(got, want) and got_labels == labels.tolist()
-    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("cifar-10-batches-py/data_batch_1"))
-    refused("data", "info", tmp_path / "cifar-10-python.tar.gz", mentions=["cifar-10-binary.tar.gz"])
+
+
+class Python2Pickler(pickle._Pickler):
+    """Bytes as Python 2 pickled its str, in protocol 2."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_bytes(self, value):
+        self.write(b"T" + len(value).to_bytes(4, "little") + value)
+        self.memoize(value)
+
+    dispatch[bytes] = save_bytes
+
+
+def pickled(value, protocol):
+    if protocol != 2:
+        return pickle.dumps(value, protocol)
+    out = io.BytesIO()
+    Python2Pickler(out, 2).dump(value)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("classes, protocol", [(10, 2), (100, 2), (10, 3), (10, 4)])
+def test_cifar_in_its_version_for_python(classes, protocol, tmp_path):
+    rng = np.random.default_rng(0)
+    want, labels = rng.integers(0, 256, (15, 32, 32, 3), dtype=np.uint8), np.arange(15) % 10 + classes - 10
+    folder = "cifar-10-batches-py" if classes == 10 else "cifar-100-python"
+    batches = [f"data_batch_{i + 1}" for i in range(5)] if classes == 10 else ["train"]
+    text = str if protocol == 4 else str.encode
+    files = {}
+    for name, rows in zip(batches, np.split(np.arange(15), len(batches))):
+        of_records = {"data": want[rows].transpose(0, 3, 1, 2).reshape(len(rows), -1),
+                      "labels" if classes == 10 else "fine_labels": labels[rows].tolist(), "batch_label": name}
+        files[name] = pickled({text(key): value for key, value in of_records.items()}, protocol)
+    key = "label_names" if classes == 10 else "fine_label_names"
+    names_of = [f"class {i}" for i in range(classes)]
+    files["batches.meta" if classes == 10 else "meta"] = pickled({text(key): [text(name) for name in names_of]}, protocol)
+    write(tmp_path / folder, files)
+    with tarfile.open(tmp_path / "cifar-python.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / folder, folder)
+    for source in (tmp_path / "cifar-python.tar.gz", tmp_path / folder):
+        assert names(info(source)) == names_of
+        run("data", "convert", source, tmp_path / "out.zip")
+        got, got_labels = formats.read_edm_zip(tmp_path / "out.zip")
+        assert np.array_equal(got, want) and got_labels == labels.tolist()
+        assert names(info(tmp_path / "out.zip")) == names_of
 
 
 def test_what_is_no_data_set_is_named(tmp_path):
@@ -295,14 +355,49 @@ def test_banners_are_cut_before_they_grow(size, tmp_path):
     refused("data", "convert", folder, tmp_path / "none.zip", "--size", "32", mentions=["b.png"])
 
 
-def test_an_image_that_would_fill_the_memory_is_refused_by_name(tmp_path):
-    folder = tmp_path / "set"
-    folder.mkdir()
-    Image.new("L", (30000, 30000)).save(folder / "huge.png", compress_level=1)
-    for command in (["data", "convert", folder, tmp_path / "out.zip", "--size", "64", "--crop", "center"],
-                    ["data", "preview", folder, "-o", tmp_path / "out.png"]):
+def test_an_image_that_would_fill_the_memory_is_read_reduced_or_refused_by_name(tmp_path):
+    folder = write(tmp_path / "set", {"a.png": image_bytes(9, mode="L", side=64)})
+    Image.new("L", (24000, 24000), 77).save(folder / "huge.png", compress_level=1)
+    result = run("data", "convert", folder, tmp_path / "out.zip", "--size", "64", "--crop", "center")
+    got, _ = formats.read_edm_zip(tmp_path / "out.zip")
+    assert (got[0] == 9).all() and (got[1] == 77).all() and result.rss < 650 << 20
+    for command in (["data", "preview", folder, "-o", tmp_path / "out.png"],
+                    ["data", "convert", folder, tmp_path / "out.zip"]):
         result = run(*command, code=2)
-        assert "huge.png" in result.err and "MiB" in result.err and result.rss < 600 << 20
+        assert "huge.png" in result.err and "MiB" in result.err and result.rss < 400 << 20
+    assert info(folder)["broken"][0]["name"] == "huge.png"
+
+
+def test_images_of_other_sizes_are_listed(tmp_path):
+    sizes = {f"{i:02}.png": (8, 8) for i in range(20)} | {"03.png": (9, 8), "11.png": (8, 7), "15.png": (1, 1), "19.png": (2, 8)}
+    folder = write(tmp_path / "set", {name: image_bytes(9, side=side) for name, side in sizes.items()})
+    told = info(folder)
+    assert told["other_size_count"] == 4
+    assert [(o["name"], o["width"], o["height"]) for o in told["other_sizes"]] == [
+        ("03.png", 9, 8), ("11.png", 8, 7), ("15.png", 1, 1), ("19.png", 2, 8)]
+    result = run("data", "info", folder, "--check", code=2)
+    assert "another size: 19.png: 2x8" in result.out
+    assert "4 are not 8x8: 03.png (9x8), 11.png (8x7), 15.png (1x1), ..." in result.err
+    refused("data", "convert", folder, tmp_path / "x.zip", mentions=["03.png", "4 of 20", "11.png (8x7)"])
+
+
+def test_an_incomplete_set_of_samples_causes_a_warning(image_model, tmp_path):
+    run("sample", "-m", image_model, "-n", "2", "--steps", "2", "-o", f"{tmp_path}/x/")
+    assert not any("incomplete" in warning for warning in info(tmp_path / "x")["warnings"])
+    (tmp_path / "x/unfinished.json").write_text("{}")
+    assert any("unfinished.json" in warning for warning in info(tmp_path / "x")["warnings"])
+    assert "incomplete" in run("data", "info", tmp_path / "x", "--strict", "--quiet", code=2).err
+
+
+def test_a_preview_by_class_where_the_first_has_no_image(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(1, 250, (6, 8, 8), dtype=np.uint8), np.array([1, 1, 1, 2, 2, 2])
+    formats.edm_zip(tmp_path / "set.zip", images, labels)
+    run("data", "preview", tmp_path / "set.zip", "--by-class", "-n", "6", "-o", tmp_path / "x.png")
+    sheet = np.array(Image.open(tmp_path / "x.png"))
+    assert sheet.shape == (28, 18) and (sheet[:8] == 255).all() and (sheet[10:18, :8] < 250).all()
+    run("data", "preview", tmp_path / "set.zip", "-n", "1", "--size", "16", "-o", tmp_path / "x.png")
+    assert Image.open(tmp_path / "x.png").size == (16, 16)
 
 
 def test_the_loader_does_with_the_threads_it_gets(tmp_path, small_data):

@@ -18,7 +18,7 @@ import subprocess
 import formats
 import numpy as np
 import pytest
-from conftest import BINARY, GOLDEN, run
+from conftest import BINARY, GOLDEN, run, small_experiment
 from machine import faults  # noqa: F401
 
 ALL = os.environ.get("DIFFIT_FAULTS") == "all"
@@ -27,42 +27,6 @@ RECORDS = ("events.out.tfevents", "log.txt", "stats.jsonl")  # hold times, and m
 TRAIN = ["--set", "train.batch=8", "--set", "train.dtype=f32", "--threads", "1", "--set", "sample.pictures=1", "--set",
          "sample.steps=2", "--set", "train.images=16", "--set", "train.snapshot_images=8"]
 
-EXPERIMENT = """
-base = "BASE"
-seeds = [0]
-images = 80
-[[variant]]
-name = "tmsa"
-"""
-BASE = """
-[model]
-channels = [8, 16]
-depth = [1, 1]
-head_dim = 8
-mlp_ratio = 1.0
-classes = 0
-[train]
-images = 80
-batch = 8
-dtype = "f32"
-[ema]
-half_life_images = 100
-power = [0.1]
-[sample]
-pictures = 0
-"""
-SCORED = """
-base = "BASE"
-seeds = [0]
-images = 80
-snapshots = 2
-[score]
-features = "fashion-net"
-pictures = 60
-steps = 2
-[[variant]]
-name = "tmsa"
-"""
 VAE = """
 [model]
 model = "vae"
@@ -100,9 +64,8 @@ def inputs(tmp_path_factory, image_model, latent_model, small_data):
         "x": rng.normal(size=(2, 3, 16, 16)).astype(np.float32), "sigma": np.array([0.5, 2], np.float32),
         "y": np.array([1, 2], np.int64)})
     formats.edm_zip(folder / "set.zip", rng.integers(0, 255, (120, 16, 16), dtype=np.uint8))
-    (folder / "base.toml").write_text(BASE)
-    (folder / "experiment.toml").write_text(EXPERIMENT.replace("BASE", str(folder / "base.toml")))
-    (folder / "scored.toml").write_text(SCORED.replace("BASE", str(folder / "base.toml")))
+    small_experiment(folder)
+    small_experiment(folder, "scored.toml", snapshots=2, score="[score]\nfeatures = \"fashion-net\"\npictures = 60\nsteps = 2\n")
     (folder / "vae.toml").write_text(VAE)
     run("data", "encode", folder / "rgb.zip", folder / "cache", "--vae", folder / "vae.safetensors", "--threads", "1")
     run("train", folder / "base.toml", "--data", folder / "data.zip", "--out", folder / "run", "--threads", "1")
@@ -181,7 +144,7 @@ def whole(path):
 
 def execute(command, folder, env):
     return subprocess.run([BINARY, *command, "--quiet"], cwd=folder, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=1200 if ALL else 120)
 
 
 def reasons(call):

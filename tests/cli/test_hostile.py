@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import pickle
 import struct
 import zipfile
 import zlib
@@ -227,6 +228,12 @@ DATA = {
     "cifar: one byte short": ("bad.bin", lambda: b"\0" * 3072),
     "cifar: label 200": ("bad.bin", lambda: b"\xc8" + b"\0" * 3072),
     "cifar: empty": ("bad.bin", lambda: b""),
+    "cifar: a pickle that runs a program": ("bad/test_batch", lambda: b"\x80\x02cos\nsystem\nU\x04true\x85R."),
+    "cifar: a pickle of no dict": ("bad/data_batch_1", lambda: b"\x80\x02]."),
+    "cifar: a pickle cut short": ("bad/train", lambda: pickle.dumps({"data": np.zeros((2, 3072), np.uint8)}, 2)[:3000]),
+    "cifar: an array of objects": ("bad/train", lambda: pickle.dumps(
+        {"data": np.array([[None] * 3072]), "fine_labels": [0]}, 4)),
+    "cifar: a pickle that claims terabytes": ("bad/test", lambda: b"\x80\x04\x8e" + struct.pack("<Q", 1 << 42)),
 }
 
 

@@ -252,7 +252,19 @@ def test_an_output_may_be_stdout(latent_model, tmp_path):
         (tmp_path / "link.safetensors").symlink_to(target)
         done = shell(f"$DIFFIT convert {latent_model} link.safetensors --dtype bf16 --quiet > got", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert (tmp_path / "got").read_bytes().startswith((tmp_path / "want.safetensors").read_bytes())
+        assert (tmp_path / "got").read_bytes() == (tmp_path / "want.safetensors").read_bytes()
+
+
+def test_no_text_follows_an_output_on_stdout(image_model, small_data, tmp_path):
+    """Results that are printed to stdout otherwise go to stderr, or nowhere with --quiet."""
+    (tmp_path / "out.png").symlink_to("/dev/stdout")
+    for command in (f"sample -m {image_model} -n 2 --steps 2", f"data preview {small_data} -n 4"):
+        run(*command.split(), "-o", tmp_path / "want.png")
+        want = (tmp_path / "want.png").read_bytes()
+        for options, told in (("", True), ("--json", True), ("--quiet", False)):
+            done = shell(f"$DIFFIT {command} -o out.png {options} | cat", cwd=tmp_path)
+            assert done.returncode == 0 and done.stdout == want, (command, options)
+            assert (b"out.png" in done.stderr) == told
 
 
 def test_names_may_be_as_long_as_the_disk_allows(image_model, tmp_path):

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import refused, run
+from conftest import refused, run, small_experiment
 from machine import faults, without_locks  # noqa: F401
 
 # What is read is not there either: a message about the output proves that it was looked at first.
@@ -122,38 +122,13 @@ def test_trainings_under_names_that_are_not_utf8(small_data, tmp_path):
     assert run(*command, "--set", "train.images=24", "--resume").json["images"] == 24
 
 
-EXPERIMENT = """
-title = "One variant"
-base = "{base}"
-seeds = [0]
-images = 96
-snapshots = 1
-[[variant]]
-name = "one"
-"""
-BASE = """
-[model]
-channels = [8, 16]
-depth = [1, 1]
-head_dim = 8
-classes = 0
-[train]
-images = 16
-batch = 8
-dtype = "f32"
-[sample]
-pictures = 0
-"""
-
-
 def test_without_locks_experiments_and_trainings_run_with_one_warning(small_data, tmp_path, faults):  # noqa: F811
-    (tmp_path / "base.toml").write_text(BASE)
-    (tmp_path / "e.toml").write_text(EXPERIMENT.format(base=tmp_path / "base.toml"))
+    experiment = small_experiment(tmp_path)
     for reason in errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP:
         out = tmp_path / f"x{reason}"
-        result = run("ablate", tmp_path / "e.toml", "--data", small_data, "--out", out, "--train-only",
+        result = run("ablate", experiment, "--data", small_data, "--out", out, "--train-only",
                      env=without_locks(faults, reason))
-        assert (out / "runs/one-seed0/snapshot-000000096.safetensors").exists()
+        assert (out / "runs/tmsa-seed0/snapshot-000000080.safetensors").exists()
         assert result.err.count("not support file locks") >= 1
     result = run("train", tmp_path / "base.toml", "--data", small_data, "--out", tmp_path / "run",
                  env=without_locks(faults))

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/output_check.h"
+#include "base/printable.h"
 #include "base/random.h"
 #include "data/convert.h"
 #include "data/fit.h"
@@ -22,7 +23,7 @@ namespace diffit::cli {
 namespace {
 
 constexpr const char* kDataHelp =
-    "data set: zip, IDX(.gz) images file, CIFAR binary (files, folder, tarball) or folder of images";
+    "data set: zip, IDX(.gz) images file, CIFAR (files, folder, tarball) or folder of images";
 constexpr const char* kLabelsHelp =
     "source of labels. auto: dataset.json, else the top-level folders unless they look like splits or "
     "numbered shards; folders: the top-level folders; none";
@@ -106,21 +107,28 @@ void run_info(const CommonOptions& common, const InfoOptions& options) {
   DIFFIT_CHECK(!scan.sizes.empty(), "{}: no image can be read, the first: {}", source->describe(),
                scan.broken.front().reason);
   if (!options.check) check_decodes(*source);
-  const DataDescription description = describe_data(*source, scan);
+  DataDescription description = describe_data(*source, scan);
+  if (const std::string found = unfinished_in(options.data); !found.empty()) {
+    description.warnings.push_back(
+        fmt::format("the set is incomplete, because the run that writes it was interrupted ({}); run the "
+                    "same command again "
+                    "to finish it",
+                    printable(found)));
+  }
   Json object = description_json(description);
   object["data"] = options.data;
   print_result(common, object, description.kind + "\n" + description_text(description));
   const std::int64_t bad = scan.broken_count + scan.odd_count();
   DIFFIT_CHECK(!options.check || bad == 0,
-               "{}: --check: {} of {} images cannot be used: {} cannot be read, {} are not {}x{}",
+               "{}: --check: {} of {} images cannot be used: {} cannot be read, {} are not {}x{}{}",
                source->describe(), bad, description.images, scan.broken_count, scan.odd_count(),
-               description.width, description.height);
+               description.width, description.height, scan.odd.empty() ? "" : ": " + list_odd(scan.odd));
   if (options.strict) refuse_warnings(description);
 }
 
 struct PreviewOptions {
   std::string data, out;
-  std::int64_t count = 64, columns = 0, scale = 1, seed = 0;
+  std::int64_t count = 64, columns = 0, scale = 1, seed = 0, size = 0;
   bool by_class = false;
 };
 
@@ -154,28 +162,28 @@ std::vector<std::int64_t> choose(const ImageSource& source, const PreviewOptions
 
 void run_preview(const CommonOptions& common, const PreviewOptions& options) {
   check_output_file(options.out, "-o");
-  const auto source = open_source(options.data);
+  auto source = open_source(options.data);
   DIFFIT_CHECK(!options.by_class || source->classes() > 0,
                "{}: --by-class needs labels, and the data set has none", source->describe());
+  if (options.size > 0) source = fitted(std::move(source), options.size, Crop::center);
   std::int64_t columns = options.columns;
   if (options.by_class && columns == 0)
     columns = std::max<std::int64_t>(options.count / source->classes(), 1);
-  std::vector<Image> images;
-  for (const std::int64_t index : choose(*source, options, columns)) {
-    if (index < 0) {  // a class with too few
-      images.push_back(images.empty() ? Image{1, 1, 1, {255}} : images.front());
-      std::fill(images.back().pixels.begin(), images.back().pixels.end(), std::uint8_t{255});
-      continue;
-    }
-    Image image = source->read(index);
-    if (!images.empty() &&
-        (image.width != images[0].width || image.height != images[0].height || image.width != image.height)) {
-      image = fitted(std::move(image), images[0].width, Crop::center, source->name(index));
-    } else if (image.width != image.height) {
-      image =
-          fitted(std::move(image), std::min(image.width, image.height), Crop::center, source->name(index));
-    }
-    images.push_back(std::move(image));
+  const std::vector<std::int64_t> chosen = choose(*source, options, columns);
+  std::vector<Image> images(chosen.size());
+  std::int64_t side = 0;  // that of the first
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    if (chosen[i] < 0) continue;
+    Image image = source->read(chosen[i]);
+    if (side == 0) side = std::min(image.width, image.height);
+    if (image.width != side || image.height != side)
+      image = fitted(std::move(image), side, Crop::center, source->name(chosen[i]));
+    images[i] = std::move(image);
+  }
+  // White, where a class has too few.
+  const Image blank{side, side, 1, std::vector<std::uint8_t>(static_cast<std::size_t>(side * side), 255)};
+  for (Image& image : images) {
+    if (image.width == 0) image = blank;
   }
   const Image sheet = grid(images, columns);
   write_png(options.out, enlarged(sheet, options.scale), {{"Source", source->describe()}});
@@ -245,6 +253,10 @@ void add_data_command(CLI::App& app, CommonOptions& common) {
   preview->add_option("--columns", options->columns, "images per row; 0: choose for a nearly square grid")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{4096}))
       ->capture_default_str();
+  preview
+      ->add_option("--size", options->size,
+                   "side length to which images are cropped and resized; default: that of the first")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
   preview->add_option("--scale", options->scale, "integer factor by which the images are enlarged")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{64}))
       ->capture_default_str();

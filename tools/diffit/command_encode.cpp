@@ -44,7 +44,7 @@ void add_encode_command(CLI::App& data, CommonOptions& common) {
       data, common, "encode",
       "Encode a data set into latents for training a latent model: shards of moments and mirrored moments");
   const auto options = std::make_shared<EncodeDataSpec>();
-  command->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR binary or a folder of images")
+  command->add_option("DATA", options->data, "zip, IDX(.gz) images file, CIFAR or a folder of images")
       ->required();
   command->add_option("DEST", options->dest, "the folder to write; complete shards already in it are kept")
       ->required();

@@ -38,8 +38,7 @@ void add_stats_command(CLI::App& app, CommonOptions& common) {
       app, common, "stats",
       "Compute the statistics of a set of images: a reference file for eval and for ADM's evaluator");
   const auto o = std::make_shared<StatisticsSpec>();
-  command->add_option("DATA", o->data, "images: npz (arr_0), zip, folder, IDX(.gz) or CIFAR binary")
-      ->required();
+  command->add_option("DATA", o->data, "images: npz (arr_0), zip, folder, IDX(.gz) or CIFAR")->required();
   command->add_option("-o,--output", o->output, "the .npz file to write: mu, sigma, mu_s, sigma_s")
       ->required();
   command

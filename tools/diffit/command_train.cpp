@@ -173,7 +173,7 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
                    fmt::format("recipe: a TOML file, or a preset: {}", fmt::join(preset_names(), ", ")))
       ->required();
   command->add_option("--data", options->data,
-                      "training data, replaces data.path: IDX(.gz), CIFAR binary, zip or folder of images; "
+                      "training data, replaces data.path: IDX(.gz), CIFAR, zip or folder of images; "
                       "for latent models a folder of latents");
   command->add_option("--out", options->out, "run folder; default runs/CONFIG");
   command->add_option("--set", options->set,

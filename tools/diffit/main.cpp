@@ -13,6 +13,7 @@
 #include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output_check.h"
 #include "base/utf8.h"
 #include "config/json_text.h"
 #include "jobs/guard.h"
@@ -60,11 +61,13 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
 
 void print_result(const CommonOptions& common, const Json& object, const std::string& text) {
   MappedFile::check_all();
-  if (common.json) {
-    print_out(json_text(with_options_in_warnings(object)) + "\n");
-  } else if (!text.empty()) {
-    print_out(with_options_in_warnings(text) + (text.back() == '\n' ? "" : "\n"));
-  }
+  if (!common.json && text.empty()) return;
+  const bool line_ends = !common.json && text.back() == '\n';
+  const std::string result =
+      (common.json ? json_text(with_options_in_warnings(object)) : with_options_in_warnings(text)) +
+      (line_ends ? "" : "\n");
+  if (!stdout_holds_output()) return print_out(result);
+  if (!common.quiet) print_err(result);  // an output file went to standard output: -o /dev/stdout
 }
 
 void print_note(const CommonOptions& common, const std::string& text) {

@@ -23,8 +23,8 @@ void add_sample_options(CLI::App& command, SampleSpec& o) {
   command.add_option("--seeds", o.seeds, "seeds A-B or a,b,c: one image per seed");
   command
       .add_option("--classes", o.classes,
-                  "classes of the images: all (in turn), random (by the seed), or a,b,c (in turn): labels, "
-                  "or names (diffit info MODEL --classes)")
+                  "classes of the images: all that had training images (in turn), random (by the seed), or "
+                  "a,b,c (in turn): labels, or names (diffit info MODEL --classes)")
       ->capture_default_str();
   command.add_option(
       "--preset", o.preset,

@@ -9,6 +9,7 @@
 
 namespace diffit::io {
 
+/// As gunzip reads it: members that follow one another are one content, and zeros after the last are padding.
 class GzipStream {
  public:
   /// Whether the file is gzip is decided by its first bytes. The file must outlive the stream.
@@ -18,8 +19,9 @@ class GzipStream {
   GzipStream& operator=(const GzipStream&) = delete;
 
   bool gzip() const { return inflate_ != nullptr; }
-  /// Whether all has been read: of a gzip file, whether its end was seen.
-  bool ended() const { return gzip() ? ended_ : rest_.empty(); }
+  /// Whether nothing is left to read and all checksums were right. Throws Error(invalid) if a gzip file is
+  /// truncated.
+  bool at_end();
   /// Bytes of the file that have not been used yet.
   std::size_t left() const { return rest_.size(); }
   /// Copies up to out.size() bytes and returns how many there were. Throws Error(invalid) for damaged data.
@@ -27,6 +29,8 @@ class GzipStream {
 
  private:
   struct Inflate;
+
+  bool next_member();
 
   std::string path_;
   std::span<const std::byte> rest_;

@@ -1,4 +1,4 @@
-// CIFAR-10 and CIFAR-100 in their binary versions.
+// CIFAR-10 and CIFAR-100, binary and Python versions.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,12 @@ struct CifarSet {
   Image image(std::size_t index) const;
 };
 
-/// `path` is a .bin file, a folder, or the tarball as it is downloaded (cifar-10-binary.tar.gz): of
-/// data_batch_1..5.bin (CIFAR-10's 50,000 for training, test_batch.bin if there are none) or train.bin
-/// (CIFAR-100). A folder may hold them in cifar-10-batches-bin or cifar-100-binary. The two kinds are told
-/// apart by size and label range. Error(invalid) for the Python version names what to download instead.
+/// `path` is one file, a folder, or the tarball as downloaded (cifar-10-binary.tar.gz,
+/// cifar-10-python.tar.gz) of data_batch_1 to data_batch_5 (CIFAR-10's 50,000 training images; test_batch if
+/// there are none) or train (CIFAR-100), with .bin in the binary version. A folder may contain them in the
+/// folder of their archive (cifar-10-batches-bin, cifar-100-python, ...). CIFAR-10 and 100 are distinguished
+/// by size and label range. Pickles are read as data and never executed. Throws Error(invalid) that names the
+/// file.
 CifarSet read_cifar(const fs::path& path);
 /// Whether `path` looks like one of the above by name.
 bool is_cifar(const fs::path& path);

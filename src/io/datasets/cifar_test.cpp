@@ -92,16 +92,102 @@ TEST(Cifar, ReadsTheTarballAndItsFolderAsDownloaded) {
                   {"cut.tar", "truncated"});
 }
 
-TEST(Cifar, PythonVersionNamesBinaryDownload) {
+/// A dict with str keys, pickled with protocol 2 by Python 2.
+std::string pickled(const std::vector<std::pair<std::string, std::string>>& items) {
+  std::string text = "\x80\x02}(";
+  for (const auto& [key, value] : items)
+    text += "U" + std::string(1, static_cast<char>(key.size())) + key + value;
+  return text + "u.";
+}
+
+std::string bin_string(const std::string& content) {
+  std::string text = "T";
+  for (int i = 0; i < 4; ++i) text += static_cast<char>(content.size() >> (8 * i) & 255);
+  return text + content;
+}
+
+std::string pickled_list(const std::string& items) {
+  return "](" + items + "e";
+}
+
+/// numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), 'b') with the state of uint8 [rows, 3072].
+std::string pickled_array(const std::string& bytes, std::size_t rows, const std::string& dtype = "u1") {
+  return "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x01\x85U\x01"
+         "b\x87R(K\x01K" +
+         std::string(1, static_cast<char>(rows)) + std::string("M\x00\x0c", 3) +
+         "\x86"
+         "cnumpy\ndtype\nU\x02" +
+         dtype +
+         std::string("K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89", 30) +
+         bin_string(bytes) + "tb";
+}
+
+std::string batch(int label, int seed, const std::string& key = "labels") {
+  const std::string pixels = record("", seed) + record("", seed + 1);
+  return pickled(
+      {{"data", pickled_array(pixels, 2)},
+       {key, pickled_list(std::string("K") + static_cast<char>(label) + "K" + static_cast<char>(label + 1))},
+       {"filenames", pickled_list("U\x05"
+                                  "a.pngU\x05"
+                                  "b.png")}});
+}
+
+std::string meta() {
+  std::string names;
+  for (char c = 'a'; c <= 'j'; ++c) names += std::string("U\x01") + c;
+  return pickled({{"label_names", pickled_list(names)}});
+}
+
+TEST(Cifar, ReadsPythonVersion) {
   const testing::TemporaryFolder folder;
-  folder.write("cifar-10-batches-py/data_batch_1", "\x80\x02");
-  folder.write("cifar-10-batches-py/batches.meta", "\x80\x02");
-  ASSERT_TRUE(is_cifar(folder.path()));
-  expect_rejected([&] { read_cifar(folder.path()); }, {"cifar-10-binary.tar.gz"});
-  const fs::path archive =
-      folder.write("cifar-10-python.tar", tar({{"cifar-10-batches-py/data_batch_1", "\x80\x02"}}));
-  ASSERT_TRUE(is_cifar(archive));
-  expect_rejected([&] { read_cifar(archive); }, {"cifar-10-binary.tar.gz"});
+  std::vector<std::pair<std::string, std::string>> files{{"cifar-10-batches-py/batches.meta", meta()},
+                                                         {"cifar-10-batches-py/readme.html", "<html>"}};
+  for (int i = 5; i >= 1; --i)
+    files.emplace_back(fmt::format("cifar-10-batches-py/data_batch_{}", i), batch(i, 10 * i));
+  files.emplace_back("cifar-10-batches-py/test_batch", batch(0, 0));
+  for (const auto& [name, content] : files) folder.write("unpacked/" + name, content);
+  const fs::path archive = folder.write("cifar-10-python.tar", tar(files));
+  for (const fs::path& path : {archive, folder / "unpacked", folder / "unpacked/cifar-10-batches-py"}) {
+    ASSERT_TRUE(is_cifar(path)) << path;
+    const CifarSet set = read_cifar(path);
+    EXPECT_EQ(set.classes, 10);
+    EXPECT_EQ(set.labels, (std::vector<std::uint8_t>{1, 2, 2, 3, 3, 4, 4, 5, 5, 6}));
+    EXPECT_EQ(set.image(9).row(3)[3 * 2 + 1], 70 + 2 + 51);
+    EXPECT_EQ(set.class_names.at(9), "j");
+    EXPECT_FALSE(set.test);
+  }
+  const fs::path one = folder / "unpacked/cifar-10-batches-py/test_batch";
+  ASSERT_TRUE(is_cifar(one));
+  EXPECT_EQ(read_cifar(one).labels, (std::vector<std::uint8_t>{0, 1}));
+  folder.write("hundred/train", batch(98, 3, "fine_labels"));
+  EXPECT_EQ(read_cifar(folder / "hundred").classes, 100);
+  EXPECT_EQ(read_cifar(folder / "hundred").labels, (std::vector<std::uint8_t>{98, 99}));
+  folder.write("files/train", "a text");
+  EXPECT_FALSE(is_cifar(folder / "files"));
+}
+
+TEST(Cifar, RejectsPicklesOfOtherThings) {
+  const testing::TemporaryFolder folder;
+  const std::string pixels = record("", 1);
+  const std::string label = pickled_list("K\x03"), array = pickled_array(pixels, 1);
+  const auto refused = [&](const std::string& content, const std::string& part) {
+    expect_rejected([&] { read_cifar(folder.write("data_batch_1", content)); }, {"data_batch_1", part});
+  };
+  EXPECT_EQ(read_cifar(folder.write("data_batch_1", pickled({{"data", array}, {"labels", label}}))).size(),
+            1u);
+  refused(pickled({{"labels", label}}), "got none");
+  refused(pickled({{"data", array}}), "wanted 'labels'");
+  refused(pickled({{"data", pickled_array(pixels, 2)}, {"labels", label}}), "another shape");
+  refused(pickled({{"data", pickled_array(pixels, 1, "i1")}, {"labels", label}}), "another type");
+  refused(pickled({{"data", array}, {"labels", pickled_list("K\x0a")}}), "0 to 9");
+  refused(pickled({{"data", array}, {"labels", pickled_list("K\x01K\x02")}}), "list of 1");
+  refused(pickled({{"data", bin_string(pixels)}, {"labels", label}}), "a str");
+  refused(pickled({{"data", array}, {"labels", label}}).substr(0, 2000), "truncated");
+  refused(
+      "\x80\x02"
+      "cos\nsystem\n.",
+      "os.system");
+  refused("\x80\x02K\x01.", "wanted a dict");
 }
 
 }  // namespace

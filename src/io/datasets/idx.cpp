@@ -13,39 +13,16 @@ namespace {
 
 constexpr std::size_t kLargestRank = 8;
 
-/// The plain bytes of the file in order.
-class IdxStream {
- public:
-  explicit IdxStream(const MappedFile& file) : path_(file.path().string()), stream_(file) {}
-
-  /// The most that may still come.
-  std::uint64_t at_most() const { return stream_.gzip() ? largest_inflated(stream_.left()) : stream_.left(); }
-
-  /// Copies up to out.size() bytes and returns how many there were.
-  std::size_t read(std::span<std::uint8_t> out) { return stream_.read(std::as_writable_bytes(out)); }
-
-  /// Nothing but the checksum may be left.
-  void expect_end() {
-    std::array<std::uint8_t, 1> extra{};
-    DIFFIT_CHECK(read(extra) == 0 && stream_.left() == 0,
-                 "{}: wanted the number of bytes that the IDX header states, got more", path_);
-    DIFFIT_CHECK(stream_.ended(), "{}: wanted a complete gzip stream, got a truncated one", path_);
-  }
-
- private:
-  std::string path_;
-  GzipStream stream_;
-};
-
 }  // namespace
 
 IdxArray read_idx(const fs::path& path) {
   const MappedFile file(path);
   const std::string name = path.string();
-  IdxStream stream(file);
+  GzipStream stream(file);
+  const auto read = [&](std::span<std::uint8_t> out) { return stream.read(std::as_writable_bytes(out)); };
 
   std::array<std::uint8_t, 4> word{};
-  DIFFIT_CHECK(stream.read(word) == 4 && word[0] == 0 && word[1] == 0,
+  DIFFIT_CHECK(read(word) == 4 && word[0] == 0 && word[1] == 0,
                "{}: wanted an IDX file (first bytes 00 00), got something else", name);
   DIFFIT_CHECK(word[2] == 0x08, "{}: wanted IDX of unsigned bytes (type 0x08), got type {:#04x}", name,
                word[2]);
@@ -55,7 +32,7 @@ IdxArray read_idx(const fs::path& path) {
   IdxArray array;
   std::uint64_t total = 1;
   for (std::size_t axis = 0; axis < rank; ++axis) {
-    DIFFIT_CHECK(stream.read(word) == 4, "{}: wanted an IDX header of {} bytes, got a truncated one", name,
+    DIFFIT_CHECK(read(word) == 4, "{}: wanted an IDX header of {} bytes, got a truncated one", name,
                  4 + 4 * rank);
     const std::uint32_t size = static_cast<std::uint32_t>(word[0]) << 24 |
                                static_cast<std::uint32_t>(word[1]) << 16 |
@@ -64,14 +41,15 @@ IdxArray read_idx(const fs::path& path) {
                  "{}: the dimensions of the IDX header overflow", name);
     array.dims.push_back(size);
   }
-  DIFFIT_CHECK(total <= stream.at_most(),
+  const std::uint64_t most = stream.gzip() ? largest_inflated(stream.left()) : stream.left();
+  DIFFIT_CHECK(total <= most,
                "{}: the IDX header states {} bytes, but the file can contain at most {}; is it truncated?",
-               name, total, stream.at_most());
+               name, total, most);
   array.data.resize(total);
-  const std::size_t got = stream.read(array.data);
+  const std::size_t got = read(array.data);
   DIFFIT_CHECK(got == total, "{}: the IDX header states {} bytes, got {}; is the file truncated?", name,
                total, got);
-  stream.expect_end();
+  DIFFIT_CHECK(stream.at_end(), "{}: wanted the number of bytes that the IDX header states, got more", name);
   return array;
 }
 

@@ -10,14 +10,12 @@
 #include <string>
 
 #include "base/test_folder.h"
+#include "io/images/testing_images.h"
 
 namespace diffit::io {
 namespace {
 
-std::string big_endian(std::uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-          static_cast<char>(value)};
-}
+using testing::big_endian;
 
 std::string idx(const std::vector<std::uint32_t>& dims, std::size_t bytes) {
   std::string text{'\0', '\0', '\x08', static_cast<char>(dims.size())};
@@ -58,6 +56,19 @@ TEST_F(Idx, ReadsPlainAndGzippedAlike) {
     ASSERT_EQ(array.data.size(), 60u);
     for (std::size_t i = 0; i < 60; ++i) EXPECT_EQ(array.data[i], static_cast<std::uint8_t>(i * 7));
   }
+}
+
+TEST_F(Idx, ReadsGzipMembersAndZeroPadding) {
+  const std::string bytes = idx({5, 3, 4}, 60);
+  const std::string two = gzipped(bytes.substr(0, 30)) + gzipped(bytes.substr(30));
+  for (const std::string& file : {two, two + std::string(512, '\0'), gzipped(bytes) + gzipped("")}) {
+    const IdxArray array = read_idx(write("a.gz", file));
+    ASSERT_EQ(array.data.size(), 60u);
+    EXPECT_EQ(array.data[59], static_cast<std::uint8_t>(59 * 7));
+  }
+  expect_rejected(gzipped(bytes) + gzipped("x"), "got more");
+  expect_rejected(gzipped(bytes) + "x", "got more");
+  expect_rejected(two.substr(0, two.size() - 4), "truncated");
 }
 
 TEST_F(Idx, RefusesWhatIsNoIdx) {

@@ -7,31 +7,17 @@
 #include "base/test_folder.h"
 #include "io/images/exif.h"
 #include "io/images/image_info.h"
+#include "io/images/testing_images.h"
 
 namespace diffit::io {
 namespace {
 
+using testing::as_bytes;
+using testing::as_text;
+using testing::big_endian;
+using testing::chunk;
 using testing::expect_rejected;
 using Bytes = std::vector<std::byte>;
-
-Bytes as_bytes(const std::string& text) {
-  const auto* data = reinterpret_cast<const std::byte*>(text.data());
-  return {data, data + text.size()};
-}
-std::string as_text(const Bytes& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string big_endian(std::uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-          static_cast<char>(value)};
-}
-std::string chunk(const std::string& type, const std::string& data) {
-  const std::string body = type + data;
-  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return big_endian(static_cast<std::uint32_t>(data.size())) + body +
-         big_endian(static_cast<std::uint32_t>(crc));
-}
 
 /// An Exif block that says nothing but the orientation.
 std::string exif(int orientation, bool little = true) {
@@ -205,7 +191,10 @@ TEST(ImageInfo, RejectsOtherFilesAndTooLargeImages) {
       "\x89PNG\r\n\x1a\n" +
       chunk("IHDR", big_endian(32000) + big_endian(32000) + std::string("\x08\x02\0\0\0", 5)) +
       chunk("IDAT", "");
-  expect_rejected([&] { image_info(as_bytes(large), false, "a.png"); }, {"a.png", "32000x32000", "MiB"});
+  const auto info = image_info(as_bytes(large), false, "a.png");
+  ASSERT_TRUE(info);
+  EXPECT_EQ(*info, (ImageInfo{32000, 32000, 3}));
+  expect_rejected([&] { check_memory(*info, "a.png"); }, {"a.png", "32000x32000", "MiB"});
 }
 
 }  // namespace

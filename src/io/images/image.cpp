@@ -38,23 +38,84 @@ void check_sides(std::uint64_t width, std::uint64_t height, std::uint64_t packed
 }
 
 void check_memory(std::uint64_t width, std::uint64_t height, std::uint64_t bytes_per_pixel,
-                  const std::string& where) {
-  DIFFIT_CHECK(width * height <= kLargestDecoded / bytes_per_pixel,
+                  const std::string& where, std::uint64_t limit) {
+  DIFFIT_CHECK(width * height <= limit / bytes_per_pixel,
                "{}: decoding {}x{} pixels needs {} MiB, the limit is {} MiB; downscale the image first",
-               where, width, height, (width * height * bytes_per_pixel) >> 20, kLargestDecoded >> 20);
+               where, width, height, (width * height * bytes_per_pixel) >> 20, limit >> 20);
+}
+
+std::int64_t reduction_of(std::uint64_t width, std::uint64_t height, std::uint64_t bytes_per_pixel,
+                          std::uint64_t kept, const DecodeLimits& limits) {
+  constexpr std::uint64_t kMost = 8;
+  for (std::uint64_t factor = 1; factor <= kMost; factor *= 2) {
+    const std::uint64_t w = (width + factor - 1) / factor, h = (height + factor - 1) / factor;
+    if (factor > 1 &&
+        (limits.least_side == 0 || std::min(w, h) < static_cast<std::uint64_t>(limits.least_side)))
+      return 1;
+    if (width * height * kept + w * h * bytes_per_pixel <= limits.bytes)
+      return static_cast<std::int64_t>(factor);
+  }
+  return 1;
+}
+
+RowReducer::RowReducer(std::int64_t width, std::int64_t height, std::int64_t channels, std::int64_t factor)
+    : width_(width),
+      height_(height),
+      factor_(factor),
+      out_{(width + factor - 1) / factor, (height + factor - 1) / factor, channels, {}} {
+  sums_.resize(static_cast<std::size_t>(out_.width * channels));
+  out_.pixels.reserve(sums_.size() * static_cast<std::size_t>(out_.height));
+}
+
+void RowReducer::add(const std::uint8_t* row) {
+  const std::int64_t channels = out_.channels;
+  std::uint32_t* sum = sums_.data();
+  for (std::int64_t x = 0; x < width_; x += factor_, sum += channels) {
+    for (std::int64_t k = std::min(factor_, width_ - x); k > 0; --k) {
+      for (std::int64_t c = 0; c < channels; ++c) sum[c] += *row++;
+    }
+  }
+  ++rows_;
+  ++added_;
+  if (rows_ == factor_ || added_ == height_) finish_row();
+}
+
+void RowReducer::finish_row() {
+  for (std::int64_t x = 0; x < out_.width; ++x) {
+    const auto count = static_cast<std::uint32_t>(rows_ * std::min(factor_, width_ - x * factor_));
+    for (std::int64_t c = 0; c < out_.channels; ++c) {
+      std::uint32_t& sum = sums_[static_cast<std::size_t>(x * out_.channels + c)];
+      out_.pixels.push_back(static_cast<std::uint8_t>((sum + count / 2) / count));
+      sum = 0;
+    }
+  }
+  rows_ = 0;
 }
 
 }  // namespace detail
 
-Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
+namespace {
+
+Image decode(std::span<const std::byte> bytes, const std::string& where, const detail::DecodeLimits& limits) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with("\x89PNG\r\n\x1a\n")) return detail::decode_png(bytes, where);
-  if (text.starts_with("\xff\xd8\xff")) return detail::decode_jpeg(bytes, where);
+  if (text.starts_with("\x89PNG\r\n\x1a\n")) return detail::decode_png(bytes, where, limits);
+  if (text.starts_with("\xff\xd8\xff")) return detail::decode_jpeg(bytes, where, limits);
   if (text.starts_with("RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") {
     return detail::decode_webp(bytes, where);
   }
   const std::string kind = what_file_is_this(bytes, bytes.size());
   reject("{}: wanted a PNG, JPEG or WebP image, got {}", where, kind.empty() ? "something else" : kind);
+}
+
+}  // namespace
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
+  return decode(bytes, where, {});
+}
+
+Image decode_reduced(std::span<const std::byte> bytes, std::int64_t side, const std::string& where,
+                     std::uint64_t most_bytes) {
+  return decode(bytes, where, {most_bytes, side});
 }
 
 Image read_image(const fs::path& path) {

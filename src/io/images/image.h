@@ -25,6 +25,12 @@ inline constexpr std::uint64_t kLargestDecoded = 512ull << 20;
 /// before memory is taken. What leaves every pixel as it was written is accepted: bytes after the end,
 /// damaged ancillary chunks of a PNG, a JPEG without its last marker.
 Image decode_image(std::span<const std::byte> bytes, const std::string& where);
+/// Like decode_image, if sides of `side` suffice: a PNG or JPEG that needs more than `most_bytes` to decode
+/// is reduced to 1/2, 1/4 or 1/8 of its sides (rounded up), the first that fits, while both sides stay at
+/// least `side`. PNGs are averaged row by row, JPEGs are scaled by libjpeg. Interlaced PNGs, progressive
+/// JPEGs and WebP are decoded at full size or rejected.
+Image decode_reduced(std::span<const std::byte> bytes, std::int64_t side, const std::string& where,
+                     std::uint64_t most_bytes = kLargestDecoded);
 Image read_image(const fs::path& path);
 
 /// Whether a file of that name is taken for an image: .png .jpg .jpeg .jpe .jfif .webp, in any case.

@@ -51,8 +51,6 @@ ImageInfo turned(std::int64_t width, std::int64_t height, std::int64_t channels,
   DIFFIT_CHECK(width >= 1 && height >= 1 && width <= kLargestSide && height <= kLargestSide,
                "{}: wanted an image with sides of 1 to {} pixels, got {}x{}", where, kLargestSide, width,
                height);
-  detail::check_memory(static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height),
-                       static_cast<std::uint64_t>(channels), where);
   if (detail::exchanges_sides(orientation)) std::swap(width, height);
   return {width, height, channels};
 }
@@ -141,6 +139,11 @@ std::optional<ImageInfo> webp_info(const Start& start, bool whole) {
 }
 
 }  // namespace
+
+void check_memory(const ImageInfo& info, const std::string& where) {
+  detail::check_memory(static_cast<std::uint64_t>(info.width), static_cast<std::uint64_t>(info.height),
+                       static_cast<std::uint64_t>(info.channels), where);
+}
 
 std::optional<ImageInfo> image_info(std::span<const std::byte> bytes, bool whole, const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -24,9 +24,12 @@ inline ImageInfo info_of(const Image& image) {
 /// Bytes that suffice for nearly every image.
 inline constexpr std::size_t kInfoBytes = 4096;
 
+/// Throws Error(invalid) that begins with `where` if decode_image rejects images of that size.
+void check_memory(const ImageInfo& info, const std::string& where);
+
 /// Reads the header at the start of `bytes`; the size is that after the EXIF orientation was applied. nullopt
 /// where more bytes are needed, never if `whole` (all of the file is there). Error(invalid) that begins with
-/// `where`: not an image, or a header that decode_image refuses.
+/// `where`: not an image, or a header that decode_image rejects for a reason other than memory.
 std::optional<ImageInfo> image_info(std::span<const std::byte> bytes, bool whole, const std::string& where);
 
 }  // namespace diffit::io

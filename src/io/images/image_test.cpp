@@ -10,10 +10,14 @@
 #include <cstring>
 
 #include "base/test_folder.h"
+#include "io/images/testing_images.h"
 
 namespace diffit::io {
 namespace {
 
+using testing::as_bytes;
+using testing::big_endian;
+using testing::chunk;
 using testing::expect_rejected;
 using Bytes = std::vector<std::byte>;
 
@@ -36,18 +40,6 @@ void expect_same(const Image& a, const Image& b) {
   EXPECT_EQ(a.pixels, b.pixels);
 }
 
-std::string big_endian(std::uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-          static_cast<char>(value)};
-}
-
-std::string chunk(const std::string& type, const std::string& data) {
-  const std::string body = type + data;
-  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return big_endian(static_cast<std::uint32_t>(data.size())) + body +
-         big_endian(static_cast<std::uint32_t>(crc));
-}
-
 std::string header_chunk(std::uint32_t width, std::uint32_t height, int depth, int color) {
   return chunk("IHDR", big_endian(width) + big_endian(height) + static_cast<char>(depth) +
                            static_cast<char>(color) + std::string(3, '\0'));
@@ -65,11 +57,6 @@ Bytes png(std::uint32_t width, std::uint32_t height, int depth, int color, const
   packed.resize(size);
   const std::string text = kSignature + header_chunk(width, height, depth, color) + between +
                            chunk("IDAT", packed) + chunk("IEND", "");
-  const auto* data = reinterpret_cast<const std::byte*>(text.data());
-  return {data, data + text.size()};
-}
-
-Bytes as_bytes(const std::string& text) {
   const auto* data = reinterpret_cast<const std::byte*>(text.data());
   return {data, data + text.size()};
 }
@@ -252,6 +239,59 @@ TEST(Jpeg, RejectsTruncationAndLargeSizes) {
     }
   }
   expect_rejected([&] { decode_image(huge, "huge.jpg"); }, {"huge.jpg", "32639x32639"});
+}
+
+/// The means of squares of `factor` by `factor` pixels.
+Image means(const Image& image, std::int64_t factor) {
+  Image out{(image.width + factor - 1) / factor, (image.height + factor - 1) / factor, image.channels, {}};
+  for (std::int64_t y = 0; y < out.height; ++y) {
+    for (std::int64_t x = 0; x < out.width; ++x) {
+      for (std::int64_t c = 0; c < out.channels; ++c) {
+        int sum = 0, count = 0;
+        for (std::int64_t v = y * factor; v < std::min((y + 1) * factor, image.height); ++v) {
+          for (std::int64_t u = x * factor; u < std::min((x + 1) * factor, image.width); ++u, ++count)
+            sum += image.row(v)[u * image.channels + c];
+        }
+        out.pixels.push_back(static_cast<std::uint8_t>((2 * sum + count) / (2 * count)));
+      }
+    }
+  }
+  return out;
+}
+
+TEST(Reduced, AveragesLargePngs) {
+  for (const std::int64_t channels : {1, 3}) {
+    const Image whole = pattern(21, 18, channels);
+    const Bytes bytes = encode_png(whole, 6);
+    const auto most = static_cast<std::uint64_t>(21 * 18 * channels);
+    expect_same(decode_reduced(bytes, 4, "x", most), whole);
+    expect_same(decode_reduced(bytes, 9, "x", most - 1), means(whole, 2));
+    expect_same(decode_reduced(bytes, 4, "x", most / 5), means(whole, 4));
+    // No reduction fits both limits.
+    expect_rejected([&] { decode_reduced(bytes, 10, "big.png", most - 1); }, {"big.png", "21x18", "limit"});
+    expect_rejected([&] { decode_reduced(bytes, 1, "big.png", 1); }, {"big.png"});
+  }
+  // Alpha is blended with white first.
+  std::string rows;
+  for (int y = 0; y < 2; ++y) {
+    rows += '\0';
+    for (int x = 0; x < 2; ++x) rows += std::string("\x64\x00\xc8", 3) + (x == y ? '\xff' : '\x00');
+  }
+  const Image one = decode_reduced(png(2, 2, 8, 6, rows), 1, "x", 6);
+  EXPECT_EQ(one.pixels, (std::vector<std::uint8_t>{178, 128, 228}));  // (100 + 255 + 255 + 100) / 4, ...
+}
+
+TEST(Reduced, ScalesLargeJpegs) {
+  const Image whole = pattern(64, 48, 3);
+  const Bytes bytes = jpeg(whole.pixels, 64, 48, TJPF_RGB, TJSAMP_444);
+  const Image half = decode_reduced(bytes, 20, "x", 64 * 48 * 3 - 1);
+  const Image wanted = means(whole, 2);
+  ASSERT_EQ(half.width, 32);
+  ASSERT_EQ(half.height, 24);
+  double sum = 0;
+  for (std::size_t i = 0; i < half.pixels.size(); ++i) sum += std::abs(half.pixels[i] - wanted.pixels[i]);
+  EXPECT_LT(sum / static_cast<double>(half.pixels.size()), 8);  // the pattern wraps around at 256
+  expect_rejected([&] { decode_reduced(bytes, 25, "big.jpg", 64 * 48 * 3 - 1); }, {"big.jpg", "64x48"});
 }
 
 TEST(Webp, ReadsColourAndAlpha) {

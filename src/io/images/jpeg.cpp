@@ -133,7 +133,7 @@ void ink_to_rgb(const std::uint8_t* ink, std::size_t pixels, bool inverted, std:
 
 }  // namespace
 
-Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where, const DecodeLimits& limits) {
   Decoder decoder;
   const auto refuse = [&] {
     if (decoder.errors.msg_code == JERR_OUT_OF_MEMORY)
@@ -152,19 +152,18 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
                where, jpeg.num_components);
   check_sides(jpeg.image_width, jpeg.image_height, bytes.size(), where);
   // The coefficients of several scans are kept until the last one, in 16 bits.
-  const int kept = jpeg_has_multiple_scans(&jpeg) ? 2 * jpeg.num_components : 0;
-  check_memory(jpeg.image_width, jpeg.image_height,
-               (grey  ? 1
-                : ink ? 4
-                      : 3) +
-                   static_cast<unsigned>(kept),
-               where);
+  const auto kept = static_cast<unsigned>(jpeg_has_multiple_scans(&jpeg) ? 2 * jpeg.num_components : 0);
+  const unsigned decoded = grey ? 1 : ink ? 4 : 3;
+  const std::int64_t reduction = reduction_of(jpeg.image_width, jpeg.image_height, decoded, kept, limits);
+  if (reduction == 1) check_memory(jpeg.image_width, jpeg.image_height, decoded + kept, where, limits.bytes);
   const bool inverted = jpeg.saw_Adobe_marker != 0;
   const int orientation = orientation_of(jpeg);
 
   jpeg.out_color_space = grey ? JCS_GRAYSCALE : ink ? JCS_CMYK : JCS_RGB;
   jpeg.dct_method = JDCT_ISLOW;
-  const std::size_t width = jpeg.image_width, height = jpeg.image_height;
+  jpeg.scale_denom = static_cast<unsigned>(reduction) * jpeg.scale_num;
+  jpeg_calc_output_dimensions(&jpeg);
+  const std::size_t width = jpeg.output_width, height = jpeg.output_height;
   Image image{static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), grey ? 1 : 3, {}};
   const std::size_t stride = width * (grey ? 1 : ink ? 4 : 3);
   image.pixels.resize(stride * height);

@@ -171,6 +171,34 @@ void decode_flattened(spng_ctx* context, const spng_ihdr& header, Image& image, 
   }
 }
 
+/// Decodes row by row, with sides divided by `factor`.
+Image decode_reduced_rows(spng_ctx* context, const spng_ihdr& header, bool opaque, std::int64_t channels,
+                          std::int64_t factor, const std::string& where) {
+  const bool wide = header.bit_depth == 16, plain = opaque && !wide;
+  const std::int64_t bytes = plain ? channels : wide ? 8 : 4, width = header.width;
+  const int format = plain  ? (channels == 1 ? SPNG_FMT_G8 : SPNG_FMT_RGB8)
+                     : wide ? SPNG_FMT_RGBA16
+                            : SPNG_FMT_RGBA8;
+  check(spng_decode_image(context, nullptr, 0, format,
+                          (plain ? 0 : SPNG_DECODE_TRNS) | SPNG_DECODE_PROGRESSIVE),
+        where);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(width * bytes)),
+      flat(static_cast<std::size_t>(width * channels));
+  detail::RowReducer reducer(width, header.height, channels, factor);
+  for (std::uint32_t y = 0; y < header.height; ++y) {
+    const int code = spng_decode_row(context, row.data(), row.size());
+    if (code != SPNG_EOI) check(code, where);
+    for (std::int64_t x = 0; x < width && !plain; ++x) {
+      wide ? flatten<std::uint16_t>(&row[static_cast<std::size_t>(x * bytes)],
+                                    &flat[static_cast<std::size_t>(x * channels)], channels)
+           : flatten<std::uint8_t>(&row[static_cast<std::size_t>(x * bytes)],
+                                   &flat[static_cast<std::size_t>(x * channels)], channels);
+    }
+    reducer.add(plain ? row.data() : flat.data());
+  }
+  return reducer.take();
+}
+
 bool is_grey(const spng_plte& palette) {
   return std::all_of(palette.entries, palette.entries + palette.n_entries,
                      [](const spng_plte_entry& e) { return e.red == e.green && e.green == e.blue; });
@@ -245,7 +273,8 @@ class TextChunks {
 
 }  // namespace
 
-Image detail::decode_png(std::span<const std::byte> bytes, const std::string& where) {
+Image detail::decode_png(std::span<const std::byte> bytes, const std::string& where,
+                         const DecodeLimits& limits) {
   spng_ihdr header{};
   {
     const Context context = open(bytes, where);
@@ -273,7 +302,14 @@ Image detail::decode_png(std::span<const std::byte> bytes, const std::string& wh
   const int trns = spng_get_trns(context.get(), &transparent);
   if (trns != SPNG_ECHUNKAVAIL) check(trns, where);
   const bool opaque = header.color_type <= SPNG_COLOR_TYPE_TRUECOLOR && trns != 0;
-  check_memory(header.width, header.height, grey ? 1 : 3, where);
+  const std::int64_t reduction =
+      header.interlace_method == 0 ? reduction_of(header.width, header.height, grey ? 1 : 3, 0, limits) : 1;
+  if (reduction > 1) {
+    Image smaller = decode_reduced_rows(context.get(), header, opaque, grey ? 1 : 3, reduction, where);
+    check(spng_decode_chunks(context.get()), where);
+    return oriented(std::move(smaller), essentials.orientation);
+  }
+  check_memory(header.width, header.height, grey ? 1 : 3, where, limits.bytes);
 
   Image image{header.width, header.height, grey ? 1 : 3, {}};
   image.pixels.resize(std::size_t{header.width} * header.height * (grey ? 1 : 3));

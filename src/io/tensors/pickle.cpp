@@ -17,7 +17,6 @@ using Index = Pickle::Index;
 using Kind = Pickle::Kind;
 using Value = Pickle::Value;
 
-constexpr std::size_t kLargestPickle = 16 << 20;
 constexpr std::size_t kMostValues = 1'000'000;
 constexpr Index kMark = ~Index{0};
 
@@ -100,11 +99,12 @@ std::string_view name_of(Kind kind) {
 /// to what it takes off the stack, so the limit on bytes bounds both.
 class Pickle::Reader {
  public:
-  Reader(std::span<const std::byte> bytes, const std::string& where, std::vector<Value>& values)
-      : bytes_(bytes), where_(where), values_(values) {}
+  Reader(std::span<const std::byte> bytes, const std::string& where, std::vector<Value>& values,
+         std::size_t most_bytes)
+      : bytes_(bytes), where_(where), values_(values), most_bytes_(most_bytes) {}
 
   Index read() {
-    check(bytes_.size() <= kLargestPickle, "{} bytes, the limit is {}", bytes_.size(), kLargestPickle);
+    check(bytes_.size() <= most_bytes_, "{} bytes, the limit is {}", bytes_.size(), most_bytes_);
     check(number(1) == kProto, "wanted pickle protocol 2 to 5; save it again with torch.save");
     const std::uint64_t protocol = number(1);
     check(protocol >= 2 && protocol <= 5, "wanted pickle protocol 2 to 5, got {}", protocol);
@@ -331,8 +331,9 @@ class Pickle::Reader {
         pop_to_mark();
         return push_object(name_at("builtins", "frozenset"));
       case kBuild: {
-        pop();
+        const Index state = pop();
         const Kind kind = values_[top()].kind;
+        if (kind == Kind::object) values_[top()].items.push_back(state);
         check(kind == Kind::dict || kind == Kind::object || kind == Kind::tensor, "sets attributes of {}",
               name_of(kind));
         return;
@@ -464,12 +465,14 @@ class Pickle::Reader {
       call(arguments.items[0], arguments.items[2], /*nested=*/true);
     } else {
       make(function_at, what == kOrderedDict ? pairs_of(arguments) : std::vector<Index>{});
+      if (Value& made = values_[stack_.back()]; made.kind == Kind::object) made.items = {arguments_at};
     }
   }
 
   std::span<const std::byte> bytes_;
   const std::string& where_;
   std::vector<Value>& values_;
+  const std::size_t most_bytes_;
   std::size_t at_ = 0, start_ = 0;
   std::vector<Index> stack_;
   std::unordered_map<std::uint64_t, Index> memo_;
@@ -477,8 +480,8 @@ class Pickle::Reader {
   std::size_t pairs_ = 0;
 };
 
-Pickle::Pickle(std::span<const std::byte> bytes, const std::string& where)
-    : root_(Reader(bytes, where, values_).read()) {}
+Pickle::Pickle(std::span<const std::byte> bytes, const std::string& where, std::size_t most_bytes)
+    : root_(Reader(bytes, where, values_, most_bytes).read()) {}
 
 std::string Pickle::describe(const Value& value) const {
   if (value.kind == Kind::name) return "the name " + printable(value.text);

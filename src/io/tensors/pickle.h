@@ -7,9 +7,9 @@
 //   torch._utils._rebuild_tensor, _rebuild_tensor_v2, _rebuild_parameter, _rebuild_parameter_with_state and
 //   torch._tensor._rebuild_from_type_v2 around them
 //   torch.FloatStorage and the other element types, in persistent ids of storages
-// Every other object (a trainer's callbacks, options, an optimiser) becomes an opaque value that knows the
-// name of its class, and whatever the pickle puts into it is dropped. A name that stands in no honest
-// checkpoint (os.system, builtins.eval, ...) is refused.
+// Every other object (a trainer's callbacks, options, an optimiser, an array of NumPy) becomes an opaque
+// value with the name of its class, the arguments of its constructor and the states of BUILD; items added to
+// it are dropped. A name that no honest checkpoint contains (os.system, builtins.eval, ...) is rejected.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,8 @@ class Pickle {
     name,     // of Python's: text is "module.name"
     storage,  // text: its key; integer: how many elements; dtype
     tensor,   // items: storage, size, stride; integer: offset in elements
-    object,   // of a class that is not understood; integer: the place of its name among the values
+    object,  // of a class that is not understood; integer: the place of its name among the values; items: the
+             // tuple of arguments of its constructor, then the states of BUILD
   };
 
   struct Value {
@@ -56,8 +57,8 @@ class Pickle {
   };
 
   /// Reads one pickle that takes all of `bytes`. Error(invalid) begins with `where`, for anything malformed,
-  /// outside the subset, or larger than the limits (16 MiB, 1,000,000 values).
-  Pickle(std::span<const std::byte> bytes, const std::string& where);
+  /// outside the subset, or larger than the limits (`most_bytes`, 1,000,000 values).
+  Pickle(std::span<const std::byte> bytes, const std::string& where, std::size_t most_bytes = 16 << 20);
 
   const Value& root() const { return values_[root_]; }
   const Value& operator[](Index index) const { return values_[index]; }
