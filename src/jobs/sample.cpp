@@ -2,12 +2,14 @@
 #include "diffit/sample.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "base/bundled.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/json_text.h"
 #include "diffusion/grid_check.h"
+#include "diffusion/samplers.h"
 #include "jobs/guard.h"
 #include "jobs/image_output_path.h"
 #include "jobs/latent_source.h"
@@ -22,7 +24,9 @@ namespace diffit::jobs {
 
 namespace {
 
-using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&)>;
+using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&, const SampleObserver&)>;
+/// Samples (or latents) [B, C, H, W] float32 -> images [B, C, H, W] float32 in [-1, 1].
+using Decode = std::function<at::Tensor(const at::Tensor&)>;
 using Stamp = std::string (*)(const fs::path&);
 
 std::optional<ClassNames> names_of(const WeightsFile& file, std::int64_t classes) {
@@ -68,13 +72,36 @@ class ImagesInMemory : public SampleOutput {
   Rounding rounding_;
 };
 
+/// Passes the states of a run on to the monitor; empty without one, so that nothing is computed.
+SampleObserver observer_of(SampleMonitor* monitor, Rounding rounding, const Decode& decode) {
+  if (monitor == nullptr) return {};
+  return [monitor, rounding, decode](const SampleState& state) {
+    if (!monitor->wants_step(state.step, state.steps)) return;
+    const auto decoded = [&](const at::Tensor& x) {
+      const at::Tensor samples = x.to(at::kFloat).to(at::kCPU).contiguous();
+      return to_images(decode ? decode(samples) : samples, rounding);
+    };
+    const at::Tensor x = state.x.to(at::kFloat).to(at::kCPU).contiguous();
+    SampleStep step{.first = state.first, .step = state.step, .steps = state.steps, .sigma = state.sigma};
+    step.noisy = decoded(state.x / std::sqrt(1 + state.sigma * state.sigma));
+    step.estimate = decoded(state.estimate);
+    step.shape = x.sizes().vec();
+    step.state.assign(x.const_data_ptr<float>(), x.const_data_ptr<float>() + x.numel());
+    monitor->step(step);
+  };
+}
+
 /// Runs `generate` into the output, from where an interrupted run stopped.
 ///   request: what `generate` works on; its `first` is set here
 ///   grid: a warning about the time grid, or ""
+///   observe: of intermediate states, or empty
 SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOptions& output_options,
-                 SampleRequest& request, const std::string& grid, const Generate& generate) {
+                 SampleRequest& request, const std::string& grid, const Generate& generate,
+                 const SampleObserver& observe) {
   SampleResult result;
   result.count = static_cast<std::int64_t>(request.seeds.size());
+  result.seeds = request.seeds;
+  result.labels = request.labels;
   std::unique_ptr<SampleOutput> output;
   if (spec.out.empty()) {
     output = std::make_unique<ImagesInMemory>(result.images, output_options.rounding);
@@ -111,7 +138,8 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
                                                      : "no output was written"));
         }
         monitor.progress({done, all, "evaluations"});
-      });
+      },
+      observe);
   output->finish();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.evaluations = evaluations.made;
@@ -121,7 +149,7 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
 }
 
 SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monitor& monitor,
-                           const WeightsFile& file, const ImageConfig& config) {
+                           SampleMonitor* steps, const WeightsFile& file, const ImageConfig& config) {
   ImageRequest request = image_request(spec, config, names_of(file, config.classes));
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 64;
@@ -134,19 +162,21 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
                  "`autoguidance` {}: wanted an image-space model, got a latent model", spec.autoguidance);
   }
   check(config, request);
-  return run(spec, monitor,
-             {.path = spec.out,
-              .shape = {config.in_channels, config.resolution, config.resolution},
-              .columns = columns_of(spec, request, config.classes),
-              .rounding = rounding_of(spec),
-              .restart = spec.restart,
-              .made_by = describe(spec, request),
-              .files = stamps(spec, file.path(), {}, file_stamp),
-              .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
-             request, grid_warning(config, request),
-             [&](const SampleSink& sink, const SampleProgress& progress) {
-               return generate(std::get<ImageDiffiT>(model), request, sink, progress);
-             });
+  return run(
+      spec, monitor,
+      {.path = spec.out,
+       .shape = {config.in_channels, config.resolution, config.resolution},
+       .columns = columns_of(spec, request, config.classes),
+       .rounding = rounding_of(spec),
+       .restart = spec.restart,
+       .made_by = describe(spec, request),
+       .files = stamps(spec, file.path(), {}, file_stamp),
+       .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
+      request, grid_warning(config, request),
+      [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
+        return generate(std::get<ImageDiffiT>(model), request, sink, progress, observe);
+      },
+      observer_of(steps, rounding_of(spec), {}));
 }
 
 /// The weaker latent model of autoguidance.
@@ -162,7 +192,7 @@ LatentNetwork open_guide(const std::string& name, const LatentConfig& config, co
   return network_of(guide);
 }
 
-SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& monitor,
+SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& monitor, SampleMonitor* steps,
                             const WeightsFile& file, const LatentConfig& config) {
   LatentRequest request = latent_request(spec, config, names_of(file, config.classes));
   if (spec.autoguidance.empty()) check_null_row(file, request.guidance);
@@ -193,32 +223,58 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
     const std::int64_t side = config.input_size * vae->factor();
     shape = {vae->config().in_channels, side, side};
   }
-  return run(spec, monitor,
-             {.path = spec.out,
-              .shape = shape,
-              .columns = columns_of(spec, request, config.classes),
-              .rounding = rounding_of(spec),
-              .restart = spec.restart,
-              .made_by = describe(spec, request),
-              .files = files(file_stamp),
-              .earlier_files = files(earlier_file_stamp)},
-             request, grid_warning(request), [&](const SampleSink& sink, const SampleProgress& progress) {
-               const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
-                 sink(first, decode_latents(*vae, latents));
-               };
-               return generate(network, config, runtime.device, request, raw ? sink : decoded, progress);
-             });
+  return run(
+      spec, monitor,
+      {.path = spec.out,
+       .shape = shape,
+       .columns = columns_of(spec, request, config.classes),
+       .rounding = rounding_of(spec),
+       .restart = spec.restart,
+       .made_by = describe(spec, request),
+       .files = files(file_stamp),
+       .earlier_files = files(earlier_file_stamp)},
+      request, grid_warning(request),
+      [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
+        const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
+          sink(first, decode_latents(*vae, latents));
+        };
+        return generate(network, config, runtime.device, request, raw ? sink : decoded, progress, observe);
+      },
+      vae ? observer_of(steps, rounding_of(spec),
+                        [&](const at::Tensor& latents) { return decode_latents(*vae, latents); })
+          : SampleObserver());
 }
 
-SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor) {
+/// `steps`: receives intermediate states, or null.
+SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor,
+                           SampleMonitor* steps) {
   if (!spec.out.empty()) check_image_output_path(spec.out);
   const Runtime runtime = open_runtime(options, /*prefer_bf16=*/false, monitor);
   const WeightsFile file(model_path(spec.model));
   const ModelConfig config = config_of(file);
   apply_preset(spec, config, spec.model);
   if (const auto* image = std::get_if<ImageConfig>(&config))
-    return sample_images(spec, runtime, monitor, file, *image);
-  return sample_latents(spec, runtime, monitor, file, std::get<LatentConfig>(config));
+    return sample_images(spec, runtime, monitor, steps, file, *image);
+  return sample_latents(spec, runtime, monitor, steps, file, std::get<LatentConfig>(config));
+}
+
+void check_opened(SampleSpec spec) {
+  const WeightsFile file(model_path(spec.model));
+  const ModelConfig config = config_of(file);
+  apply_preset(spec, config, spec.model);
+  rounding_of(spec);
+  if (const auto* image = std::get_if<ImageConfig>(&config)) {
+    ImageRequest request = image_request(spec, *image, names_of(file, image->classes));
+    if (request.batch == 0) request.batch = 1;
+    if (spec.autoguidance.empty()) check(*image, request);  // else the other model has a say
+    return;
+  }
+  const auto& latent = std::get<LatentConfig>(config);
+  LatentRequest request = latent_request(spec, latent, names_of(file, latent.classes));
+  if (request.batch == 0) request.batch = 1;
+  if (!spec.autoguidance.empty()) return;
+  check_null_row(file, request.guidance);
+  check(latent, request);
 }
 
 }  // namespace
@@ -228,11 +284,37 @@ SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monit
 namespace diffit {
 
 SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, Monitor& monitor) {
-  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor); });
+  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor, nullptr); });
+}
+
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, SampleMonitor& monitor) {
+  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor, &monitor); });
 }
 
 SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime) {
   return sample(spec, runtime, jobs::no_monitor());
+}
+
+void check_sample(const SampleSpec& spec) {
+  jobs::guarded([&] { jobs::check_opened(spec); });
+}
+
+std::vector<SamplerInfo> known_samplers() {
+  std::vector<SamplerInfo> all;
+  for (const diffusion::Sampler* s : diffusion::samplers()) {
+    all.push_back({.name = s->name,
+                   .title = s->title,
+                   .source = s->source,
+                   .usual_steps = s->usual_steps,
+                   .least_steps = s->least_steps,
+                   .most_steps = s->most_steps,
+                   .evaluations = s->evaluations,
+                   .latent_only = s->needs_timesteps,
+                   .uses_eta = s->uses_eta,
+                   .uses_spacing = s->uses_spacing,
+                   .uses_sigmas = s->uses_sigmas});
+  }
+  return all;
 }
 
 }  // namespace diffit
