@@ -53,6 +53,8 @@ struct SampleSpec {
 struct SampleResult {
   std::vector<Image> images;           // if SampleSpec::out is empty
   std::int64_t count = 0;              // images of the whole request
+  std::vector<std::uint64_t> seeds;    // one per image of the whole request
+  std::vector<std::int64_t> labels;    // the same; empty for a model without classes
   std::int64_t resumed_after = 0;      // images that an earlier, interrupted run had made
   std::int64_t evaluations = 0;        // of the network, per image
   std::int64_t evaluations_saved = 0;  // per image: not needed, because guidance changes nothing there
@@ -61,6 +63,39 @@ struct SampleResult {
   std::vector<std::string> warnings;
 };
 
+/// The images of a batch before one step of the sampler.
+struct SampleStep {
+  std::int64_t first = 0;                // number of the batch's first image in the request
+  std::int64_t step = 0, steps = 0;      // 0 .. steps - 1, from the noisiest
+  double sigma = 0;                      // standard deviation of the noise in `noisy`
+  std::vector<Image> noisy = {};         // scaled to unit variance, decoded for a latent model
+  std::vector<Image> estimate = {};      // D(x; sigma), the sample that the model expects
+  std::vector<std::int64_t> shape = {};  // of `state`: [B, C, H, W]
+  std::vector<float> state = {};         // the noisy samples (or latents), not scaled
+};
+
+/// Receives intermediate states, called from the thread that samples.
+class SampleMonitor : public Monitor {
+ public:
+  /// Whether step() is to be called before step `step` of `steps`. Images are decoded only if it is.
+  virtual bool wants_step(std::int64_t /*step*/, std::int64_t /*steps*/) { return false; }
+  virtual void step(const SampleStep&) {}
+};
+
+/// Throws Error(invalid), as sample() would, for fields that are wrong or do not fit the model. Reads the
+/// model's configuration only; does not look at SampleSpec::out.
+void check_sample(const SampleSpec& spec);
+
+/// A sampler that SampleSpec::sampler may name.
+struct SamplerInfo {
+  std::string name, title, source;  // "heun", "Heun's method", "Karras 2022"
+  std::int64_t usual_steps = 0, least_steps = 0, most_steps = 0;
+  std::int64_t evaluations = 1;  // of the network per step; 2: the last step has 1
+  bool latent_only = false;      // needs the timesteps of a latent model
+  bool uses_eta = false, uses_spacing = false, uses_sigmas = false;  // fields of SampleSpec
+};
+std::vector<SamplerInfo> known_samplers();
+
 /// Samples. An interrupted request for x.npz, x.safetensors or a folder is continued when it is made again.
 /// Progress is reported in evaluations.
 ///
@@ -68,5 +103,7 @@ struct SampleResult {
 /// not finite, cancelled if the monitor asks for it.
 SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime = {});
 SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, Monitor& monitor);
+/// The same; the monitor also receives intermediate states. They do not change the samples.
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, SampleMonitor& monitor);
 
 }  // namespace diffit

@@ -56,12 +56,12 @@ void check(const ImageConfig& config, const ImageRequest& request) {
 }
 
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
-                     const SampleProgress& progress) {
+                     const SampleProgress& progress, const SampleObserver& observe) {
   check(model.config(), request);
   SampledModel sampled = sampled_model(model.config(), request);
   sampled.device = model.parameters().items()[0].tensor.device();
   sampled.network = level_network(model, request.dtype);
-  return generate(sampled, request, sink, progress);
+  return generate(sampled, request, sink, progress, observe);
 }
 
 }  // namespace diffit::diffusion

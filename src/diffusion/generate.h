@@ -31,6 +31,6 @@ void check(const ImageConfig& config, const ImageRequest& request);
 
 /// Generates the images batch by batch. Returns the number of evaluations per image.
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
-                     const SampleProgress& progress = {});
+                     const SampleProgress& progress = {}, const SampleObserver& observe = {});
 
 }  // namespace diffit::diffusion

@@ -63,11 +63,12 @@ void check(const LatentConfig& config, const LatentRequest& request) {
 }
 
 Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,
-                     const LatentRequest& request, const SampleSink& sink, const SampleProgress& progress) {
+                     const LatentRequest& request, const SampleSink& sink, const SampleProgress& progress,
+                     const SampleObserver& observe) {
   SampledModel sampled = sampled_model(config, request);
   sampled.device = device;
   sampled.network = level_network(network, config.in_channels);
-  return generate(sampled, request, sink, progress);
+  return generate(sampled, request, sink, progress, observe);
 }
 
 }  // namespace diffit::diffusion

@@ -45,6 +45,6 @@ void check(const LatentConfig& config, const LatentRequest& request);
 ///   config: that of the network; `guide` must accept the same latents and labels
 Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,
                      const LatentRequest& request, const SampleSink& sink,
-                     const SampleProgress& progress = {});
+                     const SampleProgress& progress = {}, const SampleObserver& observe = {});
 
 }  // namespace diffit::diffusion

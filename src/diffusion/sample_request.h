@@ -58,6 +58,7 @@ class SampleBatch {
   SampleBatch(const SampleRequest& request, std::int64_t first, std::int64_t size,
               std::vector<std::int64_t> shape, at::Device device);
 
+  std::int64_t first() const { return first_; }
   std::int64_t size() const { return size_; }
   at::Device device() const { return device_; }
   /// [B, C, R, R] float32, unit variance.

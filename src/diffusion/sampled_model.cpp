@@ -1,6 +1,7 @@
 #include "diffusion/sampled_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "base/error.h"
@@ -25,6 +26,19 @@ std::vector<double> sigmas_of(const SampledModel& model, const SampleRequest& r,
   return karras_sigmas(r.steps, std::max(r.sigma_min, range.least), std::min(r.sigma_max, range.most), r.rho);
 }
 
+/// Tells the observer of the evaluation `output` at x, both as the sampler has them: D(x; sigma), or of a
+/// discrete schedule eps(x_t, t) with x_t of unit variance.
+void tell(const SampleObserver& observe, SampleState state, const at::Tensor& x, const at::Tensor& output,
+          bool discrete) {
+  state.x = x.to(at::kDouble);
+  state.estimate = output;
+  if (discrete) {
+    state.x = state.x * std::sqrt(1 + state.sigma * state.sigma);
+    state.estimate = state.x - state.sigma * output;
+  }
+  observe(state);
+}
+
 }  // namespace
 
 void check(const SampledModel& model, const SampleRequest& request) {
@@ -45,7 +59,7 @@ void check(const SampledModel& model, const SampleRequest& request) {
 }
 
 Evaluations generate(const SampledModel& model, const SampleRequest& request, const SampleSink& sink,
-                     const SampleProgress& progress) {
+                     const SampleProgress& progress, const SampleObserver& observe) {
   check(model, request);
   const std::optional<VpSchedule> timesteps = timesteps_if_any(model.schedule);
   const VpSchedule* schedule = timesteps ? &*timesteps : nullptr;
@@ -59,12 +73,17 @@ Evaluations generate(const SampledModel& model, const SampleRequest& request, co
     const bool labelled = model.classes > 0 || model.always_labelled;
     GuidedNetwork guided_network(model.network, model.weaker, request.guidance,
                                  labelled ? batch.labels(model.classes) : at::Tensor(), model.classes);
-    std::int64_t step = 0;
+    std::int64_t step = 0, observed = -1;
     const auto evaluate = [&](const at::Tensor& x, NoiseLevel level) {
       level.step = static_cast<double>(step) / static_cast<double>(request.steps);
       NetworkOutput output = guided_network(x, level);
       done += batch.size();
       if (progress) progress(done, all);
+      if (observe && observed != step) {
+        observed = step;
+        tell(observe, {.first = batch.first(), .step = step, .steps = request.steps, .sigma = level.sigma}, x,
+             output.value, schedule != nullptr);
+      }
       return output;
     };
     SamplerInput input{{request, schedule, sigmas}};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "base/bundled.h"
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "base/text.h"
 #include "config/json_text.h"
 #include "diffusion/grid_check.h"
+#include "diffusion/samplers.h"
 #include "jobs/guard.h"
 #include "jobs/image_output_path.h"
 #include "jobs/latent_source.h"
@@ -24,7 +26,9 @@ namespace diffit::jobs {
 
 namespace {
 
-using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&)>;
+using Generate = std::function<Evaluations(const SampleSink&, const SampleProgress&, const SampleObserver&)>;
+/// Samples (or latents) [B, C, H, W] float32 -> images [B, C, H, W] float32 in [-1, 1].
+using Decode = std::function<at::Tensor(const at::Tensor&)>;
 using Stamp = std::string (*)(const fs::path&);
 
 KnownClasses classes_of(const WeightsFile& file, std::int64_t classes) {
@@ -95,13 +99,36 @@ class ImagesInMemory : public SampleOutput {
   Rounding rounding_;
 };
 
+/// Passes the states of a run on to the monitor; empty without one, so that nothing is computed.
+SampleObserver observer_of(SampleMonitor* monitor, Rounding rounding, const Decode& decode) {
+  if (monitor == nullptr) return {};
+  return [monitor, rounding, decode](const SampleState& state) {
+    if (!monitor->wants_step(state.step, state.steps)) return;
+    const auto decoded = [&](const at::Tensor& x) {
+      const at::Tensor samples = x.to(at::kFloat).to(at::kCPU).contiguous();
+      return to_images(decode ? decode(samples) : samples, rounding);
+    };
+    const at::Tensor x = state.x.to(at::kFloat).to(at::kCPU).contiguous();
+    SampleStep step{.first = state.first, .step = state.step, .steps = state.steps, .sigma = state.sigma};
+    step.noisy = decoded(state.x / std::sqrt(1 + state.sigma * state.sigma));
+    step.estimate = decoded(state.estimate);
+    step.shape = x.sizes().vec();
+    step.state.assign(x.const_data_ptr<float>(), x.const_data_ptr<float>() + x.numel());
+    monitor->step(step);
+  };
+}
+
 /// Runs `generate` into the output, from where an interrupted run stopped.
 ///   request: what `generate` works on; its `first` is set here
 ///   warnings: about the time grid and the classes; empty ones are ignored
+///   observe: of intermediate states, or empty
 SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOptions& output_options,
-                 SampleRequest& request, std::vector<std::string> warnings, const Generate& generate) {
+                 SampleRequest& request, std::vector<std::string> warnings, const Generate& generate,
+                 const SampleObserver& observe) {
   SampleResult result;
   result.count = static_cast<std::int64_t>(request.seeds.size());
+  result.seeds = request.seeds;
+  result.labels = request.labels;
   std::unique_ptr<SampleOutput> output;
   if (spec.out.empty()) {
     output = std::make_unique<ImagesInMemory>(result.images, output_options.rounding);
@@ -139,7 +166,8 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
                                                      : "no output was written"));
         }
         monitor.progress({done, all, "evaluations"});
-      });
+      },
+      observe);
   output->finish();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.evaluations = evaluations.made;
@@ -149,7 +177,7 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
 }
 
 SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monitor& monitor,
-                           const WeightsFile& file, const ImageConfig& config) {
+                           SampleMonitor* steps, const WeightsFile& file, const ImageConfig& config) {
   const KnownClasses known = classes_of(file, config.classes);
   ImageRequest request = image_request(spec, config, known);
   request.dtype = runtime.dtype;
@@ -163,19 +191,21 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
                  "`autoguidance` {}: wanted an image-space model, got a latent model", spec.autoguidance);
   }
   check(config, request);
-  return run(spec, monitor,
-             {.path = spec.out,
-              .shape = {config.in_channels, config.resolution, config.resolution},
-              .columns = columns_of(spec, request, config.classes, known),
-              .rounding = rounding_of(spec),
-              .restart = spec.restart,
-              .made_by = describe(spec, request),
-              .files = stamps(spec, file.path(), {}, file_stamp),
-              .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
-             request, {grid_warning(config, request), class_warning(spec, known, request.labels)},
-             [&](const SampleSink& sink, const SampleProgress& progress) {
-               return generate(std::get<ImageDiffiT>(model), request, sink, progress);
-             });
+  return run(
+      spec, monitor,
+      {.path = spec.out,
+       .shape = {config.in_channels, config.resolution, config.resolution},
+       .columns = columns_of(spec, request, config.classes, known),
+       .rounding = rounding_of(spec),
+       .restart = spec.restart,
+       .made_by = describe(spec, request),
+       .files = stamps(spec, file.path(), {}, file_stamp),
+       .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
+      request, {grid_warning(config, request), class_warning(spec, known, request.labels)},
+      [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
+        return generate(std::get<ImageDiffiT>(model), request, sink, progress, observe);
+      },
+      observer_of(steps, rounding_of(spec), {}));
 }
 
 /// The weaker latent model of autoguidance.
@@ -191,7 +221,7 @@ LatentNetwork open_guide(const std::string& name, const LatentConfig& config, co
   return network_of(guide);
 }
 
-SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& monitor,
+SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& monitor, SampleMonitor* steps,
                             const WeightsFile& file, const LatentConfig& config) {
   const KnownClasses known = classes_of(file, config.classes);
   LatentRequest request = latent_request(spec, config, known);
@@ -223,33 +253,58 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
     const std::int64_t side = config.input_size * vae->factor();
     shape = {vae->config().in_channels, side, side};
   }
-  return run(spec, monitor,
-             {.path = spec.out,
-              .shape = shape,
-              .columns = columns_of(spec, request, config.classes, known),
-              .rounding = rounding_of(spec),
-              .restart = spec.restart,
-              .made_by = describe(spec, request),
-              .files = files(file_stamp),
-              .earlier_files = files(earlier_file_stamp)},
-             request, {grid_warning(request), class_warning(spec, known, request.labels)},
-             [&](const SampleSink& sink, const SampleProgress& progress) {
-               const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
-                 sink(first, decode_latents(*vae, latents));
-               };
-               return generate(network, config, runtime.device, request, raw ? sink : decoded, progress);
-             });
+  return run(
+      spec, monitor,
+      {.path = spec.out,
+       .shape = shape,
+       .columns = columns_of(spec, request, config.classes, known),
+       .rounding = rounding_of(spec),
+       .restart = spec.restart,
+       .made_by = describe(spec, request),
+       .files = files(file_stamp),
+       .earlier_files = files(earlier_file_stamp)},
+      request, {grid_warning(request), class_warning(spec, known, request.labels)},
+      [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
+        const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
+          sink(first, decode_latents(*vae, latents));
+        };
+        return generate(network, config, runtime.device, request, raw ? sink : decoded, progress, observe);
+      },
+      vae ? observer_of(steps, rounding_of(spec),
+                        [&](const at::Tensor& latents) { return decode_latents(*vae, latents); })
+          : SampleObserver());
 }
 
-SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor) {
+/// `steps`: receives intermediate states, or null.
+SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor,
+                           SampleMonitor* steps) {
   if (!spec.out.empty()) check_image_output_path(spec.out);
   const Runtime runtime = open_runtime(options, /*prefer_bf16=*/false, monitor);
   const WeightsFile file(model_path(spec.model));
   const ModelConfig config = config_of(file);
   apply_preset(spec, config, spec.model);
   if (const auto* image = std::get_if<ImageConfig>(&config))
-    return sample_images(spec, runtime, monitor, file, *image);
-  return sample_latents(spec, runtime, monitor, file, std::get<LatentConfig>(config));
+    return sample_images(spec, runtime, monitor, steps, file, *image);
+  return sample_latents(spec, runtime, monitor, steps, file, std::get<LatentConfig>(config));
+}
+
+void check_opened(SampleSpec spec) {
+  const WeightsFile file(model_path(spec.model));
+  const ModelConfig config = config_of(file);
+  apply_preset(spec, config, spec.model);
+  rounding_of(spec);
+  if (const auto* image = std::get_if<ImageConfig>(&config)) {
+    ImageRequest request = image_request(spec, *image, classes_of(file, image->classes));
+    if (request.batch == 0) request.batch = 1;
+    if (spec.autoguidance.empty()) check(*image, request);  // else the other model has a say
+    return;
+  }
+  const auto& latent = std::get<LatentConfig>(config);
+  LatentRequest request = latent_request(spec, latent, classes_of(file, latent.classes));
+  if (request.batch == 0) request.batch = 1;
+  if (!spec.autoguidance.empty()) return;
+  check_null_row(file, request.guidance);
+  check(latent, request);
 }
 
 }  // namespace
@@ -259,11 +314,37 @@ SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monit
 namespace diffit {
 
 SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, Monitor& monitor) {
-  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor); });
+  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor, nullptr); });
+}
+
+SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime, SampleMonitor& monitor) {
+  return jobs::guarded([&] { return jobs::sample_opened(spec, runtime, monitor, &monitor); });
 }
 
 SampleResult sample(const SampleSpec& spec, const RuntimeOptions& runtime) {
   return sample(spec, runtime, jobs::no_monitor());
+}
+
+void check_sample(const SampleSpec& spec) {
+  jobs::guarded([&] { jobs::check_opened(spec); });
+}
+
+std::vector<SamplerInfo> known_samplers() {
+  std::vector<SamplerInfo> all;
+  for (const diffusion::Sampler* s : diffusion::samplers()) {
+    all.push_back({.name = s->name,
+                   .title = s->title,
+                   .source = s->source,
+                   .usual_steps = s->usual_steps,
+                   .least_steps = s->least_steps,
+                   .most_steps = s->most_steps,
+                   .evaluations = s->evaluations,
+                   .latent_only = s->needs_timesteps,
+                   .uses_eta = s->uses_eta,
+                   .uses_spacing = s->uses_spacing,
+                   .uses_sigmas = s->uses_sigmas});
+  }
+  return all;
 }
 
 }  // namespace diffit
