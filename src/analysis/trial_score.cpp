@@ -93,7 +93,7 @@ Gaussian kept_features_of(const Dataset& data, const FeatureNetwork& network, co
 
 Score score_model(const ScoreRequest& request, const FeatureNetwork& network, const Gaussian& reference,
                   const std::function<void(std::int64_t, std::int64_t)>& progress) {
-  const Model loaded = load_model(WeightsFile(request.model), request.device);
+  const LoadedModel loaded = load_model(WeightsFile(request.model), request.device);
   const auto* model = std::get_if<ImageDiffiT>(&loaded);
   DIFFIT_CHECK(model != nullptr, "{}: wanted an image-space model", request.model.string());
   ImageRequest wanted;

@@ -1,24 +1,12 @@
 #include "jobs/latent_source.h"
 
 #include "base/bundled.h"
-
 #include "base/error.h"
 #include "model/model_file.h"
 #include "model/vae_file.h"
 #include "train/init_from.h"
 
 namespace diffit::jobs {
-
-std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Runtime& machine) {
-  const ModelConfig config = config_of(file);
-  const auto* latent = std::get_if<LatentConfig>(&config);
-  DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space model",
-               file.path().string());
-  check_size(file, config);
-  return std::make_shared<LatentEvaluator>(*latent, file.tensors(), file.path().string(), machine.dtype,
-                                           machine.device,
-                                           [&file](const TensorView& view) { file.done_with(view); });
-}
 
 void check_null_row(const WeightsFile& file, const Guidance& guidance) {
   DIFFIT_CHECK(!guidance.on() || !file.metadata().contains(kNullRowKey),

@@ -4,15 +4,12 @@
 #include <memory>
 
 #include "diffusion/latent_generate.h"
-#include "io/tensors/weights_file.h"
-#include "nn/inference/latent_evaluator.h"
+#include "model/diffusion_model.h"
 #include "nn/vae/vae.h"
 #include "runtime/runtime.h"
 
 namespace diffit::jobs {
 
-/// A latent model ready to be evaluated. Error(invalid) where the file holds none.
-std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Runtime& machine);
 /// Error(invalid) where guidance is on and the model's row of the null label was not trained (convert
 /// --null-row).
 void check_null_row(const WeightsFile& file, const Guidance& guidance);

@@ -91,7 +91,7 @@ std::vector<double> MeasuredModel::known(const std::vector<double>& sigmas) cons
 
 MeasuredModel open_measured_model(const std::string& model, const std::string& vae, const Runtime& machine) {
   const WeightsFile file(model_path(model));
-  Model loaded = load_model(file, machine.device);
+  LoadedModel loaded = load_model(file, machine.device);
   MeasuredModel measured;
   if (auto* image = std::get_if<ImageDiffiT>(&loaded)) {
     DIFFIT_CHECK(vae.empty(), "`vae`: {} is an image-space model, which needs no autoencoder", model);

@@ -72,10 +72,10 @@ void check_model(const WeightsFile& file, const ModelConfig& config) {
   });
 }
 
-Model load_model(const WeightsFile& file, at::Device device) {
+LoadedModel load_model(const WeightsFile& file, at::Device device) {
   const ModelConfig config = config_of(file);
   check_size(file, config);
-  return with_network(config, [&](auto network) -> Model {
+  return with_network(config, [&](auto network) -> LoadedModel {
     load_parameters(network.parameters(), file.tensors(), "", file.path().string(),
                     [&](const TensorView& view) { file.done_with(view); });
     network.parameters().to(device);

@@ -29,10 +29,11 @@ void check_size(const WeightsFile& file, const ModelConfig& config);
 /// misshapen tensor.
 void check_model(const WeightsFile& file, const ModelConfig& config);
 
-using Model = std::variant<ImageDiffiT, LatentDiffiT>;
+using LoadedModel = std::variant<ImageDiffiT, LatentDiffiT>;
 
-/// Loads a model for evaluation. Error(invalid) lists every tensor that does not fit.
-Model load_model(const WeightsFile& file, at::Device device);
+/// The trainable network of a file; model/diffusion_model.h opens one for evaluation. Error(invalid) lists every
+/// tensor that does not fit.
+LoadedModel load_model(const WeightsFile& file, at::Device device);
 
 /// Describes where the configuration of a file is, for error messages.
 std::string place_of_config(const WeightsFile& file);

@@ -63,7 +63,7 @@ class RunImageBuilder {
   }
 
   void trace_with(const WeightsFile& file, const ImageConfig& config) {
-    const Model loaded = load_model(file, options_.device);
+    const LoadedModel loaded = load_model(file, options_.device);
     const auto& model = std::get<ImageDiffiT>(loaded);
     choose(config.classes, options_.images);
     Condition condition;

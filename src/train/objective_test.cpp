@@ -225,7 +225,7 @@ TEST(LatentObjective, ModelsThatPredictVAreTrainedAndSampled) {
   fs::create_directories(folder.path());
   const fs::path path = folder.path() / "v.safetensors";
   trainer.objective().save(path, trainer.parameters(), {});
-  const Model loaded = load_model(WeightsFile(path), at::kCPU);
+  const LoadedModel loaded = load_model(WeightsFile(path), at::kCPU);
   const auto& model = std::get<LatentDiffiT>(loaded);
   EXPECT_EQ(model.config().prediction, Prediction::v);
   EXPECT_FALSE(model.config().learned_variance);

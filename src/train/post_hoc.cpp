@@ -56,7 +56,7 @@ PostHocResult reconstruct_ema(const fs::path& run, double std, std::int64_t imag
   const std::vector<double> weights = reconstruction(tracked, wanted);
 
   const at::NoGradGuard no_grad;
-  Model sum = load_model(WeightsFile(snapshots.front().path), at::kCPU);
+  LoadedModel sum = load_model(WeightsFile(snapshots.front().path), at::kCPU);
   std::visit(
       [&](auto& model) {
         std::vector<at::Tensor> exact;

@@ -434,7 +434,7 @@ TEST(Run, SnapshotsContainTheirConfiguration) {
   train(folder.path(), small_recipe(16));
   const RunFolder run(folder.path());
   for (const char* name : {"", "ema", "ema-0.050", "ema-0.100"}) {
-    const Model model = load_model(WeightsFile(run.snapshot(16, name)), at::kCPU);
+    const LoadedModel model = load_model(WeightsFile(run.snapshot(16, name)), at::kCPU);
     EXPECT_EQ(std::get<ImageDiffiT>(model).config().classes, 4);
   }
 }

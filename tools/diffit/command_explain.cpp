@@ -147,7 +147,7 @@ void run_explain(const ExplainOptions& options, const CommonOptions& common) {
   if (!options.out.empty()) check_output_file(options.out, "-o");
   const Runtime machine = open_machine(common, /*prefer_bf16=*/false);
   const WeightsFile file(model_path(options.model));
-  Model loaded = load_model(file, machine.device);
+  auto loaded = load_model(file, machine.device);
   std::visit([&](auto& model) { explain(model, file, options, machine, common); }, loaded);
 }
 
