@@ -7,6 +7,7 @@
 #include "io/tensors/weights_file.h"
 #include "jobs/describe_runtime.h"
 #include "metrics/feature_network.h"
+#include "plot/plot_svg.h"
 #include "report/render.h"
 #include "report/run_page.h"
 #include "tools/diffit/command.h"
@@ -121,18 +122,23 @@ void run_report(const ReportOptions& options, const CommonOptions& common) {
   std::vector<std::string> plots;
   if (!options.plots.empty()) {
     for (const fs::path& path : write_plots(page, options.plots)) plots.push_back(path.string());
+    if (const std::string obstacle = png_obstacle(); !obstacle.empty()) {
+      notes.push_back(obstacle);
+      print_note(common, "note: " + obstacle);
+    }
   }
   write_file(options.out, html);
-  print_result(
-      common,
-      {{"page", options.out},
-       {"bytes", html.size()},
-       {"runs", records.size()},
-       {"plots", plots},
-       {"notes", notes}},
-      fmt::format("{} ({}, {} run{}{})", options.out, human_bytes(static_cast<double>(html.size())),
-                  records.size(), records.size() == 1 ? "" : "s",
-                  plots.empty() ? "" : fmt::format(", {} plots in {}", plots.size() / 2, options.plots)));
+  const auto svgs = std::count_if(plots.begin(), plots.end(),
+                                  [](const std::string& path) { return path.ends_with(".svg"); });
+  print_result(common,
+               {{"page", options.out},
+                {"bytes", html.size()},
+                {"runs", records.size()},
+                {"plots", plots},
+                {"notes", notes}},
+               fmt::format("{} ({}, {} run{}{})", options.out, human_bytes(static_cast<double>(html.size())),
+                           records.size(), records.size() == 1 ? "" : "s",
+                           plots.empty() ? "" : fmt::format(", {} plots in {}", svgs, options.plots)));
 }
 
 }  // namespace
