@@ -6,7 +6,7 @@ import re
 import sys
 
 LAYERS = ["base", "config", "io", "runtime", "kernels", "nn", "diffusion", "model", "data", "dist", "train", "metrics", "analysis", "plot",
-          "report", "jobs", "server"]
+          "report", "jobs", "capi", "server"]
 # Layers that a layer may include, if fewer than all layers listed before it.
 SEES = {"base": [], "config": ["base"], "io": ["base", "config"], "runtime": ["base"], "kernels": ["base", "runtime"],
         "data": ["base", "config", "io"], "dist": ["base", "runtime"], "plot": ["base", "config", "io"],

@@ -32,6 +32,7 @@ struct Mapping {
 std::atomic<Mapping*> mappings = nullptr;
 std::mutex mutex;              // of all but what the handler reads
 std::set<fs::path> cut_files;  // found damaged when their mapping ended
+std::size_t active = 0;        // mappings; the handler is installed while there are any
 struct sigaction before {};
 std::uintptr_t page_size = 4096;
 
@@ -56,19 +57,30 @@ extern "C" void on_bus_error(int number, siginfo_t* info, void* context) {
   }
 }
 
+/// For the first mapping. The caller holds the mutex.
 void install_handler() {
-  static const bool installed = [] {
-    page_size = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    struct sigaction action {};
-    action.sa_sigaction = on_bus_error;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    return ::sigaction(SIGBUS, &action, &before) == 0;
-  }();
-  static_cast<void>(installed);
+  if (active++ > 0) return;
+  page_size = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ::sigaction(SIGBUS, &action, &before);
+}
+
+/// After the last mapping: the handler that was there before comes back, unless another one has been
+/// installed.
+void remove_handler() {
+  if (--active > 0) return;
+  struct sigaction now {};
+  if (::sigaction(SIGBUS, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0 &&
+      now.sa_sigaction == on_bus_error) {
+    ::sigaction(SIGBUS, &before, nullptr);
+  }
 }
 
 void remember(const std::byte* address, std::uint64_t size, const fs::path& path, const struct stat& info) {
   const std::lock_guard lock(mutex);
+  install_handler();
   Mapping* free = mappings.load();
   while (free != nullptr && free->begin.load() != 0) free = free->next;
   const bool fresh = free == nullptr;
@@ -108,7 +120,6 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) fail("cannot read {}: {}", path.string(), std::strerror(errno));
   if (info.st_size == 0) return;
-  install_handler();
   const auto size = static_cast<std::uint64_t>(info.st_size);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (address == MAP_FAILED) fail("cannot map {}: {}", path.string(), std::strerror(errno));
@@ -138,6 +149,7 @@ MappedFile::~MappedFile() {
     if (was_cut(*m)) cut_files.insert(m->path);
     m->begin.store(0);
     m->end.store(0);
+    remove_handler();
   }
   ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }

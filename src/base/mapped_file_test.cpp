@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include <numeric>
 
 #include "base/error.h"
@@ -61,6 +63,25 @@ TEST_F(MappedFiles, ReplacedOrRemovedFilesStayReadable) {
   fs::remove(path);
   MappedFile::check_all();
   EXPECT_EQ(sum(file.bytes().first(1)), std::uint64_t{'s'});
+}
+
+TEST_F(MappedFiles, TheHandlerOfBusErrorsIsThatOfTheProgramAfterwards) {
+  const auto handler = [] {
+    struct sigaction action {};
+    ::sigaction(SIGBUS, nullptr, &action);
+    return reinterpret_cast<void*>(action.sa_sigaction);
+  };
+  void* const before = handler();
+  write_file(folder_ / "a", "bytes");
+  {
+    const MappedFile first(folder_ / "a");
+    {
+      const MappedFile second(folder_ / "a");
+      EXPECT_NE(handler(), before);
+    }
+    EXPECT_NE(handler(), before) << "one file is still mapped";
+  }
+  EXPECT_EQ(handler(), before);
 }
 
 }  // namespace

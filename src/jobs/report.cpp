@@ -15,6 +15,7 @@
 #include "jobs/no_monitor.h"
 #include "jobs/page_path.h"
 #include "metrics/feature_network.h"
+#include "plot/plot_svg.h"
 #include "report/render.h"
 #include "report/run_page.h"
 #include "runtime/runtime.h"
@@ -118,6 +119,10 @@ ReportResult run_report(const ReportSpec& spec, const RuntimeOptions& options, M
   const std::string html = render_page(page);
   if (!spec.plots.empty()) {
     for (const fs::path& path : write_plots(page, spec.plots)) result.plots.push_back(path.string());
+    if (const std::string obstacle = png_obstacle(); !obstacle.empty()) {
+      result.notes.push_back(obstacle);
+      monitor.note("note: " + obstacle);
+    }
   }
   write_file(spec.out, html);
   result.bytes = html.size();

@@ -118,6 +118,24 @@ SampleObserver observer_of(SampleMonitor* monitor, Rounding rounding, const Deco
   };
 }
 
+/// Keeps the samples as they are in memory.
+class SamplesInMemory : public SampleOutput {
+ public:
+  SamplesInMemory(SampleResult& result, const std::vector<std::int64_t>& shape) : result_(result) {
+    result_.samples_shape = {result.count};
+    result_.samples_shape.insert(result_.samples_shape.end(), shape.begin(), shape.end());
+  }
+  void add(std::int64_t, const at::Tensor& samples) override {
+    const at::Tensor values = samples.to(at::kCPU, at::kFloat).contiguous();
+    const auto* first = values.const_data_ptr<float>();
+    result_.samples.insert(result_.samples.end(), first, first + values.numel());
+  }
+  void finish() override {}
+
+ private:
+  SampleResult& result_;
+};
+
 /// Runs `generate` into the output, from where an interrupted run stopped.
 ///   request: what `generate` works on; its `first` is set here
 ///   warnings: about the time grid and the classes; empty ones are ignored
@@ -130,7 +148,9 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
   result.seeds = request.seeds;
   result.labels = request.labels;
   std::unique_ptr<SampleOutput> output;
-  if (spec.out.empty()) {
+  if (spec.raw) {
+    output = std::make_unique<SamplesInMemory>(result, output_options.shape);
+  } else if (spec.out.empty()) {
     output = std::make_unique<ImagesInMemory>(result.images, output_options.rounding);
   } else {
     output = open_sample_output(request, output_options);
@@ -228,7 +248,7 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
   if (spec.autoguidance.empty()) check_null_row(file, request.guidance);
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 8;
-  const bool raw = !spec.out.empty() && holds_raw_samples(spec.out);
+  const bool raw = spec.raw || (!spec.out.empty() && holds_raw_samples(spec.out));
   const fs::path vae_file = vae_path(spec.vae, file);
   DIFFIT_CHECK(raw || !vae_file.empty(),
                "-o {}: the samples of {} are latents: give `vae` FILE (a Stable Diffusion autoencoder) to "
@@ -279,6 +299,8 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
 SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor,
                            SampleMonitor* steps) {
   if (!spec.out.empty()) check_image_output_path(spec.out);
+  DIFFIT_CHECK(!spec.raw || spec.out.empty(),
+               "`raw`: is for samples in memory; for a file leave it out and set `out` to x.safetensors");
   const Runtime runtime = open_runtime(options, /*prefer_bf16=*/false, monitor);
   const WeightsFile file(model_path(spec.model));
   const ModelConfig config = config_of(file);

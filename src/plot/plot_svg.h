@@ -20,6 +20,8 @@ std::string plot_svg(const ScatterPlot& plot, SvgUse use);
 /// Renders an SVG document to PNG with `scale` pixels per unit. Throws Error(failed) with the reason if that
 /// is not possible.
 std::vector<std::byte> svg_to_png(const std::string& svg, double scale);
+/// Why svg_to_png() would fail on this machine, which lacks librsvg; "": it has it.
+std::string png_obstacle();
 
 /// Describes the plot in a sentence or two, as its text alternative.
 std::string describe(const LinePlot& plot);

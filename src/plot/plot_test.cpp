@@ -4,8 +4,10 @@
 
 #include <limits>
 
+#include "base/error.h"
 #include "io/images/image.h"
 #include "plot/plot_svg.h"
+#include "plot/rsvg.h"
 
 namespace diffit::plot {
 namespace {
@@ -152,6 +154,17 @@ TEST(SvgToPng, AcceptsLabelsWithInvalidText) {
   LinePlot plot = two_lines();
   plot.series[0].label = std::string("\x01\xff\0\x1b[31m<", 9);
   EXPECT_GT(svg_to_png(plot_svg(plot, SvgUse::alone), 1).size(), 1000);
+}
+
+TEST(SvgToPng, SaysWhatToInstallWithoutLibrsvg) {
+  try {
+    Rsvg("libdiffit-no-such-library.so.2");
+    FAIL() << "a library that does not exist was opened";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::failed);
+    EXPECT_NE(std::string(error.what()).find("librsvg2-2"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(png_obstacle(), "");
 }
 
 TEST(SvgToPng, RejectsInvalidSvg) {

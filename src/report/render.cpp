@@ -230,12 +230,14 @@ std::vector<fs::path> write_plots(const Page& page, const fs::path& folder) {
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   std::vector<fs::path> written;
+  const bool draws_png = png_obstacle().empty();
   for_each_plot(page, [&](const auto& plot) {
     const std::string svg = plot_svg(plot, SvgUse::alone);
-    const std::vector<std::byte> png = svg_to_png(svg, kPngScale);
     write_file(folder / (plot.name + ".svg"), svg);
-    write_file(folder / (plot.name + ".png"), {reinterpret_cast<const char*>(png.data()), png.size()});
     written.push_back(folder / (plot.name + ".svg"));
+    if (!draws_png) return;
+    const std::vector<std::byte> png = svg_to_png(svg, kPngScale);
+    write_file(folder / (plot.name + ".png"), {reinterpret_cast<const char*>(png.data()), png.size()});
     written.push_back(folder / (plot.name + ".png"));
   });
   return written;

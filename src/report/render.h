@@ -19,7 +19,7 @@ std::string render_page(const Page& page);
 void write_page(const Page& page, const fs::path& path);
 
 /// Writes NAME.svg and NAME.png for every plot of the page to `folder`, which is created if it does not
-/// exist. Returns the paths written.
+/// exist; without librsvg (png_obstacle()) only NAME.svg. Returns the paths written.
 std::vector<fs::path> write_plots(const Page& page, const fs::path& folder);
 
 }  // namespace diffit::report

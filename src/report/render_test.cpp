@@ -113,7 +113,9 @@ TEST(Base64, MatchesRfc4648) {
   const auto encoded = [](const std::string& text) { return base64(std::as_bytes(std::span(text))); };
   EXPECT_EQ(encoded(""), "");
   EXPECT_EQ(encoded("f"), "Zg==");
+  EXPECT_EQ(encoded("fo"), "Zm8=");
   EXPECT_EQ(encoded("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(encoded("\xff\xfe\xfd\xfc"), "//79/A==");
 }
 
 TEST(WritePlots, WritesSvgAndPngForEachPlot) {

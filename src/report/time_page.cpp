@@ -101,6 +101,8 @@ void check_time_image(const fs::path& path) {
   const std::string extension = path.extension().string();
   DIFFIT_CHECK(path.empty() || extension == ".html" || extension == ".svg" || extension == ".png",
                "{}: wanted .html, .svg or .png", path.string());
+  if (const std::string obstacle = extension == ".png" ? png_obstacle() : ""; !obstacle.empty())
+    fail("{}: {}", path.string(), obstacle);
 }
 
 void write_time_image(const TimeExplanation& explanation, const fs::path& path) {
