@@ -11,7 +11,7 @@
 #include "jobs/guard.h"
 #include "jobs/no_monitor.h"
 #include "model/diffusion_model.h"
-#include "nn/cost/cost.h"
+#include "nn/diffit/structure.h"
 
 namespace diffit {
 
