@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/printable.h"
+#include "data/format.h"
 #include "data/sources.h"
 #include "io/datasets/cifar.h"
 
@@ -44,5 +45,12 @@ class CifarSource : public ImageSource {
 std::unique_ptr<ImageSource> detail::open_cifar(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<CifarSource>(path, options);
 }
+
+extern const DataFormat format_cifar;
+const DataFormat format_cifar{
+    .title = "CIFAR",
+    .recognizes = [](const FormatProbe& p) { return is_cifar(p.path); },
+    .open = detail::open_cifar,
+};
 
 }  // namespace diffit::data

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "data/format.h"
 #include "data/listing.h"
 
 namespace diffit::data {
@@ -86,5 +87,12 @@ class FolderSource : public ImageSource {
 std::unique_ptr<ImageSource> detail::open_folder(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<FolderSource>(path, options);
 }
+
+extern const DataFormat format_folder;
+const DataFormat format_folder{
+    .title = "a folder of images",
+    .recognizes = [](const FormatProbe& p) { return p.folder; },
+    .open = detail::open_folder,
+};
 
 }  // namespace diffit::data

@@ -3,7 +3,10 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "data/format.h"
 #include "data/sources.h"
+#include "io/archives/tar.h"
+#include "io/datasets/cifar.h"
 #include "io/datasets/idx.h"
 
 namespace diffit::data {
@@ -65,5 +68,43 @@ class IdxSource : public ImageSource {
 std::unique_ptr<ImageSource> detail::open_idx(const fs::path& images, const SourceOptions& options) {
   return std::make_unique<IdxSource>(images, options);
 }
+
+namespace {
+
+/// The images file of a folder, in which torchvision keeps MNIST and its kin two folders down; empty: none.
+fs::path images_file_in(const fs::path& folder) {
+  for (const char* part : {"train", "t10k"}) {
+    for (const char* inner : {"", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "QMNIST/raw"}) {
+      for (const char* name : {"images-idx3-ubyte.gz", "images-idx3-ubyte", "images.idx3-ubyte"}) {
+        const fs::path file = folder / inner / fmt::format("{}-{}", part, name);
+        std::error_code ignored;
+        if (fs::is_regular_file(file, ignored)) return file;
+      }
+    }
+  }
+  return {};
+}
+
+bool looks_like_idx(std::string_view start) {
+  if (start.starts_with("\x1f\x8b")) return true;
+  return start.size() > 2 && start.starts_with(std::string_view("\0\0", 2)) && start[2] != 0;
+}
+
+}  // namespace
+
+extern const DataFormat format_idx;
+const DataFormat format_idx{
+    .title = "an IDX(.gz) images file",
+    .recognizes =
+        [](const FormatProbe& p) {
+          if (p.folder) return !images_file_in(p.path).empty();
+          return looks_like_idx(p.start) && !is_cifar(p.path) && !is_tar(p.path);
+        },
+    .open =
+        [](const fs::path& path, const SourceOptions& options) {
+          std::error_code ignored;
+          return detail::open_idx(fs::is_directory(path, ignored) ? images_file_in(path) : path, options);
+        },
+};
 
 }  // namespace diffit::data

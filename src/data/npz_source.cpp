@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/random_access.h"
+#include "data/format.h"
 #include "data/sources.h"
 #include "io/archives/zip_places.h"
 #include "io/tensors/convert_dtype.h"
@@ -177,5 +178,12 @@ bool detail::is_npz(const fs::path& path) {
 std::unique_ptr<ImageSource> detail::open_npz(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<NpzSource>(path, options);
 }
+
+extern const DataFormat format_npz;
+const DataFormat format_npz{
+    .title = "an .npz",
+    .recognizes = [](const FormatProbe& p) { return p.start.starts_with("PK") && detail::is_npz(p.path); },
+    .open = detail::open_npz,
+};
 
 }  // namespace diffit::data

@@ -11,6 +11,7 @@ namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
+using testing::expect_rejected;
 using testing::TemporaryFolder;
 
 std::vector<std::byte> png(std::uint8_t value) {
@@ -191,6 +192,33 @@ TEST(Source, ReadsNamesInOtherEncodings) {
   expect_first_values(*source, {4, 3});
   EXPECT_EQ(source->facts().class_names[1], "\\xe9t\\xe9");
   EXPECT_NO_THROW(Json(source->describe()).dump());
+}
+
+TEST(Stl10, ReadsColumnsLabelsAndNames) {
+  const TemporaryFolder folder;
+  constexpr std::size_t kPlane = 96 * 96;
+  std::string images(2 * 3 * kPlane, '\0');
+  images[3 * kPlane + kPlane + 96 * 5 + 7] = 'x';  // image 1, green, column 5, row 7
+  const fs::path path = folder.write("train_X.bin", images);
+  EXPECT_EQ(open_source(path)->classes(), 0);
+  folder.write("train_y.bin", "\x01\x0a");
+  folder.write("class_names.txt", "airplane\nbird\ncar\ncat\ndeer\ndog\nhorse\nmonkey\nship\ntruck\n");
+  const auto source = open_source(path);
+  ASSERT_EQ(source->size(), 2);
+  EXPECT_EQ(source->classes(), 10);
+  EXPECT_EQ(source->label(0), 0);
+  EXPECT_EQ(source->label(1), 9);
+  EXPECT_EQ(source->facts().class_names.at(9), "truck");
+  const Image image = source->read(1);
+  EXPECT_EQ(image.pixels[(7 * 96 + 5) * 3 + 1], 'x');
+  EXPECT_EQ(std::count(image.pixels.begin(), image.pixels.end(), 0), 3 * 96 * 96 - 1);
+  folder.write("train_y.bin", "\x01");
+  expect_rejected([&] { open_source(path); }, {"train_y.bin", "2 images, got 1"});
+  folder.write("train_y.bin", std::string("\x01\0", 2));
+  expect_rejected([&] { open_source(path); }, {"labels 1 to 10, got 0"});
+  folder.write("test_X.bin", "short");
+  expect_rejected([&] { open_source(folder.path() / "test_X.bin"); },
+                  {"test_X.bin", "27648 bytes each, got 5"});
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "data/data_names.h"
+#include "data/format.h"
 #include "data/listing.h"
 #include "io/archives/zip.h"
 
@@ -73,5 +74,12 @@ class ZipSource : public ImageSource {
 std::unique_ptr<ImageSource> detail::open_zip(const fs::path& path, const SourceOptions& options) {
   return std::make_unique<ZipSource>(path, options);
 }
+
+extern const DataFormat format_zip;
+const DataFormat format_zip{
+    .title = "a zip of images",
+    .recognizes = [](const FormatProbe& p) { return p.start.starts_with("PK"); },
+    .open = detail::open_zip,
+};
 
 }  // namespace diffit::data
