@@ -23,7 +23,7 @@ struct DLManagedTensor;
  * leave it as it is. */
 #define DIFFIT_C_VERSION 1
 int diffit_c_version(void);
-/* The version of the library, such as "0.1.0", and that of LibTorch it was compiled for, such as "2.11.0". */
+/* The version of the library, such as "0.2.0", and that of LibTorch it was compiled for, such as "2.11.0". */
 const char* diffit_version(void);
 const char* diffit_libtorch_version(void);
 

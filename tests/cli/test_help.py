@@ -46,7 +46,7 @@ def test_an_unknown_option_names_the_nearest():
 
 
 def test_version():
-    assert run("--version").out.strip().endswith("0.1.0")
+    assert run("--version").out.strip().endswith("0.2.0")
 
 
 @pytest.mark.parametrize("arguments", [
