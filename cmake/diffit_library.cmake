@@ -14,7 +14,7 @@ foreach(layer ${DIFFIT_LAYERS})
 endforeach()
 # Everything of the layers is exported: programs that extend the library may use any of it.
 target_link_options(diffit_library PRIVATE "LINKER:--whole-archive" ${archives} "LINKER:--no-whole-archive")
-target_link_libraries(diffit_library PRIVATE diffit_jobs)
+target_link_libraries(diffit_library PRIVATE diffit_capi)
 set_property(TARGET diffit_library APPEND PROPERTY LINK_DEPENDS ${archives})
 target_include_directories(diffit_library INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
@@ -22,6 +22,12 @@ target_compile_features(diffit_library INTERFACE cxx_std_20)
 set_target_properties(diffit_library PROPERTIES OUTPUT_NAME diffit EXPORT_NAME diffit
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 add_library(diffit::diffit ALIAS diffit_library)
+
+# The program with libdiffit.so instead of the layers: for packages that have both.
+add_executable(diffit_program EXCLUDE_FROM_ALL $<TARGET_OBJECTS:diffit>)
+target_link_libraries(diffit_program PRIVATE diffit_library LibTorch::cpu fmt::fmt Threads::Threads PkgConfig::CTEMPLATE)
+set_target_properties(diffit_program PROPERTIES OUTPUT_NAME diffit LINKER_LANGUAGE CXX
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/wheel)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/diffit)
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/diffit-config.cmake.in

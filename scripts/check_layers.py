@@ -6,7 +6,7 @@ import re
 import sys
 
 LAYERS = ["base", "config", "io", "runtime", "kernels", "nn", "diffusion", "model", "data", "train", "metrics", "analysis", "plot",
-          "report", "jobs"]
+          "report", "jobs", "capi"]
 # Layers that a layer may include, if fewer than all layers listed before it.
 SEES = {"base": [], "config": ["base"], "io": ["base", "config"], "runtime": ["base"], "kernels": ["base", "runtime"],
         "data": ["base", "config", "io"], "plot": ["base", "config", "io"],

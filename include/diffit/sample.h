@@ -48,10 +48,14 @@ struct SampleSpec {
   std::int64_t batch = 0;    // images at a time; does not change the result; 0: the usual number
   std::int64_t columns = 0;  // of a grid; 0: nearly square, or one per class
   bool restart = false;      // discard what an interrupted run left of `out`
+  bool raw = false;          // without `out`: samples as the sampler leaves them, instead of images
 };
 
 struct SampleResult {
   std::vector<Image> images;           // if SampleSpec::out is empty
+  /// With SampleSpec::raw: images in [-1, 1], or latents, [N, C, H, W], the last index fastest.
+  std::vector<float> samples;
+  std::vector<std::int64_t> samples_shape;
   std::int64_t count = 0;              // images of the whole request
   std::int64_t resumed_after = 0;      // images that an earlier, interrupted run had made
   std::int64_t evaluations = 0;        // of the network, per image

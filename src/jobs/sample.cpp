@@ -68,6 +68,24 @@ class ImagesInMemory : public SampleOutput {
   Rounding rounding_;
 };
 
+/// Keeps the samples as they are in memory.
+class SamplesInMemory : public SampleOutput {
+ public:
+  SamplesInMemory(SampleResult& result, const std::vector<std::int64_t>& shape) : result_(result) {
+    result_.samples_shape = {result.count};
+    result_.samples_shape.insert(result_.samples_shape.end(), shape.begin(), shape.end());
+  }
+  void add(std::int64_t, const at::Tensor& samples) override {
+    const at::Tensor values = samples.to(at::kCPU, at::kFloat).contiguous();
+    const auto* first = values.const_data_ptr<float>();
+    result_.samples.insert(result_.samples.end(), first, first + values.numel());
+  }
+  void finish() override {}
+
+ private:
+  SampleResult& result_;
+};
+
 /// Runs `generate` into the output, from where an interrupted run stopped.
 ///   request: what `generate` works on; its `first` is set here
 ///   grid: a warning about the time grid, or ""
@@ -76,7 +94,9 @@ SampleResult run(const SampleSpec& spec, Monitor& monitor, const SampleOutputOpt
   SampleResult result;
   result.count = static_cast<std::int64_t>(request.seeds.size());
   std::unique_ptr<SampleOutput> output;
-  if (spec.out.empty()) {
+  if (spec.raw) {
+    output = std::make_unique<SamplesInMemory>(result, output_options.shape);
+  } else if (spec.out.empty()) {
     output = std::make_unique<ImagesInMemory>(result.images, output_options.rounding);
   } else {
     output = open_sample_output(request, output_options);
@@ -125,8 +145,8 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
   ImageRequest request = image_request(spec, config, names_of(file, config.classes));
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 64;
-  const Model model = load_model(file, runtime.device);
-  std::optional<Model> guide;
+  const LoadedModel model = load_model(file, runtime.device);
+  std::optional<LoadedModel> guide;
   if (!spec.autoguidance.empty()) {
     guide = load_model(WeightsFile(model_path(spec.autoguidance)), runtime.device);
     request.guide = std::get_if<ImageDiffiT>(&*guide);
@@ -168,7 +188,7 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
   if (spec.autoguidance.empty()) check_null_row(file, request.guidance);
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 8;
-  const bool raw = !spec.out.empty() && holds_raw_samples(spec.out);
+  const bool raw = spec.raw || (!spec.out.empty() && holds_raw_samples(spec.out));
   const fs::path vae_file = vae_path(spec.vae, file);
   DIFFIT_CHECK(raw || !vae_file.empty(),
                "-o {}: the samples of {} are latents: give `vae` FILE (a Stable Diffusion autoencoder) to "
@@ -212,6 +232,8 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
 
 SampleResult sample_opened(SampleSpec spec, const RuntimeOptions& options, Monitor& monitor) {
   if (!spec.out.empty()) check_image_output_path(spec.out);
+  DIFFIT_CHECK(!spec.raw || spec.out.empty(),
+               "`raw`: is for samples in memory; for a file leave it out and set `out` to x.safetensors");
   const Runtime runtime = open_runtime(options, /*prefer_bf16=*/false, monitor);
   const WeightsFile file(model_path(spec.model));
   const ModelConfig config = config_of(file);

@@ -1,0 +1,8 @@
+// Whose names this layer sees (base/layers.h).
+#pragma once
+
+#include "base/layers.h"
+
+namespace diffit::capi {
+using namespace jobs;
+}
