@@ -49,7 +49,7 @@ def __getattr__(name: str):
     if name == "__version__":
         from . import _library
         return _library.library().version().decode()
-    if name in ("torch", "export", "data"):
+    if name in ("torch", "export"):
         import importlib
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module 'diffit' has no attribute '{name}'")
