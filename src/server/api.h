@@ -29,6 +29,8 @@ void add_step_routes(Router& router, Studio& studio);
 void add_status_routes(Router& router, Studio& studio);
 void add_openai_routes(Router& router, Studio& studio);
 void add_a1111_routes(Router& router, Studio& studio);
+/// runs: the folder that holds run folders; need not exist
+void add_run_routes(Router& router, const fs::path& runs);
 void add_page_routes(Router& router, Studio& studio);
 
 /// Images that a request waits for: submits the job and waits. HttpError: of the queue, 504 after

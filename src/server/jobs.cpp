@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kKeptEvents = 256;  // of a job
 constexpr std::size_t kKeptJobs = 200;    // that have ended, in memory
+constexpr std::ptrdiff_t kKeptPreviews = 8;  // of jobs that have ended
 constexpr std::int64_t kMostAttempts = 3;
 constexpr std::int64_t kGroupImages = 64;  // of jobs that are made together
 
@@ -246,6 +247,10 @@ void JobQueue::end(const std::shared_ptr<LiveJob>& job, JobState state, const st
 }
 
 void JobQueue::forget_old() {
+  // A page may still ask for the preview of a job that has just ended.
+  if (std::ssize(ended_) > kKeptPreviews) {
+    if (const auto job = find(*(ended_.end() - kKeptPreviews - 1))) job->preview.clear();
+  }
   while (ended_.size() > kKeptJobs) {
     live_.erase(ended_.front());
     ended_.pop_front();
@@ -422,7 +427,6 @@ void JobQueue::finish(const Group& group, const SampleResult& result, std::vecto
     ++counters_.done;
     job->record = record;
     job->images = ids;
-    job->preview.clear();
     ended_.push_back(record.id);
     publish_state(*job);
     forget_old();

@@ -41,6 +41,7 @@ struct Server::Parts {
     add_status_routes(router, studio);
     add_openai_routes(router, studio);
     add_a1111_routes(router, studio);
+    add_run_routes(router, spec.runs);
     add_page_routes(router, studio);
     const int port = http.bind(spec.host, spec.port);
     const std::string host = spec.host.find(':') == std::string::npos ? spec.host : "[" + spec.host + "]";

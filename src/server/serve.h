@@ -13,6 +13,7 @@ struct ServeSpec {
   std::string host = "127.0.0.1";
   int port = 8000;                  // 0: any free one
   std::string data = "studio";      // folder of the gallery
+  std::string runs = "runs";        // folder of trainings to show; need not exist
   std::string token;                // empty: none on a loopback address, else a random one
   std::vector<std::string> models;  // files or names of bundled models; empty: all bundled ones
   std::int64_t queue = 64;          // jobs that wait

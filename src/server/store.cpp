@@ -225,7 +225,10 @@ std::optional<std::string> Store::png(std::int64_t id) {
 bool Store::remove_image(std::int64_t id) {
   const std::lock_guard guard(mutex_);
   Statement(*database_, "DELETE FROM images WHERE id = ?").bind(id).run();
-  return database_->changes() > 0;
+  const bool removed = database_->changes() > 0;
+  // States of a job none of whose images is left.
+  if (removed) database_->run("DELETE FROM steps WHERE job NOT IN (SELECT job FROM images)");
+  return removed;
 }
 
 bool Store::set_tags(std::int64_t id, const std::vector<std::string>& tags) {

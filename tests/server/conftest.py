@@ -31,9 +31,9 @@ class Reply:
 class Studio:
     """A running server."""
 
-    def __init__(self, folder, *options, env=None):
+    def __init__(self, folder, *options, runs=None, env=None):
         self.folder = pathlib.Path(folder)
-        self.process = subprocess.Popen([BINARY, "serve", "--port", "0", "--data", folder, "--json", *map(str, options)],
+        self.process = subprocess.Popen([BINARY, "serve", "--port", "0", "--data", folder, "--runs", runs or self.folder / "runs", "--json", *map(str, options)],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env={**os.environ, **(env or {})}, preexec_fn=heed_signals)
         line = self.process.stdout.readline()

@@ -13,6 +13,7 @@ import urllib.parse
 import pytest
 from conftest import PATIENCE
 from PIL import Image
+from test_runs import line, write_run
 
 
 @pytest.mark.smoke
@@ -70,9 +71,11 @@ def check(document, schema, value, place):
 
 def test_the_description_is_true(studio):
     document = studio.get("/api/v1/openapi.json")
+    (studio.folder / "runs").mkdir()
+    write_run(studio.folder / "runs/one", line(1, 0.5), grids=(5,))
     job = studio.submit(seeds=[1], keep_steps=True)
     image = studio.wait(job)["images"][0]
-    fill = {"{id}": None, "{step}": "1", "{image}": "0", "{what}": "estimate"}
+    fill = {"{name}": "one", "{images}": "5", "{id}": None, "{step}": "1", "{image}": "0", "{what}": "estimate"}
     bodies = {"submitJob": {"kind": "sample", "spec": {"steps": 2, "seeds": "0-1"}}, "setTags": {"tags": ["a", "b"]},
               "openSession": {"token": ""}, "generateImages": {"prompt": "bag"}, "txt2img": {"prompt": "bag", "steps": 2},
               "setOptions": {"sd_model_checkpoint": "fashion-mnist"}}
@@ -94,7 +97,7 @@ def test_the_description_is_true(studio):
     for path in {path for path, _, _ in operations}:
         for method in ("get", "post", "put", "delete"):
             if (path, method) not in described:
-                url = path.replace("{id}", "1").replace("{step}", "1").replace("{image}", "0").replace("{what}", "noisy")
+                url = path.replace("{id}", "1").replace("{step}", "1").replace("{image}", "0").replace("{what}", "noisy").replace("{name}", "x").replace("{images}", "1")
                 assert studio.ask(method.upper(), url).status == 405, (path, method)
 
 

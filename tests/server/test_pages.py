@@ -11,6 +11,7 @@ from conftest import ROOT
 
 sys.path.append(str(ROOT / "tests/cli"))
 import formats  # noqa: E402
+import test_runs  # noqa: E402
 pytestmark = pytest.mark.skipif(bool(browser_module.missing()), reason=browser_module.missing())
 
 TAB, ENTER, SPACE, RIGHT = "\ue004", "\ue007", " ", "\ue014"
@@ -292,3 +293,28 @@ def test_first_visit_says_what_to_do(chromium, start):
     chromium.wait("return document.querySelector('.empty')?.textContent.startsWith('Nothing was made yet')")
     shot(chromium, "gallery-empty")
 
+
+
+def test_training_page(chromium, start, tmp_path):
+    for name, scale in (("alpha", 1), ("beta <i>", 2)):
+        test_runs.write_run(tmp_path / "runs" / name, "".join(test_runs.line(100 * i, scale / i) for i in range(1, 51)), grids=(1000, 5000))
+    studio = start(runs=tmp_path / "runs")
+    chromium.complaints()
+    for width, dark in ((1280, False), (390, True)):
+        chromium.look(width, 900, dark=dark, touch=width < 600)
+        chromium.open("about:blank")
+        chromium.open(studio.address + "#/train")
+        chromium.wait("return document.querySelectorAll('.runs input').length === 2 && document.querySelector('svg.plot polyline')")
+        chromium.run("for (const box of document.querySelectorAll('.runs input')) if (!box.checked) box.click()")
+        chromium.wait("return document.querySelectorAll('svg.plot polyline').length === 2 && document.querySelectorAll('.grids img').length === 2")
+        assert chromium.run("return document.querySelector('output').textContent") == "after 5,000 images"
+        chromium.run("document.querySelector('input[type=range]').focus()")
+        chromium.press("\ue012")
+        chromium.wait("return document.querySelector('output').textContent === 'after 1,000 images'")
+        assert chromium.run("return document.querySelector('main i')") is None
+        shot(chromium, f"train-{width}")
+        assert chromium.run(AUDIT) == []
+    with (tmp_path / "runs/alpha/stats.jsonl").open("a") as log:
+        log.write(test_runs.line(5100, 0.5))
+    chromium.wait("return document.querySelector('.runs').textContent.includes('5,100')")
+    assert chromium.complaints() == []

@@ -58,7 +58,6 @@ void add_diagnose_command(CLI::App& app, CommonOptions& common);
 void add_ablate_command(CLI::App& app, CommonOptions& common);
 void add_explain_command(CLI::App& app, CommonOptions& common);
 void add_vae_command(CLI::App& app, CommonOptions& common);
-void add_serve_command(CLI::App& app, CommonOptions& common);
 void add_report_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit::cli

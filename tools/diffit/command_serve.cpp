@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "server/serve.h"
-#include "tools/diffit/command.h"
+#include "tools/diffit/command_serve.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/terminal.h"
 
@@ -44,6 +44,7 @@ void add_serve_command(CLI::App& app, CommonOptions& common) {
       ->capture_default_str();
   command->add_option("--data", o->data, "folder of the gallery and of unfinished jobs; created if needed")
       ->capture_default_str();
+  command->add_option("--runs", o->runs, "folder of trainings to show")->capture_default_str();
   command->add_option(
       "--token", o->token,
       "secret that requests must carry; default the variable DIFFIT_TOKEN, else none for this "

@@ -20,6 +20,7 @@
 #include "kernels/ops.h"
 #include "runtime/memory.h"
 #include "tools/diffit/command.h"
+#include "tools/diffit/command_serve.h"
 #include "tools/diffit/option_names.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/stop.h"

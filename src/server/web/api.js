@@ -81,6 +81,7 @@ export function follow(id, on = {}) {
       }
     });
     source.addEventListener("error", () => {
+      on.lost?.();
       if (source.readyState === EventSource.CLOSED) reject(new ApiError(0, {detail: "The connection to the server was lost."}));
     });
   });

@@ -4,8 +4,9 @@ import {h, say} from "./dom.js";
 import {denoisePage} from "./denoise.js";
 import {galleryPage} from "./gallery.js";
 import {samplePage} from "./sample.js";
+import {trainPage} from "./train.js";
 
-const pages = {sample: ["Sample", samplePage], denoise: ["Denoise", denoisePage], gallery: ["Gallery", galleryPage]};
+const pages = {sample: ["Sample", samplePage], denoise: ["Denoise", denoisePage], gallery: ["Gallery", galleryPage], train: ["Training", trainPage]};
 const main = document.getElementById("main");
 let capabilities = null, page = null;
 

@@ -113,6 +113,7 @@ export function samplePage(main, capabilities) {
             bar.value = (i + (p.total ? p.done / p.total : 0)) / jobs.length;
             text.textContent = `${label}${p.done} of ${p.total} evaluations`;
           },
+          lost: () => { text.textContent = "The connection to the server was lost; trying again…"; },
           preview: (p) => { preview.src = p.url; preview.hidden = false; },
         });
         if (job.state === "failed") throw Object.assign(new Error(job.error.detail), {field: job.error.field});
