@@ -25,7 +25,9 @@ add_library(diffit::diffit ALIAS diffit_library)
 
 # The program with libdiffit.so instead of the layers: for packages that have both.
 add_executable(diffit_program EXCLUDE_FROM_ALL $<TARGET_OBJECTS:diffit>)
-target_link_libraries(diffit_program PRIVATE diffit_library LibTorch::cpu fmt::fmt Threads::Threads PkgConfig::CTEMPLATE)
+# The archive alone: the layers that it stands on come out of the shared library.
+target_link_libraries(diffit_program PRIVATE $<TARGET_FILE:diffit_server> PkgConfig::HTTPLIB PkgConfig::SQLITE diffit_library LibTorch::cpu fmt::fmt Threads::Threads PkgConfig::CTEMPLATE)
+add_dependencies(diffit_program diffit_server)
 set_target_properties(diffit_program PROPERTIES OUTPUT_NAME diffit LINKER_LANGUAGE CXX
   RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/wheel)
 
@@ -40,5 +42,6 @@ install(FILES ${CMAKE_BINARY_DIR}/diffit-config.cmake ${CMAKE_BINARY_DIR}/diffit
   ${PROJECT_SOURCE_DIR}/cmake/FindLibTorch.cmake DESTINATION ${package})
 install(DIRECTORY include/diffit DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY src/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/diffit-extension FILES_MATCHING
-  PATTERN "*.h" PATTERN "*.def" PATTERN "cuda" EXCLUDE PATTERN "templates" EXCLUDE PATTERN "*-inl.h" EXCLUDE PATTERN "testing.h" EXCLUDE)
+  PATTERN "*.h" PATTERN "*.def" PATTERN "cuda" EXCLUDE PATTERN "server" EXCLUDE PATTERN "templates" EXCLUDE
+  PATTERN "*-inl.h" EXCLUDE PATTERN "testing.h" EXCLUDE)
 install(DIRECTORY presets models DESTINATION ${CMAKE_INSTALL_DATADIR}/diffit)

@@ -78,6 +78,46 @@ TEST(Samplers, TableMatchesBehavior) {
   }
 }
 
+// Whoever watches sees each step once, from the noisiest on, and changes nothing.
+TEST(Samplers, ObserversSeeEveryStep) {
+  for (const Sampler* sampler : samplers()) {
+    for (const Schedule schedule : {Schedule::edm, Schedule::vp_linear}) {
+      if (sampler->needs_timesteps && schedule != Schedule::vp_linear) continue;
+      const SampledModel model = gaussian(schedule);
+      SampleRequest request;
+      request.ask_for_first(5, 0);
+      request.batch = 3;
+      request.sampler = sampler->id;
+      request.steps = 6;
+      at::Tensor samples, watched;
+      const auto sink = [](at::Tensor& all) {
+        return [&all](std::int64_t first, const at::Tensor& batch) {
+          all = first == 0 ? batch : at::cat({all, batch});
+        };
+      };
+      generate(model, request, sink(samples));
+      std::vector<std::int64_t> steps;
+      double before = 0;
+      generate(model, request, sink(watched), {}, [&](const SampleState& state) {
+        EXPECT_EQ(state.first, steps.size() < 6 ? 0 : 3) << sampler->name;
+        EXPECT_EQ(state.x.size(0), state.first == 0 ? 3 : 2);
+        EXPECT_EQ(state.steps, 6);
+        EXPECT_GT(state.sigma, 0);
+        if (state.step > 0) EXPECT_LT(state.sigma, before) << sampler->name;
+        before = state.sigma;
+        steps.push_back(state.step);
+        // D(x; sigma) of a Gaussian with standard deviation 0.5, from x with noise of level sigma.
+        const double shrink = 0.25 / (0.25 + state.sigma * state.sigma);
+        const double largest = (state.x * shrink).abs().max().item<double>();
+        EXPECT_LT((state.estimate - state.x * shrink).abs().max().item<double>(), 1e-4 * (1 + largest))
+            << sampler->name << " at " << state.sigma;
+      });
+      EXPECT_EQ(steps, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5})) << sampler->name;
+      EXPECT_TRUE(at::equal(samples, watched)) << sampler->name;
+    }
+  }
+}
+
 TEST(Samplers, NamesAreListedInErrors) {
   EXPECT_EQ(sampler_names(true), "ddpm, ddim, dpmpp2m, unipc, heun or euler");
   EXPECT_EQ(sampler_names(false), "heun or euler");

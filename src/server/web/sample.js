@@ -57,7 +57,7 @@ export function samplePage(main, capabilities) {
     h("h1", {}, "Sample"),
     which.element, h("fieldset", {}, legend, a.element), mode, setB, setVary,
     h("div", {class: "row actions"}, go, stop,
-      h("button", {type: "button", class: "plain", click: () => file.click()}, "Settings from an image…"), file));
+      h("button", {type: "button", class: "plain", click: () => file.click()}, "From an image…"), file));
   const work = h("div", {class: "work", hidden: true});
   const results = h("section", {"aria-label": "Results"},
     h("p", {class: "empty"}, "Choose what to sample and press Sample. A PNG made by diffit that you drop on this page restores its settings."));
