@@ -160,7 +160,8 @@ int report(ErrorKind kind, const std::string& message) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(
+  // Static: errors are printed after this function, with the names of its options.
+  static CLI::App app(
       "Train, sample, evaluate and analyse DiffiT, the diffusion vision transformer with time-dependent "
       "self-attention.",
       "diffit");
