@@ -103,7 +103,9 @@ TEST(Samplers, ObserversSeeEveryStep) {
         EXPECT_EQ(state.x.size(0), state.first == 0 ? 3 : 2);
         EXPECT_EQ(state.steps, 6);
         EXPECT_GT(state.sigma, 0);
-        if (state.step > 0) EXPECT_LT(state.sigma, before) << sampler->name;
+        if (state.step > 0) {
+          EXPECT_LT(state.sigma, before) << sampler->name;
+        }
         before = state.sigma;
         steps.push_back(state.step);
         // D(x; sigma) of a Gaussian with standard deviation 0.5, from x with noise of level sigma.

@@ -76,7 +76,7 @@ bool GzipStream::at_end() {
   if (read(extra) != 0) return false;
   if (!gzip()) return true;
   DIFFIT_CHECK(ended_, "{}: wanted a complete gzip stream, got a truncated one", path_);
-  return std::all_of(rest_.begin(), rest_.end(), [](std::byte b) { return b == std::byte{0}; });
+  return rest_.empty();
 }
 
 }  // namespace diffit::io

@@ -9,7 +9,7 @@
 
 namespace diffit::io {
 
-/// As gunzip reads it: members that follow one another are one content, and zeros after the last are padding.
+/// As gunzip reads it, members that follow one another are one content. Bytes after the last one are not read.
 class GzipStream {
  public:
   /// Whether the file is gzip is decided by its first bytes. The file must outlive the stream.
