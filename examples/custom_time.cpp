@@ -2,6 +2,7 @@
 // model. In this variant, the time token is projected to a vector that shifts the input of attention.
 //
 //   custom_time IMAGES RUN_FOLDER
+#include <ATen/TensorOperators.h>
 #include <diffit/diffit.h>
 
 #include <cstdio>

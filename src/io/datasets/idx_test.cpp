@@ -58,16 +58,17 @@ TEST_F(Idx, ReadsPlainAndGzippedAlike) {
   }
 }
 
-TEST_F(Idx, ReadsGzipMembersAndZeroPadding) {
+TEST_F(Idx, ReadsGzipMembers) {
   const std::string bytes = idx({5, 3, 4}, 60);
   const std::string two = gzipped(bytes.substr(0, 30)) + gzipped(bytes.substr(30));
-  for (const std::string& file : {two, two + std::string(512, '\0'), gzipped(bytes) + gzipped("")}) {
+  for (const std::string& file : {two, gzipped(bytes) + gzipped("")}) {
     const IdxArray array = read_idx(write("a.gz", file));
     ASSERT_EQ(array.data.size(), 60u);
     EXPECT_EQ(array.data[59], static_cast<std::uint8_t>(59 * 7));
   }
   expect_rejected(gzipped(bytes) + gzipped("x"), "got more");
   expect_rejected(gzipped(bytes) + "x", "got more");
+  expect_rejected(two + std::string(512, '\0'), "got more");
   expect_rejected(two.substr(0, two.size() - 4), "truncated");
 }
 
