@@ -112,19 +112,14 @@ class HttpServer::Impl : public httplib::Server {
 
   int bind(const std::string& host, int port) {
     errno = 0;
-    if (port == 0) {
-      port = bind_to_any_port(host);
-    } else if (!bind_to_port(host, port)) {
-      port = -1;
-    }
-    if (port < 0) {
-      fail("{}:{}: cannot be listened on: {}; try another `port`", host,
-           port < 0 ? "port" : std::to_string(port),
+    const int bound = port == 0 ? bind_to_any_port(host) : bind_to_port(host, port) ? port : -1;
+    if (bound < 0) {
+      fail("{}:{}: cannot be listened on: {}; try another `port`", host, port,
            errno == 0 ? "the address is not of this machine" : std::strerror(errno));
     }
     // The library's own backlog of 5 would keep clients waiting that come at the same time.
     if (::listen(svr_sock_, static_cast<int>(kWaiting)) != 0) fail("listen: {}", std::strerror(errno));
-    return port;
+    return bound;
   }
 
   void start() {

@@ -25,7 +25,7 @@ const short = (v) => Math.abs(v) >= 1e6 ? `${Number((v / 1e6).toPrecision(3))}M`
 
 /** lines: [{name, points: [[x, y], ...]}, ...], at most four. */
 export function chart(title, xName, lines, log = false) {
-  const width = 640, height = 300, left = 58, right = 12, top = 12, bottom = 40;
+  const width = innerWidth < 600 ? 380 : 640, height = innerWidth < 600 ? 240 : 300, left = 58, right = 22, top = 12, bottom = 40;
   const usable = lines.map((line) => ({...line, points: line.points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y) && (!log || y > 0))}));
   const all = usable.flatMap((line) => line.points);
   if (all.length === 0) return h("p", {class: "hint"}, "No values yet.");

@@ -100,6 +100,7 @@ export function samplePage(main, capabilities) {
     const text = h("span", {class: "hint"}, "Waiting…");
     const preview = h("img", {class: "preview small", alt: "What the model expects so far", hidden: true});
     work.replaceChildren(bar, text, preview);
+    results.querySelector(".empty")?.remove();
     if (work.getBoundingClientRect().top > innerHeight - 100) work.scrollIntoView({block: "start"});
     const began = performance.now();
     try {
