@@ -52,7 +52,7 @@ struct SampleSpec {
 };
 
 struct SampleResult {
-  std::vector<Image> images;           // if SampleSpec::out is empty
+  std::vector<Image> images;  // if SampleSpec::out is empty
   /// With SampleSpec::raw: images in [-1, 1], or latents, [N, C, H, W], the last index fastest.
   std::vector<float> samples;
   std::vector<std::int64_t> samples_shape;

@@ -11,7 +11,6 @@ namespace diffit::data {
 namespace {
 
 using testing::expect_rejected;
-using testing::expect_rejected;
 using testing::TemporaryFolder;
 
 std::vector<std::byte> png(std::uint8_t value) {

@@ -1,5 +1,6 @@
-// The precompiled header of every layer that sees a tensor. <ATen/ATen.h> costs 11 s a file without it. Headers of
-// torch/csrc do not belong here: GCC instantiates the templates that they use again in every file, 2 s each time.
+// The precompiled header of every layer that sees a tensor. <ATen/ATen.h> costs 11 s a file without it.
+// Headers of torch/csrc do not belong here: GCC instantiates the templates that they use again in every file,
+// 2 s each time.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -12,8 +12,8 @@ namespace diffit::server {
 
 namespace {
 
-constexpr std::size_t kKeptEvents = 256;  // of a job
-constexpr std::size_t kKeptJobs = 200;    // that have ended, in memory
+constexpr std::size_t kKeptEvents = 256;     // of a job
+constexpr std::size_t kKeptJobs = 200;       // that have ended, in memory
 constexpr std::ptrdiff_t kKeptPreviews = 8;  // of jobs that have ended
 constexpr std::int64_t kMostAttempts = 3;
 constexpr std::int64_t kGroupImages = 64;  // of jobs that are made together

@@ -55,8 +55,7 @@ TEST_F(NpzImages, RejectMalformedArrays) {
 TEST_F(NpzImages, RejectTruncatedArrays) {
   refused("cut", {stored("arr_0.npy", images().substr(0, images().size() - 1))}, "got 23");
   refused("cut when packed", {packed("arr_0.npy", images().substr(0, images().size() - 1))}, "got 23");
-  refused("terabytes", {stored("arr_0.npy", npy("|u1", "(4398046511104, 2, 2, 3)", zeros(24)))},
-          "got 24");
+  refused("terabytes", {stored("arr_0.npy", npy("|u1", "(4398046511104, 2, 2, 3)", zeros(24)))}, "got 24");
   refused("overflow", {stored("arr_0.npy", npy("|u1", "(4611686018427387904, 2048, 2048, 3)", zeros(24)))},
           "overflows");
   refused("a row of sides", {stored("arr_0.npy", npy("|u1", "(1, 1, 100000, 1)", zeros(100000)))}, "sides");

@@ -120,7 +120,8 @@ TEST(Torch, PicklesCannotExhaustMemoryOrStack) {
   file.expect_refused("tuples in tuples", archive(pickle("N" + std::string(kDeep, '\x85'))), "values");
   file.expect_refused("half a million tuples in tuples",
                       archive(pickle("N" + std::string(kDeep / 4, '\x85'))), "wanted a dict");
-  file.expect_refused("marks in marks", archive(pickle(std::string(kDeep, '('))), "wanted one value at the end");
+  file.expect_refused("marks in marks", archive(pickle(std::string(kDeep, '('))),
+                      "wanted one value at the end");
   std::string laughs = "]q" + little(0, 1);
   for (int i = 1; i < 200; ++i)
     laughs += "](h" + little(i - 1u, 1) + "h" + little(i - 1u, 1) + "eq" + little(i, 1);
@@ -131,13 +132,15 @@ TEST(Torch, PicklesCannotExhaustMemoryOrStack) {
   file.expect_refused("a text of 2^64-1", archive(pickle("\x8d" + little(~0ull, 8))), "truncated");
   file.expect_refused("a frame of 2^63", archive(pickle("\x95" + little(1ull << 63, 8))), "frame");
   file.expect_refused("a memo that is not there", archive(pickle("j" + little(0xffffffff, 4))), "memo");
-  file.expect_refused("pickle of 32 MiB", archive(pickle(std::string(32 << 20, 'N'))), "the limit is 16777216");
+  file.expect_refused("pickle of 32 MiB", archive(pickle(std::string(32 << 20, 'N'))),
+                      "the limit is 16777216");
   file.expect_refused("a packed pickle of 64 MiB", zip_of({packed("x/data.pkl", zeros(64 << 20))}),
                       "the limit is 16777216");
   std::string twice = "](";
   for (int i = 0; i < 1000; ++i) twice += "N";
   file.expect_refused("values twice and twice again",
-                      archive(pickle(twice + "e" + std::string(1 << 20, '2'))), "wanted one value at the end");
+                      archive(pickle(twice + "e" + std::string(1 << 20, '2'))),
+                      "wanted one value at the end");
 }
 
 TEST(Torch, RejectsMalformedPickles) {

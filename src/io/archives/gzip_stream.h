@@ -9,7 +9,8 @@
 
 namespace diffit::io {
 
-/// As gunzip reads it, members that follow one another are one content. Bytes after the last one are not read.
+/// As gunzip reads it, members that follow one another are one content. Bytes after the last one are not
+/// read.
 class GzipStream {
  public:
   /// Whether the file is gzip is decided by its first bytes. The file must outlive the stream.
