@@ -219,6 +219,7 @@ def test_broken_images_are_all_listed_and_left_out_where_asked(tmp_path):
     assert refused("data", "convert", folder, tmp_path / "out.zip", mentions=["--skip-broken"])
     result = run("data", "convert", folder, tmp_path / "out.zip", "--skip-broken", "--json")
     assert [entry["index"] for entry in result.json["left_out"]] == [25, 30, 35]
+    assert "try --size 16 --crop center" in result.json["left_out"][2]["reason"]
     assert result.json["pictures"] == 57
     run("data", "info", tmp_path / "out.zip", "--check", "--strict")
     got, _ = formats.read_edm_zip(tmp_path / "out.zip")

@@ -64,13 +64,22 @@ std::string with_options(const std::string& text) {
   }
 }
 
+namespace {
+
+/// How lines of a result begin that the library has worded.
+constexpr const char* kMessages[] = {"warning: ", "note: ", "skipped: ", "broken: "};
+
+}  // namespace
+
 std::string with_options_in_warnings(const std::string& text) {
   std::string out;
   for (std::size_t from = 0; from < text.size();) {
     const std::size_t end = std::min(text.find('\n', from), text.size() - 1) + 1;
     const std::string line = text.substr(from, end - from);
     const std::string words = line.substr(std::min(line.find_first_not_of(' '), line.size()));
-    out += words.starts_with("warning: ") || words.starts_with("note: ") ? with_options(line) : line;
+    const bool message = std::any_of(std::begin(kMessages), std::end(kMessages),
+                                     [&](const char* start) { return words.starts_with(start); });
+    out += message ? with_options(line) : line;
     from = end;
   }
   return out;
@@ -78,9 +87,9 @@ std::string with_options_in_warnings(const std::string& text) {
 
 Json with_options_in_warnings(Json value) {
   for (auto& [key, member] : value.items()) {
-    const bool messages = (key == "warnings" || key == "notes") && member.is_array();
-    if (member.is_object()) member = with_options_in_warnings(std::move(member));
-    if (!messages) continue;
+    if (key == "reason" && member.is_string()) member = with_options(member.get<std::string>());
+    if (member.is_structured()) member = with_options_in_warnings(std::move(member));
+    if ((key != "warnings" && key != "notes") || !member.is_array()) continue;
     for (Json& message : member) {
       if (message.is_string()) message = with_options(message.get<std::string>());
     }

@@ -16,8 +16,8 @@ void set_program(const CLI::App& app);
 /// runs, wherever there is such an option.
 std::string with_options(const std::string& text);
 
-/// The same for results, in which only warnings and notes name fields: lines that begin with "warning: " or
-/// "note: ", and the entries of arrays "warnings" and "notes".
+/// The same for results, in which only messages name fields: lines that begin with "warning: ", "note: ",
+/// "skipped: " or "broken: ", the entries of arrays "warnings" and "notes", and the values of "reason".
 std::string with_options_in_warnings(const std::string& text);
 Json with_options_in_warnings(Json object);
 
