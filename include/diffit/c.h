@@ -67,7 +67,10 @@ typedef struct diffit_monitor {
  * "guidance_channels", "guidance_interval", "guidance_tolerance". Without "out" the result has one tensor:
  * uint8 [N, H, W, C], or with "raw" float32 [N, C, H, W] as the sampler leaves it: images in [-1, 1], or
  * latents. train       TrainSpec (diffit/train.h); "config" may also be an object, the recipe itself evaluate
- * EvaluateSpec (diffit/evaluate.h)
+ * EvaluateSpec (diffit/evaluate.h) statistics  StatisticsSpec (diffit/statistics.h) explain     ExplainSpec
+ * (diffit/explain.h) encode, decode, encode_data EncodeSpec, DecodeSpec, EncodeDataSpec
+ * (diffit/autoencoder.h) convert_data `diffit data convert`: data, dest, size, crop ("none", "center",
+ * "adm"), labels ("auto", "folders", "none"), skip_broken, strict
  *
  * Fields that are left out or null have their defaults. On success *result is to be released with
  * diffit_result_free(). `monitor` may be NULL. */

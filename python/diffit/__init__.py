@@ -6,19 +6,22 @@
     d = model.denoise(x, sigma=0.5, labels=3)              # x float32 [B, 1, 32, 32]
     run = diffit.train("smoke", data="images/", out="runs/mine")
 
-`diffit.torch` has the networks as torch modules. Errors are `diffit.Error`, with the name of the wrong field.
+`diffit.data` converts and encodes data sets, `diffit.torch` has the networks as torch modules. Errors are
+`diffit.Error`, with the name of the wrong field.
 """
 
 from __future__ import annotations
 
 import os as _os
 
+from . import data
 from ._errors import CancelledError, DiffitWarning, Error, FailedError, InvalidError, LibraryError
-from ._jobs import Result, evaluate, train
+from ._jobs import Result, decode, encode, evaluate, explain, statistics, train
 from ._model import Model, load
 
 __all__ = ["CancelledError", "DiffitWarning", "Error", "FailedError", "InvalidError", "LibraryError", "Model",
-           "Result", "evaluate", "load", "models", "presets", "train"]
+           "Result", "data", "decode", "encode", "evaluate", "explain", "load", "models", "presets", "statistics",
+           "train"]
 
 
 def resource_folder() -> str:

@@ -1,4 +1,4 @@
-"""Training and evaluation."""
+"""Training, evaluation, analysis and autoencoders."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def _assignments(overrides: typing.Mapping | None) -> list[str] | None:
         return str(_run.plain(value))
 
     return [f"{key}={toml(value)}" for key, value in overrides.items()]
+
+
+def _path(value, name: str):
+    """For arguments whose fields of the specification have other names."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise InvalidError(f"`{name}`: wanted a path, got {type(value).__name__}", name)
+    return value
 
 
 def train(config: str | os.PathLike | typing.Mapping, *, data: str | os.PathLike | None = None,
@@ -111,3 +118,86 @@ def evaluate(samples: str | os.PathLike, reference: str | os.PathLike, *, featur
             "bootstrap": bootstrap, "confidence": confidence, "half": half, "extrapolate": extrapolate, "seed": seed,
             "device": device, "dtype": dtype, "threads": threads}
     return Result(_run.run("evaluate", spec, progress=progress)[0])
+
+
+def statistics(data: str | os.PathLike, output: str | os.PathLike, *, features: str | os.PathLike,
+               limit: int | None = None, batch: int | None = None, keep: int | None = None, device: str = "auto",
+               dtype: str = "auto", threads: int = 0, progress=True) -> Result:
+    """Computes the statistics of a set of images in the features of a network: a reference file for `evaluate` and
+    for ADM's evaluator.
+
+    Args:
+        data: images: npz with arr_0, zip, folder, IDX or CIFAR; at least two.
+        output: the .npz file to write: mu [D] and sigma [D, D] (float64), those of spatial features where the network
+            has them, and the features of the kept images (float32).
+        features: as in `evaluate`.
+        limit: only the first so many images. keep: randomly chosen images whose features are stored for precision,
+            recall and KID (default 10000).
+
+    Returns:
+        images, width, height, channels, network, features, spatial_features, kept_features, warnings.
+    """
+    return Result(_run.run("statistics", {"data": data, "output": output, "features": features, "limit": limit,
+                                          "batch": batch, "keep": keep, "device": device, "dtype": dtype,
+                                          "threads": threads}, progress=progress)[0])
+
+
+def explain(model: str | os.PathLike, *, data: str | os.PathLike | None = None, vae: str | os.PathLike | None = None,
+            images: int | None = None, levels: int | None = None, sigma_min: float | None = None,
+            sigma_max: float | None = None, out: str | os.PathLike | None = None, device: str = "auto",
+            dtype: str = "auto", threads: int = 0, progress=True) -> Result:
+    """Shows how attention depends on the noise level: how far the attention, q, k and v of each layer move if only the
+    time token is replaced by that of another level, in the model and in an untrained one.
+
+    Args:
+        model: a model file, the name of a bundled model, or a `Model`.
+        data: a data set whose images are used; default: samples of the model.
+        images, levels: how many; at least 2 levels, equally spaced in ln sigma from sigma_min to sigma_max.
+        out: x.html (table and plots), x.svg or x.png (the plot of attention).
+
+    Returns:
+        What ``diffit explain --time --json`` prints.
+    """
+    return Result(_run.run("explain", {"model": getattr(model, "path", model), "data": data, "vae": vae,
+                                       "images": images, "levels": levels, "sigma_min": sigma_min,
+                                       "sigma_max": sigma_max, "out": out, "device": device, "dtype": dtype,
+                                       "threads": threads}, progress=progress)[0])
+
+
+def encode(images: str | os.PathLike, out: str | os.PathLike, *, vae: str | os.PathLike, batch: int | None = None,
+           scale: float | None = None, device: str = "auto", dtype: str = "auto", threads: int = 0,
+           progress=True) -> Result:
+    """Encodes images into one file of latents, posterior means times the scale: ``diffit vae encode``.
+
+    Args:
+        images: an image, a folder or zip of images, .npz (arr_0 uint8 [N, H, W, C]) or .safetensors (``images`` float32
+            [N, C, H, W] in [-1, 1]); all of one size, with sides that are multiples of the autoencoder's factor.
+        out: the .safetensors file to write: ``latents`` float32 [N, L, h, w].
+        vae: the autoencoder: a file, a folder of diffusers, or the name of a bundled one.
+        scale: of the latents; default: the one that the file states, or 0.18215.
+
+    Returns:
+        shape, scale, scale_from, vae_identity, mean, standard_deviation, seconds.
+    """
+    return Result(_run.run("encode", {"in": _path(images, "images"), "out": out, "vae": vae, "batch": batch, "scale": scale,
+                                      "device": device, "dtype": dtype, "threads": threads}, progress=progress)[0])
+
+
+def decode(latents: str | os.PathLike, out: str | os.PathLike, *, vae: str | os.PathLike, batch: int | None = None,
+           scale: float | None = None, rounding: str | None = None, tile: str | int | None = None,
+           device: str = "auto", dtype: str = "auto", threads: int = 0, progress=True) -> Result:
+    """Decodes latents into images: ``diffit vae decode``.
+
+    Args:
+        latents: .safetensors with ``latents`` (or ``samples``) float32 [N, L, h, w], scaled.
+        out: x.png (one image, or a grid), x.npz (arr_0 uint8), x.safetensors (``images`` float32, not clamped), or a
+            folder.
+        vae, batch, scale: as in `encode`. rounding: to bytes, ``"nearest"`` or ``"truncate"``.
+        tile: latent rows decoded at a time; 0: all. It saves memory without changing the image.
+
+    Returns:
+        shape, scale, scale_from, tile, seconds.
+    """
+    return Result(_run.run("decode", {"in": _path(latents, "latents"), "out": out, "vae": vae, "batch": batch, "scale": scale,
+                                      "rounding": rounding, "tile": None if tile is None else str(tile),
+                                      "device": device, "dtype": dtype, "threads": threads}, progress=progress)[0])

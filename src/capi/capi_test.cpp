@@ -89,6 +89,27 @@ TEST(CInterface, KeepsTheErrorOfEachThread) {
   EXPECT_NE(std::string(diffit_last_error().message).find("'train'"), std::string::npos);
 }
 
+/// The field of the error of a job that is refused before it starts.
+std::string refused_field(const char* job, const char* spec) {
+  diffit_result* result = nullptr;
+  EXPECT_EQ(diffit_run(job, spec, nullptr, &result), DIFFIT_INVALID) << job << " " << spec;
+  EXPECT_EQ(result, nullptr);
+  return diffit_last_error().field;
+}
+
+TEST(CInterface, NamesTheWrongFieldOfEveryJob) {
+  for (const char* job :
+       {"sample", "evaluate", "statistics", "explain", "encode", "decode", "encode_data", "convert_data"}) {
+    EXPECT_EQ(refused_field(job, R"({"no_such": 1})"), "no_such") << job;
+    EXPECT_EQ(refused_field(job, R"({"threads": "many"})"), "threads") << job;
+  }
+  EXPECT_EQ(refused_field("train", R"({"config": "smoke", "no_such": 1})"), "no_such");
+  EXPECT_EQ(refused_field("statistics", R"({"output": "x.txt"})"), "output");
+  EXPECT_EQ(refused_field("encode", R"({"out": "x.png"})"), "out");
+  EXPECT_EQ(refused_field("convert_data", R"({"size": -1})"), "size");
+  EXPECT_EQ(refused_field("convert_data", R"({"crop": "round"})"), "crop");
+}
+
 TEST(CInterface, RefusesHandlesThatAreNotOpen) {
   auto* const never = reinterpret_cast<diffit_model*>(16);
   EXPECT_EQ(diffit_model_info(never), nullptr);

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "capi/spec_reader.h"
+#include "capi/job_table.h"
 #include "capi/temporary_folder.h"
 #include "config/json_text.h"
 #include "diffit/evaluate.h"
@@ -144,11 +144,16 @@ JobResult run_evaluate(SpecReader& reader, const RuntimeOptions& runtime, TrainM
   return {evaluate(s, runtime, monitor).json, {}};
 }
 
-using Job = JobResult (*)(SpecReader&, const RuntimeOptions&, TrainMonitor&);
-
 const std::map<std::string, Job>& table() {
-  static const std::map<std::string, Job> jobs{
-      {"sample", run_sample}, {"train", run_train}, {"evaluate", run_evaluate}};
+  static const std::map<std::string, Job> jobs{{"sample", run_sample},
+                                               {"train", run_train},
+                                               {"evaluate", run_evaluate},
+                                               {"statistics", run_statistics},
+                                               {"explain", run_explain},
+                                               {"encode", run_encode},
+                                               {"decode", run_decode},
+                                               {"encode_data", run_encode_data},
+                                               {"convert_data", run_convert_data}};
   return jobs;
 }
 

@@ -101,7 +101,7 @@ Crop parse_crop(const std::string& name) {
   if (name == "center") return Crop::center;
   if (name == "adm") return Crop::adm;
   const std::array<std::string, 3> known{"none", "center", "adm"};
-  reject("wanted a crop of none, center or adm, got '{}'{}", name, did_you_mean(name, known));
+  reject("`crop`: wanted none, center or adm, got '{}'{}", name, did_you_mean(name, known));
 }
 
 Image fitted(Image image, std::int64_t size, Crop crop, const std::string& where) {
