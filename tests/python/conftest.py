@@ -1,4 +1,4 @@
-"""Tests of the Python package. They run in an environment that has torch and the package (./dev test --python), or
+"""Tests of the Python package. They run in an environment that has torch and the package (./dev test --wheel), or
 against a build of the sources with DIFFIT_LIBRARY and PYTHONPATH."""
 
 import os
