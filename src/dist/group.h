@@ -39,7 +39,6 @@ class Group {
   int rank() const { return place_.rank; }
   int size() const { return place_.size; }
   bool leads() const { return place_.leads(); }
-  const Place& place() const { return place_; }
 
   /// Starts to send a tensor, which must not change until wait(). Messages between two ranks with the same
   /// `tag` arrive in the order in which they were sent.

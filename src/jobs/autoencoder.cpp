@@ -102,7 +102,7 @@ EncodeResult run_encode(const EncodeSpec& spec, const RuntimeOptions& options, M
     check_finite(latents.back(), done, "latent", machine_);
     done += mean.size(0);
     batch.clear();
-    advance(monitor, {done, input->size(), "pictures"}, "interrupted; no file was written");
+    advance(monitor, {done, input->size(), "images"}, "interrupted; no file was written");
   };
   at::Tensor first;
   input->read([&, &vae_ = vae](const std::string& name, const at::Tensor& given) {
@@ -199,7 +199,7 @@ DecodeResult run_decode(const DecodeSpec& spec, const RuntimeOptions& options, M
         (rows > 0 ? vae.decode_in_strips(z, rows) : vae.decode(z)).to(at::kCPU, at::kFloat);
     check_finite(images, first, "picture", machine);
     output->add(images);
-    advance(monitor, {first + size, count, "pictures"},
+    advance(monitor, {first + size, count, "images"},
             fmt::format("interrupted after {} of {} images", first + size, count));
   }
   output->finish();

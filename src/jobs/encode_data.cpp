@@ -36,7 +36,7 @@ LatentInfo run_encode_data(const EncodeDataSpec& spec, const RuntimeOptions& opt
                           fmt::format("{}: interrupted after {} of {} images; complete shards are kept, run "
                                       "the same command again to continue",
                                       spec.dest, done, all));
-        monitor.progress({done, all, "pictures"});
+        monitor.progress({done, all, "images"});
       });
 }
 

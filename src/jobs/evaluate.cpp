@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "config/json_text.h"
+#include "jobs/advance.h"
 #include "jobs/evaluate_job.h"
 #include "jobs/guard.h"
 #include "jobs/no_monitor.h"
@@ -79,8 +80,7 @@ Evaluation run_evaluation(const EvaluateSpec& spec, const RuntimeOptions& option
   const FeatureSet made =
       samples.measure(*network, sums_of_samples(wanted), {spec.batch, spec.limit, &monitor});
   wanted.progress = [&](const std::string& what, double share) {
-    monitor.progress({std::lround(100 * share), 100, "% of " + what});
-    if (monitor.cancelled()) throw Error(ErrorKind::cancelled, "interrupted while computing " + what);
+    advance(monitor, {std::lround(100 * share), 100, "% of " + what}, "interrupted while computing " + what);
   };
   e.metrics = evaluate(e.network, made, real, wanted);
   return e;

@@ -38,7 +38,7 @@ Recipe read_recipe_of(const TrainSpec& spec, const fs::path& path) {
   return read_recipe(toml, path.string());
 }
 
-/// Of a rank that does not lead: its monitor is asked whether to stop, and told nothing.
+/// Monitor of every rank but 0: the caller's monitor is asked whether to stop, and receives no events.
 class CancelOnly : public TrainMonitor {
  public:
   explicit CancelOnly(Monitor& monitor) : monitor_(monitor) {}

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "jobs/advance.h"
 #include "jobs/feature_side.h"
 #include "metrics/feature_source.h"
 
@@ -88,7 +89,7 @@ Json TrainEvaluation::operator()(const Exhibit& averaged) {
   }
   FeatureSum sum(s.network->info(), sums_of_samples(s.wanted), s.section.images);
   averaged.sample(s.section.images, s.section.steps, [&](const at::Tensor& images) {
-    if (s.monitor.cancelled()) throw Error(ErrorKind::cancelled, "interrupted");
+    stop_if_cancelled(s.monitor, "interrupted");
     sum.add(s.network->extract(images));
     s.monitor.progress({sum.images(), s.section.images, "samples evaluated"});
   });

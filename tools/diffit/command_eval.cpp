@@ -100,8 +100,9 @@ void add_eval_command(CLI::App& app, CommonOptions& common) {
       "REF", o->spec.reference,
       "reference: images, or statistics by diffit stats, ADM (mu, sigma, mu_s, sigma_s, arr_0) or EDM");
   command->add_option("--metrics", o->metrics,
-                      "comma-separated list of fid, sfid, is, precision, recall, kid; default: all that the "
-                      "feature network and the reference allow");
+                      fmt::format("comma-separated list of {}; default: all that the feature network and the "
+                                  "reference allow",
+                                  metric_names()));
   command
       ->add_option("--bootstrap", o->spec.bootstrap,
                    "number of bootstrap resamples per interval; 0: no intervals")
