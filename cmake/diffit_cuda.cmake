@@ -6,6 +6,10 @@
 
 set(DIFFIT_CUDA_ARCHITECTURES "80;86;89;90a" CACHE STRING "Compute capabilities to compile the CUDA kernels for")
 find_program(DIFFIT_NVCC nvcc HINTS ${PROJECT_SOURCE_DIR}/.deps/cuda/nvidia/cu13/bin /usr/local/cuda/bin)
+get_filename_component(DIFFIT_CUDA_ROOT "${DIFFIT_NVCC}" REALPATH)
+get_filename_component(DIFFIT_CUDA_ROOT "${DIFFIT_CUDA_ROOT}" DIRECTORY)
+get_filename_component(DIFFIT_CUDA_ROOT "${DIFFIT_CUDA_ROOT}" DIRECTORY)
+set(DIFFIT_CUDA_INCLUDE ${DIFFIT_CUDA_ROOT}/include)
 
 function(diffit_cuda_library name)
   cmake_parse_arguments(A "" "" "SOURCES" ${ARGN})

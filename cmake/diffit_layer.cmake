@@ -57,6 +57,7 @@ endfunction()
 function(diffit_layer name)
   cmake_parse_arguments(A "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
+  list(FILTER sources EXCLUDE REGEX "_library\\.cpp$")  # shared libraries of their own, opened at run time
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")

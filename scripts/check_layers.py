@@ -16,6 +16,8 @@ TORCH_FREE = {"base", "config", "io", "data", "plot", "server"}
 TORCH = re.compile(r"(ATen|c10|torch)/")
 # Only tools/ may print or exit.
 PRINTS = re.compile(r"\bstd::(cout|cerr|clog|printf|exit|abort|_Exit)\b|\bfmt::print\b|(?<![\w:.>])(printf|exit|abort)\(")
+# In files that are compiled without OpenMP, which all but one are, it runs on one thread.
+SERIAL = re.compile(r"\bat::parallel_for\(")
 LONGEST = 500
 
 
@@ -31,6 +33,8 @@ def complaints(path: pathlib.Path, layer: str):
             other = name.split("/")[0]
             if other in LAYERS and other not in above:
                 yield number, f"{layer}/ lies above {other}/, but includes {name}"
+        elif SERIAL.search(line) and path.name != "parallel.cpp":
+            yield number, "at::parallel_for runs on one thread here: use runtime/parallel.h"
         elif not test and PRINTS.search(line.split("//")[0]):
             yield number, f"a library neither prints nor exits: {line.strip()}"
     if (length := text.count("\n")) > LONGEST:

@@ -34,9 +34,9 @@ def stage(folder: pathlib.Path, build: pathlib.Path) -> None:
     library, program = folder / "libdiffit.so", folder / "diffit"
     shutil.copy(build / "libdiffit.so", library)
     shutil.copy(build / "wheel/diffit", program)
-    cuda = list(build.glob("**/libdiffit_cuda.so"))
-    if cuda:
-        shutil.copy(cuda[0], folder / "libdiffit_cuda.so")
+    for name in ("libdiffit_cuda.so", "libdiffit_cuda_graph.so"):
+        for file in build.glob(f"lib/{name}"):
+            shutil.copy(file, folder / name)
     soname = subprocess.run(["patchelf", "--print-soname", library], check=True, capture_output=True, text=True).stdout.strip()
     run("patchelf", "--replace-needed", soname, "libdiffit.so", program)
     run("patchelf", "--set-soname", "libdiffit.so", library)

@@ -24,6 +24,9 @@ struct BenchSpec {
   std::int64_t size = 0;                 // side of the images of "features" and autoencoders; 0: usual
   int rounds = 5;                        // measurements
   double seconds = 2;                    // of each
+  /// File for a trace of three more calls in Chrome's format, with the time of each kernel or operation in
+  /// the result; of recipes and the forward pass of latent models. Empty: none.
+  std::string trace;
 };
 
 struct BenchResult {

@@ -36,6 +36,9 @@ struct TrainStep {
   double images_per_second = 0;    // in this session
   std::int64_t skipped = 0;        // steps whose loss or gradient was not finite
   std::uint64_t memory_bytes = 0;  // resident memory of the process
+  /// Model FLOPs utilization on a GPU: multiply-adds of forward and backward by the layers' sizes, over the
+  /// rate of bfloat16 or float32 matrix products that the GPU reached when training started; 0 on a CPU.
+  double mfu = 0;
 };
 
 /// The files of a snapshot have been written.

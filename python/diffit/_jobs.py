@@ -65,7 +65,7 @@ def train(config: str | os.PathLike | typing.Mapping, *, data: str | os.PathLike
         resume: continue from the newest complete checkpoint of the run folder.
         strict: refuse data that would only be warned about.
         callback: called between steps with an event: ``event.kind`` is ``"step"`` (images, total_images, loss,
-            gradient_norm, lr, seconds, seconds_left, images_per_second, skipped, memory_bytes), ``"snapshot"``
+            gradient_norm, lr, seconds, seconds_left, images_per_second, skipped, memory_bytes, and on a GPU mfu), ``"snapshot"``
             (images, models, samples), ``"evaluated"`` (images, metrics) or ``"skipped"`` (images, loss,
             gradient_norm). If it returns False, or raises, the training stops with a checkpoint. It may sample.
         device, dtype, threads, progress: as in `diffit.load` and `Model.sample`; dtype ``"auto"``: bf16 where the

@@ -22,16 +22,17 @@ bool CMonitor::cancelled() {
 
 void CMonitor::step(const TrainStep& step) {
   if (!hears_events()) return;
-  const Json object = {{"images", step.images},
-                       {"total_images", step.total_images},
-                       {"loss", step.loss},
-                       {"gradient_norm", step.gradient_norm},
-                       {"lr", step.lr},
-                       {"seconds", step.seconds},
-                       {"seconds_left", step.seconds_left},
-                       {"images_per_second", step.images_per_second},
-                       {"skipped", step.skipped},
-                       {"memory_bytes", step.memory_bytes}};
+  Json object = {{"images", step.images},
+                 {"total_images", step.total_images},
+                 {"loss", step.loss},
+                 {"gradient_norm", step.gradient_norm},
+                 {"lr", step.lr},
+                 {"seconds", step.seconds},
+                 {"seconds_left", step.seconds_left},
+                 {"images_per_second", step.images_per_second},
+                 {"skipped", step.skipped},
+                 {"memory_bytes", step.memory_bytes}};
+  if (step.mfu > 0) object["mfu"] = step.mfu;
   functions_->event(functions_->user, "step", json_text(object).c_str());
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "runtime/autocast.h"
+#include "runtime/graph.h"
 
 namespace diffit::diffusion {
 
@@ -24,12 +25,20 @@ namespace {
 
 /// Returns D(x; sigma) of the model, with matrix products in `dtype`.
 LevelNetwork level_network(const ImageDiffiT& model, at::ScalarType dtype) {
-  return [&model, dtype](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
-    const Autocast autocast(x.device().type(), dtype);
-    Condition condition;
-    condition.labels = labels;
-    const at::Tensor sigma = at::full({x.size(0)}, level.sigma, x.options());
-    return NetworkOutput{denoise_images(model, x, sigma, condition).to(at::kDouble), {}};
+  const at::Device device = model.parameters().items()[0].tensor.device();
+  using Tensors = runtime::Replayed::Tensors;  // x, sigma, and labels if there are any
+  const auto denoise =
+      std::make_shared<runtime::Replayed>(device, [&model, dtype, device](const Tensors& inputs) -> Tensors {
+        const Autocast autocast(device.type(), dtype);
+        Condition condition;
+        if (inputs.size() > 2) condition.labels = inputs[2];
+        return {denoise_images(model, inputs[0], inputs[1], condition).to(at::kDouble)};
+      });
+  return [denoise](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
+    Tensors inputs{x, at::full({x.size(0)}, level.sigma, x.options())};
+    if (labels.defined()) inputs.push_back(labels);
+    const at::Tensor d = (*denoise)(inputs)[0];
+    return NetworkOutput{denoise->recorded() ? d.clone() : d, {}};
   };
 }
 

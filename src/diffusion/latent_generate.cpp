@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "runtime/autocast.h"
+#include "runtime/graph.h"
 
 namespace diffit::diffusion {
 
@@ -23,10 +24,17 @@ LatentNetwork noise_network(LatentNetwork network, const LatentConfig& config) {
 }
 
 LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {
+  const at::Device device = model.parameters().items()[0].tensor.device();
+  using Tensors = runtime::Replayed::Tensors;
+  const auto evaluate =
+      std::make_shared<runtime::Replayed>(device, [&model, dtype, device](const Tensors& inputs) -> Tensors {
+        const Autocast autocast(device.type(), dtype);
+        return {model(inputs[0], inputs[1], inputs[2])};
+      });
   return noise_network(
-      [&model, dtype](const at::Tensor& x, double t, const at::Tensor& labels) {
-        const Autocast autocast(x.device().type(), dtype);
-        return model(x, at::full({x.size(0)}, t, x.options()), labels);
+      [evaluate](const at::Tensor& x, double t, const at::Tensor& labels) {
+        const at::Tensor output = (*evaluate)({x, at::full({x.size(0)}, t, x.options()), labels})[0];
+        return evaluate->recorded() ? output.clone() : output;
       },
       model.config());
 }

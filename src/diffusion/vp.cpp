@@ -88,12 +88,20 @@ std::int64_t nearest_step(const VpSchedule& schedule, double sigma) {
   return std::abs(schedule.sigma(below) - sigma) <= std::abs(schedule.sigma(above) - sigma) ? below : above;
 }
 
-at::Tensor at_steps(const std::vector<double>& values, const at::Tensor& t, const at::Tensor& like) {
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
-  shape[0] = -1;
+at::Tensor table_of(const std::vector<double>& values, const at::Tensor& like) {
   const at::Tensor table = at::from_blob(const_cast<double*>(values.data()),
                                          {static_cast<std::int64_t>(values.size())}, at::kDouble);
-  return table.to(like.scalar_type()).to(like.device()).index_select(0, t).reshape(shape);
+  return table.to(like.scalar_type(), /*non_blocking=*/false, /*copy=*/true).to(like.device());
+}
+
+at::Tensor at_steps(const std::vector<double>& values, const at::Tensor& t, const at::Tensor& like) {
+  return at_steps(table_of(values, like), t, like);
+}
+
+at::Tensor at_steps(const at::Tensor& values, const at::Tensor& t, const at::Tensor& like) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
+  shape[0] = -1;
+  return values.index_select(0, t).reshape(shape);
 }
 
 at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Tensor& noise,
@@ -103,6 +111,11 @@ at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Te
     signal.push_back(std::sqrt(a));
     deviation.push_back(std::sqrt(1 - a));
   }
+  return noised(table_of(signal, x0), table_of(deviation, x0), x0, noise, t);
+}
+
+at::Tensor noised(const at::Tensor& signal, const at::Tensor& deviation, const at::Tensor& x0,
+                  const at::Tensor& noise, const at::Tensor& t) {
   return at::addcmul(at_steps(signal, t, x0) * x0, at_steps(deviation, t, x0), noise);
 }
 

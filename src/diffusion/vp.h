@@ -57,7 +57,16 @@ std::int64_t nearest_step(const VpSchedule& schedule, double sigma);
 at::Tensor noised(const VpSchedule& schedule, const at::Tensor& x0, const at::Tensor& noise,
                   const at::Tensor& t);
 
+/// The same with the values of sqrt(abar) and sqrt(1 - abar) at every index, [size()] each, of the dtype and
+/// on the device of x0.
+at::Tensor noised(const at::Tensor& signal, const at::Tensor& deviation, const at::Tensor& x0,
+                  const at::Tensor& noise, const at::Tensor& t);
+
+/// Returns the values as a tensor [size()] of the dtype and on the device of `like`.
+at::Tensor table_of(const std::vector<double>& values, const at::Tensor& like);
 /// Returns values[t[b]] as [B, 1, ..., 1] with the dtype, device and rank of `like`.
 at::Tensor at_steps(const std::vector<double>& values, const at::Tensor& t, const at::Tensor& like);
+/// The same for values [size()] of the dtype and on the device of `like`.
+at::Tensor at_steps(const at::Tensor& values, const at::Tensor& t, const at::Tensor& like);
 
 }  // namespace diffit::diffusion

@@ -15,6 +15,18 @@ struct HybridLoss {
   at::Tensor mean;
 };
 
+/// What the loss takes from the schedule at every index: [size()] each. Made once for a training, so that a
+/// step copies nothing to the device.
+struct VpLossTables {
+  at::Tensor signal, deviation;        // sqrt(abar), sqrt(1 - abar)
+  at::Tensor target_x0, target_noise;  // coefficients of the target of the prediction
+  at::Tensor x0_error, mean_error;     // error of x_0 and of the posterior's mean per error of the prediction
+  at::Tensor log_low, log_high;        // range of the log variance
+
+  /// Of the dtype and on the device of `like`.
+  VpLossTables(const Parameterisation& p, const VpSchedule& schedule, const at::Tensor& like);
+};
+
 /// Returns L_simple + weight * L_vlb, or L_simple alone if the variance is not learned. The mean is detached
 /// in L_vlb, so that L_vlb trains only the variance. p: parameterisation of the network; its schedule is
 /// `schedule` output [B, 2C, ...]: the prediction (of eps: eps_theta), then the position v of the variance in
@@ -24,6 +36,10 @@ struct HybridLoss {
 /// t [B] int64: indices of the schedule, on the same device
 /// vlb_weight: 1 as in DiT and in ADM's runs with 1000 steps; ADM's "rescaled" loss uses size() / 1000
 HybridLoss hybrid_loss(const Parameterisation& p, const VpSchedule& schedule, const at::Tensor& output,
+                       const at::Tensor& x0, const at::Tensor& noise, const at::Tensor& t,
+                       double vlb_weight = 1);
+/// The same with the tables of the schedule, of the dtype and on the device of the output.
+HybridLoss hybrid_loss(const Parameterisation& p, const VpLossTables& tables, const at::Tensor& output,
                        const at::Tensor& x0, const at::Tensor& noise, const at::Tensor& t,
                        double vlb_weight = 1);
 

@@ -25,12 +25,11 @@ const cuda::Functions& functions() {
 }
 
 cuda::Stream stream_of(const Tensor& x) {
-  if (x.is_cpu()) return nullptr;  // the emulator
-  return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle();
+  return cuda_stream(x);
 }
 
 void check(cuda::Status status, const char* operation) {
-  if (status != nullptr) fail("{}: the CUDA kernel failed: {}", operation, status);
+  check_cuda(status, operation);
 }
 
 bool takes(const Tensor& x) {
@@ -263,6 +262,19 @@ bool has_cuda_kernels() {
 const Backend* cuda_backend() {
   if (!emulates_cuda()) open_library();
   return opened == nullptr ? nullptr : &kBackend;
+}
+
+const cuda::Functions* cuda_functions() {
+  return cuda_backend() == nullptr ? nullptr : opened.load();
+}
+
+cuda::Stream cuda_stream(const Tensor& x) {
+  if (x.is_cpu()) return nullptr;  // the emulator
+  return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle();
+}
+
+void check_cuda(cuda::Status status, const char* operation) {
+  if (status != nullptr) fail("{}: the CUDA kernel failed: {}", operation, status);
 }
 
 EmulatedCuda::EmulatedCuda(const cuda::Functions& functions) {

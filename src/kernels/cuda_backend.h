@@ -15,6 +15,13 @@ bool has_cuda_kernels();
 /// call loads the library and must come after open_device().
 const Backend* cuda_backend();
 
+/// The functions behind the backend; null where it is null.
+const cuda::Functions* cuda_functions();
+/// The current stream of the device of x.
+cuda::Stream cuda_stream(const at::Tensor& x);
+/// Throws Error(failed) that names the operation if a function returned an error.
+void check_cuda(cuda::Status status, const char* operation);
+
 /// For tests: during its lifetime CPU tensors use the CUDA backend with these functions, run by an emulator.
 class EmulatedCuda {
  public:

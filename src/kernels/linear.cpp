@@ -6,6 +6,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/cuda_linear.h"
 #include "kernels/dispatch.h"
 #include "kernels/ops.h"
 #include "runtime/pch.h"
@@ -132,6 +133,7 @@ class Linear : public torch::autograd::Function<Linear> {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   checks::linear(x, weight, bias);
+  if (takes_cuda_linear(x, weight, bias)) return cuda_linear(x, weight, bias);
   if (!takes_onednn(x, weight)) return definition::linear(x, weight, bias);
   const at::ScalarType type = product_type(x);
   const Tensor w = cast(type, weight).contiguous(), b = cast(type, bias);
@@ -145,6 +147,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t stride) {
   checks::conv2d(x, weight, bias, stride);
+  if (takes_cuda_linear(x, weight, bias)) return cuda_conv2d(x, weight, bias, stride);
   if (!takes_onednn(x, weight)) return definition::conv2d(x, weight, bias, stride);
   const at::ScalarType type = product_type(x);
   const Tensor map = cast(type, x).contiguous(), w = cast(type, weight), b = cast(type, bias);

@@ -61,6 +61,13 @@ Tensor PackedLinear::operator()(const Tensor& x) const {
 
 Tensor PackedLinear::gelu_tanh(const Tensor& x) const {
   checks::packed_linear_input("PackedLinear::gelu_tanh", x, in_, type_, device_);
+  if (x.is_cuda() && fast_kernels() && bias_.defined() && x.numel() > 0) {
+    // The product's epilogue adds the bias and takes the GELU, by the same approximation.
+    std::vector<std::int64_t> shape = x.sizes().vec();
+    shape.back() = out_;
+    return at::_addmm_activation(bias_, x.reshape({-1, in_}), weight_.t(), 1, 1, /*use_gelu=*/true)
+        .reshape(shape);
+  }
   if (!packed_) return definition::gelu_tanh(definition::linear(x, weight_, bias_));
   return operators().pointwise.call(x, weight_, optional(bias_), "gelu", Scalars(), "tanh");
 }

@@ -1,13 +1,12 @@
 #include "metrics/bootstrap.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "runtime/parallel.h"
 
 namespace diffit::metrics {
 
@@ -32,7 +31,7 @@ Interval bootstrap_interval(double value, const at::Tensor& influence, const Boo
   const double* change = centred.const_data_ptr<double>();
   const auto count = static_cast<std::uint32_t>(centred.size(0));
   std::vector<double> values(static_cast<std::size_t>(options.replicates));
-  at::parallel_for(0, options.replicates, 1, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for(options.replicates, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t replicate = begin; replicate < end; ++replicate) {
       Random random(options.seed, stream_of(Purpose::bootstrap, static_cast<std::uint64_t>(replicate)));
       double sum = 0;

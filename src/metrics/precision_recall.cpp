@@ -1,11 +1,10 @@
 #include "metrics/precision_recall.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "base/error.h"
+#include "runtime/parallel.h"
 
 namespace diffit::metrics {
 
@@ -61,7 +60,7 @@ class Block {
     at::mm_out(values_, u, v.t());
     float* d = values_.mutable_data_ptr<float>();
     const float *row_norms = u2.const_data_ptr<float>(), *column_norms = v2.const_data_ptr<float>();
-    at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
+    runtime::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) {
         float* line = d + r * columns;
         for (std::int64_t c = 0; c < columns; ++c)
@@ -110,7 +109,7 @@ bool any_below(const float* distances, std::int64_t count, float bound) {
 /// Updates the nearest neighbors of images first_row + r with the distances in each row.
 void offer_rows(const Block& block, std::int64_t rows, std::int64_t columns, std::int64_t first_row,
                 Nearest& nearest) {
-  at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const float* line = block.row(r);
       for (std::int64_t c = 0; c < columns; c += kChunk) {
@@ -125,7 +124,7 @@ void offer_rows(const Block& block, std::int64_t rows, std::int64_t columns, std
 /// Does the same for the columns: distances are symmetric, so blocks below the diagonal are not computed.
 void offer_columns(const Block& block, std::int64_t rows, std::int64_t columns, std::int64_t first_column,
                    Nearest& nearest) {
-  at::parallel_for(0, columns, kChunk, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for(columns, kChunk, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> farthest(static_cast<std::size_t>(end - begin));
     for (std::int64_t c = begin; c < end; ++c)
       farthest[static_cast<std::size_t>(c - begin)] = nearest.farthest(first_column + c);
@@ -214,7 +213,7 @@ PrecisionRecall precision_recall(const at::Tensor& samples, const at::Tensor& re
     for (std::int64_t j = 0; j < b.size(); j += most_columns) {
       const std::int64_t columns = std::min(most_columns, b.size() - j);
       block.compute(a, i, rows, b, j, columns);
-      at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
+      runtime::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r) {
           const float* line = block.row(r);
           int inside = 0;
@@ -223,7 +222,7 @@ PrecisionRecall precision_recall(const at::Tensor& samples, const at::Tensor& re
           if (inside != 0) sample_inside[i + r] = true;
         }
       });
-      at::parallel_for(0, columns, kChunk, [&](std::int64_t begin, std::int64_t end) {
+      runtime::parallel_for(columns, kChunk, [&](std::int64_t begin, std::int64_t end) {
         std::vector<std::uint8_t> inside(static_cast<std::size_t>(end - begin));
         for (std::int64_t r = 0; r < rows; ++r) {
           const float* line = block.row(r) + begin;

@@ -24,12 +24,18 @@ class ClassifierObjective : public PixelObjective {
 
   const ParameterList& parameters() const override { return network_.parameters(); }
 
-  at::Tensor loss() override {
+  using Objective::loss;
+
+  /// Images [B, R, R, C], labels [B].
+  Inputs next_inputs() override {
     const Batch& batch = next_batch();
-    const at::Tensor labels = at::tensor(batch.labels, at::kLong).to(device_);
+    return {images_of(batch), at::tensor(batch.labels, at::kLong)};
+  }
+
+  at::Tensor loss(const Inputs& inputs) override {
     const Autocast autocast(device_.type(), dtype_);
-    const at::Tensor logits = network_(images_of(batch)).logits;
-    return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, /*ignore_index=*/-100,
+    const at::Tensor logits = network_(inputs[0]).logits;
+    return at::cross_entropy_loss(logits, inputs[1], {}, at::Reduction::Mean, /*ignore_index=*/-100,
                                   recipe_.loss.label_smoothing);
   }
 

@@ -98,13 +98,15 @@ Ema::Ema(std::string name, const EmaSection& section, double power_std, std::vec
   }
 }
 
+double Ema::beta(double images, double batch) const {
+  return power_std_ > 0 ? power_beta(images, batch, gamma_)
+                        : half_life_beta(images, batch, static_cast<double>(section_.half_life_images),
+                                         section_.ramp_up);
+}
+
 void Ema::update(double images, double batch) {
   const at::NoGradGuard no_grad;
-  const double beta =
-      power_std_ > 0
-          ? power_beta(images, batch, gamma_)
-          : half_life_beta(images, batch, static_cast<double>(section_.half_life_images), section_.ramp_up);
-  at::_foreach_lerp_(averages_, weights_, 1 - beta);
+  at::_foreach_lerp_(averages_, weights_, 1 - beta(images, batch));
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Ema::state() const {

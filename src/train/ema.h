@@ -47,6 +47,9 @@ class Ema {
   const std::string& name() const { return name_; }
   /// Width of the power function; 0 for the half-life EMA.
   double power_std() const { return power_std_; }
+  /// Weight of the old average in the update after the optimizer step of `batch` images that ends at
+  /// `images`.
+  double beta(double images, double batch) const;
   /// Updates the average after the optimizer step of `batch` images that ends at `images`.
   void update(double images, double batch);
   /// Returns pairs ("NAME.parameter", tensor), in the order of the parameters. The tensors share storage with

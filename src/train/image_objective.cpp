@@ -2,6 +2,7 @@
 
 #include "diffusion/generate.h"
 #include "diffusion/images.h"
+#include "kernels/device_noise.h"
 #include "model/model_file.h"
 #include "runtime/autocast.h"
 #include "train/pixel_objective.h"
@@ -10,24 +11,19 @@ namespace diffit::training {
 
 namespace {
 
-/// Noise levels and noise of training images first .. first + B - 1, each from a random stream of its own.
-struct TrainingNoise {
-  at::Tensor sigma, n;  // [B], [B, R, R, C] with standard deviation sigma
-
-  TrainingNoise(const NoiseDistribution& distribution, std::uint64_t seed, std::int64_t first,
-                at::IntArrayRef shape)
-      : sigma(at::empty({shape[0]}, at::kFloat)), n(at::empty(shape, at::kFloat)) {
-    float* sigmas = sigma.mutable_data_ptr<float>();
-    float* noise = n.mutable_data_ptr<float>();
-    const std::int64_t numbers = n.numel() / shape[0];
-    for_each_image(Purpose::training_noise, seed, first, shape[0], [&](std::int64_t i, Random& random) {
-      sigmas[i] = static_cast<float>(distribution.sigma(random));
-      const std::span image(noise + i * numbers, static_cast<std::size_t>(numbers));
-      random.normal(image);
-      for (float& value : image) value *= sigmas[i];
-    });
-  }
-};
+/// Draws the standard deviation of the noise of training images first .. first + B - 1, [B], each from a
+/// random stream of its own, which `rest` may go on with.
+at::Tensor draw_sigmas(const NoiseDistribution& distribution, std::uint64_t seed, std::int64_t first,
+                       std::int64_t count,
+                       const std::function<void(std::int64_t i, float sigma, Random&)>& rest) {
+  const at::Tensor sigma = at::empty({count}, at::kFloat);
+  float* const sigmas = sigma.mutable_data_ptr<float>();
+  for_each_image(Purpose::training_noise, seed, first, count, [&](std::int64_t i, Random& random) {
+    sigmas[i] = static_cast<float>(distribution.sigma(random));
+    rest(i, sigmas[i], random);
+  });
+  return sigma;
+}
 
 class ImageObjective : public PixelObjective {
  public:
@@ -41,34 +37,67 @@ class ImageObjective : public PixelObjective {
 
   const ParameterList& parameters() const override { return model_.parameters(); }
 
-  at::Tensor loss() override {
+  using Objective::loss;
+
+  /// Images y [B, R, R, C], noise n [B, R, R, C], its standard deviation sigma [B], then labels [B] of models
+  /// with classes and augmentation labels [B, 9] of augmented images.
+  Inputs next_inputs() override {
     const ImageConfig& config = model_.config();
     const Batch& batch = next_batch();
+    first_image_ = batch.first;
     const auto size = static_cast<std::int64_t>(batch.labels.size());
     const std::vector<std::int64_t> shape{size, config.resolution, config.resolution, config.in_channels};
 
-    const Parameterisation parameterisation = parameterisation_of(config);
-    const TrainingNoise noise(
-        {recipe_.loss.noise_mean, recipe_.loss.noise_deviation, parameterisation.schedule}, seed(),
-        batch.first, shape);
-    Condition condition{.dropout = {config.dropout, seed(), batch.first}};
+    const NoiseDistribution distribution{recipe_.loss.noise_mean, recipe_.loss.noise_deviation,
+                                         parameterisation_of(config).schedule};
+    Inputs inputs{images_of(batch)};
+    if (makes_noise()) {
+      inputs.push_back(at::full({}, batch.first, at::kLong));
+      inputs.push_back(draw_sigmas(distribution, seed(), batch.first, size, [](auto&&...) {}));
+    } else {
+      const at::Tensor n = at::empty(shape, at::kFloat);
+      float* const noise = n.mutable_data_ptr<float>();
+      const std::int64_t numbers = n.numel() / size;
+      inputs.push_back(n);
+      inputs.push_back(draw_sigmas(
+          distribution, seed(), batch.first, size, [&](std::int64_t i, float sigma, Random& random) {
+            const std::span image(noise + i * numbers, static_cast<std::size_t>(numbers));
+            random.normal(image);
+            for (float& value : image) value *= sigma;
+          }));
+    }
     if (config.classes > 0) {
-      condition.labels =
-          training_labels(batch.labels, config.classes, recipe_.train.label_dropout, seed(), batch.first)
-              .to(device_);
+      inputs.push_back(
+          training_labels(batch.labels, config.classes, recipe_.train.label_dropout, seed(), batch.first));
     }
     if (!batch.augment_labels.empty()) {
-      condition.augment_labels =
-          at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat)
-              .to(device_);
+      inputs.push_back(
+          at::from_blob(const_cast<float*>(batch.augment_labels.data()), {size, kAugmentLabel}, at::kFloat));
     }
-    const at::Tensor y = images_of(batch);
+    return inputs;
+  }
+
+  at::Tensor loss(const Inputs& inputs) override {
+    const ImageConfig& config = model_.config();
+    Condition condition{.dropout = {config.dropout, seed(), first_image_}};
+    auto next = inputs.begin() + 3;
+    if (config.classes > 0) condition.labels = *next++;
+    if (next != inputs.end()) condition.augment_labels = *next++;
     const RawNetwork network = [&](const at::Tensor& x, const at::Tensor& c_noise) {
       const Autocast autocast(device_.type(), dtype_);
       return model_(x, c_noise, condition);
     };
-    return edm_loss(network, parameterisation, y, noise.n.to(device_), noise.sigma.to(device_));
+    const Parameterisation parameterisation = parameterisation_of(config);
+    const at::Tensor &y = inputs[0], &sigma = inputs[2];
+    if (!makes_noise()) return edm_loss(network, parameterisation, y, inputs[1], sigma);
+    const DrawnBefore before =
+        parameterisation.schedule == Schedule::edm ? DrawnBefore::normal : DrawnBefore::uniform;
+    const at::Tensor n = device_noise(y.sizes(), seed(), Purpose::training_noise, inputs[1], sigma, before);
+    return edm_loss(network, parameterisation, y, n, sigma);
   }
+
+  /// The masks of dropout are drawn by the number of the image.
+  bool is_function_of_inputs() const override { return model_.config().dropout == 0; }
 
   Image reals() const override {
     const std::int64_t side = dataset_->resolution();
@@ -114,7 +143,13 @@ class ImageObjective : public PixelObjective {
     return grid(images, grid_columns(model.config().classes));
   }
 
+  /// vp_linear draws its noise level from a number of words that is not known in advance.
+  bool makes_noise() const {
+    return has_device_noise(device_) && parameterisation_of(model_.config()).schedule != Schedule::vp_linear;
+  }
+
   ImageDiffiT model_;
+  std::int64_t first_image_ = 0;  // of the last inputs
 };
 
 }  // namespace

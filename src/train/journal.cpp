@@ -60,14 +60,15 @@ void Journal::to_events(F write) {
 }
 
 void Journal::record(const TrainStep& s) {
-  const Json row = {{"images", s.images},
-                    {"loss", s.loss},
-                    {"gradient_norm", s.gradient_norm},
-                    {"lr", s.lr},
-                    {"images_per_second", s.images_per_second},
-                    {"seconds", s.seconds},
-                    {"skipped", s.skipped},
-                    {"memory_bytes", s.memory_bytes}};
+  Json row = {{"images", s.images},
+              {"loss", s.loss},
+              {"gradient_norm", s.gradient_norm},
+              {"lr", s.lr},
+              {"images_per_second", s.images_per_second},
+              {"seconds", s.seconds},
+              {"skipped", s.skipped},
+              {"memory_bytes", s.memory_bytes}};
+  if (s.mfu > 0) row["mfu"] = s.mfu;
   note(stats_.path(), stats_.append(json_text(row) + "\n"));
   to_events([&] {
     for (const auto& [key, value] : row.items()) {

@@ -42,7 +42,8 @@ class LatentObjective : public Objective {
         dtype_(dtype),
         model_(std::get<LatentConfig>(read_model_config(recipe_.model, "model"))),
         parameterisation_(parameterisation_of(model_.config())),
-        schedule_(timesteps_of(parameterisation_.schedule)) {
+        schedule_(timesteps_of(parameterisation_.schedule)),
+        tables_(parameterisation_, schedule_, at::empty({0}, at::TensorOptions(device).dtype(at::kFloat))) {
     initialise(model_.parameters(), seed());
     model_.set_checkpointing(recipe_.train.checkpointing);
     if (recipe_.sample.vae.empty() || recipe_.sample.images == 0) return;
@@ -59,24 +60,29 @@ class LatentObjective : public Objective {
   }
   void set_portion(const Portion& portion) override { portion_ = portion; }
 
-  at::Tensor loss() override {
-    const LatentConfig& config = model_.config();
+  using Objective::loss;
+
+  /// Latents x_0 [B, L, S, S], their indices in the schedule t [B], noise [B, L, S, S], labels [B].
+  Inputs next_inputs() override {
     const std::int64_t size = recipe_.train.microbatch;
     read_batch(*dataset_, recipe_.data.flip, seed(), portion_.image(start_, read_), size, batch_);
     read_ += size;
-    const at::Tensor x0 = latents().to(device_);
+    const at::Tensor x0 = latents();
     const TrainingNoise drawn(schedule_.size(), seed(), batch_.first, x0.sizes());
-    const at::Tensor t = drawn.t.to(device_), noise = drawn.noise.to(device_);
-    const at::Tensor y =
-        training_labels(batch_.labels, config.classes, recipe_.train.label_dropout, seed(), batch_.first)
-            .to(device_);
-    const at::Tensor x_t = noised(schedule_, x0, noise, t);
+    return {x0, drawn.t, drawn.noise,
+            training_labels(batch_.labels, model_.config().classes, recipe_.train.label_dropout, seed(),
+                            batch_.first)};
+  }
+
+  at::Tensor loss(const Inputs& inputs) override {
+    const at::Tensor &x0 = inputs[0], &t = inputs[1], &noise = inputs[2], &y = inputs[3];
+    const at::Tensor x_t = noised(tables_.signal, tables_.deviation, x0, noise, t);
     at::Tensor output;
     {
       const Autocast autocast(device_.type(), dtype_);
       output = model_(x_t, t.to(at::kFloat), y);
     }
-    return hybrid_loss(parameterisation_, schedule_, output.to(at::kFloat), x0, noise, t,
+    return hybrid_loss(parameterisation_, tables_, output.to(at::kFloat), x0, noise, t,
                        recipe_.loss.vlb_weight)
         .mean;
   }
@@ -186,6 +192,7 @@ class LatentObjective : public Objective {
   LatentDiffiT model_;
   Parameterisation parameterisation_;
   VpSchedule schedule_;
+  VpLossTables tables_;                // float32 on the device
   std::unique_ptr<Vae> vae_;           // decodes the sample grids; null: no grids
   std::int64_t start_ = 0, read_ = 0;  // the batch that reading began with; images read since
   Portion portion_;

@@ -1,8 +1,9 @@
 #include "train/objective.h"
 
-#include <ATen/Parallel.h>
 
 #include <algorithm>
+
+#include "runtime/parallel.h"
 
 namespace diffit::training {
 
@@ -17,6 +18,13 @@ std::unique_ptr<Objective> make_objective(const Recipe& recipe, const TrainingDa
   return make(recipe, std::get<std::shared_ptr<const Dataset>>(data), device, dtype);
 }
 
+at::Tensor Objective::loss() {
+  Inputs inputs = next_inputs();
+  const at::Device device = parameters().items().front().tensor.device();
+  for (at::Tensor& x : inputs) x = x.to(device);
+  return loss(inputs);
+}
+
 void prepare(const ParameterList& parameters, at::Device device) {
   parameters.to(device);
   for (const Parameter& p : parameters) p.tensor.set_requires_grad(p.trained());
@@ -24,7 +32,7 @@ void prepare(const ParameterList& parameters, at::Device device) {
 
 void for_each_image(Purpose purpose, std::uint64_t seed, std::int64_t first, std::int64_t count,
                     const std::function<void(std::int64_t i, Random& random)>& draw) {
-  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       Random random(seed, stream_of(purpose, static_cast<std::uint64_t>(first + i)));
       draw(i, random);

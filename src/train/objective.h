@@ -32,6 +32,9 @@ struct Exhibit {
   std::function<Json()> measure = {};
 };
 
+/// Tensors of a microbatch, in an order of the objective's own.
+using Inputs = std::vector<at::Tensor>;
+
 /// Every random number for training image n (noise, timestep, posterior sample, label dropout) depends on
 /// (train.seed, n) alone, so the loss of images n .. n + B - 1 depends only on the weights and n. Not
 /// thread-safe.
@@ -46,9 +49,17 @@ class Objective {
   /// Restricts the microbatches to a portion of each batch; to be called before the first one. The microbatch
   /// divides portion.count.
   virtual void set_portion(const Portion& portion) = 0;
-  /// Returns the mean loss over the next microbatch, a float32 scalar with its autograd graph. Throws errors
-  /// of reading the data.
-  virtual at::Tensor loss() = 0;
+  /// Reads the next microbatch and draws its random numbers: all that its loss depends on besides the
+  /// weights, as tensors on the CPU, which are valid until the next call. Throws errors of reading the data.
+  virtual Inputs next_inputs() = 0;
+  /// Returns the mean loss for the last inputs of next_inputs(), moved to the device of the parameters: a
+  /// float32 scalar with its autograd graph.
+  virtual at::Tensor loss(const Inputs& inputs) = 0;
+  /// Whether loss() depends on nothing but its argument and the weights, so that it may be recorded and
+  /// replayed.
+  virtual bool is_function_of_inputs() const { return true; }
+  /// Returns the mean loss over the next microbatch.
+  at::Tensor loss();
 
   /// Messages to be shown when training starts.
   virtual std::vector<std::string> notes() const { return {}; }

@@ -32,6 +32,9 @@ class Optimiser {
   void step(double lr);
   /// Number of updates performed.
   std::int64_t steps() const { return steps_; }
+  /// Counts an update that was performed elsewhere on the tensors of parameters() and of the moments.
+  void count_step() { ++steps_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
   /// State to save in addition to steps(): "adam.m.NAME" and "adam.v.NAME". The tensors share storage with
   /// the optimizer.
   std::vector<std::pair<std::string, at::Tensor>> state() const;

@@ -32,8 +32,7 @@ at::Tensor PixelObjective::images_of(const Batch& batch) const {
   const std::int64_t side = dataset_->resolution();
   return at::from_blob(const_cast<float*>(batch.images.data()),
                        {static_cast<std::int64_t>(batch.labels.size()), side, side, dataset_->channels()},
-                       at::kFloat)
-      .to(device_);
+                       at::kFloat);
 }
 
 Metadata PixelObjective::metadata_of_classes(std::int64_t classes) const {

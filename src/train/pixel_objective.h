@@ -17,7 +17,7 @@ class PixelObjective : public Objective {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
   /// Reads the next microbatch; the reference is valid until the next call.
   const Batch& next_batch();
-  /// Returns the images of a batch, [B, R, R, C] in [-1, 1], on the device.
+  /// Returns the images of a batch, [B, R, R, C] in [-1, 1]: a view of its memory.
   at::Tensor images_of(const Batch& batch) const;
   /// Metadata of a model with `classes` classes: the names and counts of the data set.
   Metadata metadata_of_classes(std::int64_t classes) const;

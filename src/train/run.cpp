@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "config/json_text.h"
 #include "runtime/exception_text.h"
+#include "runtime/matrix_rate.h"
+#include "train/plan.h"
 
 namespace diffit::training {
 
@@ -46,6 +48,7 @@ class Run {
     if (request_.resume) restore();
     check_same_start();
     if (nothing_left() || !leads()) return;
+    measure_machine();
     before_journal_.insert(before_journal_.begin(), request_.preamble.begin(), request_.preamble.end());
     journal_ = std::make_unique<Journal>(folder_, trainer_->images());
     for (const std::string& text : before_journal_) journal_->say(text);
@@ -68,6 +71,13 @@ class Run {
  private:
   bool leads() const { return request_.group->leads(); }
   bool alone() const { return request_.group->size() == 1; }
+
+  /// Measures what MFU is a share of, which takes a GPU some hundredths of a second.
+  void measure_machine() {
+    if (!request_.device.is_cuda()) return;
+    flops_per_image_ = plan_training(recipe_, summary(request_.data).resolution, 4).flops_per_image;
+    machine_rate_ = runtime::matrix_product_rate(request_.device, request_.dtype, 0.05);
+  }
 
   /// Makes the run folder and locks it.
   void take_folder() {
@@ -208,6 +218,7 @@ class Run {
     status.seconds_left =
         static_cast<double>(std::max<std::int64_t>(0, status.total_images - status.images)) /
         status.images_per_second;
+    if (machine_rate_ > 0) status.mfu = flops_per_image_ * status.images_per_second / machine_rate_;
     status.skipped = trainer_->skipped_steps();
     status.memory_bytes = resident_bytes();
     monitor_.step(status);
@@ -366,6 +377,7 @@ class Run {
   std::unique_ptr<Journal> journal_;
   std::vector<std::string> before_journal_;
   double loss_sum_ = 0, norm_sum_ = 0;
+  double flops_per_image_ = 0, machine_rate_ = 0;  // machine_rate_: 0 where it is not measured
   std::int64_t summed_steps_ = 0, steps_here_ = 0;
   std::int64_t saved_images_ = -1, keep_more_ = 0;
   bool snapshot_owed_ = false;

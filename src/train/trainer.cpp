@@ -28,6 +28,10 @@ Trainer::Trainer(const Recipe& recipe, const TrainingData& data, at::Device devi
   }
   optimiser_ = std::make_unique<Optimiser>(recipe_.optimiser, owned);
   emas_ = make_emas(recipe_.ema, owned);
+  if (!sum_ && DeviceStep::available(device, emas_.size()) && !owned.empty()) {
+    device_step_ = std::make_unique<DeviceStep>(*objective_, recipe_.optimiser, *optimiser_, emas_, device,
+                                                recipe_.train.passes());
+  }
 }
 
 void Trainer::share_batches() {
@@ -100,11 +104,36 @@ void Trainer::agree(const std::vector<double>& losses, StepResult& result) const
   result.gradient_norm = total_norm(in_order);
 }
 
+/// The step of DeviceStep, counted as below.
+void Trainer::step_on_device(StepResult& result) {
+  const double batch = static_cast<double>(recipe_.train.batch);
+  const double after = static_cast<double>(images_) + batch;
+  std::vector<double> rates;
+  for (const Ema& ema : emas_) rates.push_back(1 - ema.beta(after, batch));
+  const bool last = images_ + recipe_.train.batch >= recipe_.train.images;
+  const DeviceStep::Result made = device_step_->run(result.lr, rates, last);
+  images_ += recipe_.train.batch;
+  result.loss = made.loss;
+  result.gradient_norm = made.gradient_norm;
+  result.skipped = made.skipped;
+  if (result.skipped) {
+    ++skipped_;
+    ++skipped_in_a_row_;
+  } else {
+    skipped_in_a_row_ = 0;
+    optimiser_->count_step();
+  }
+}
+
 StepResult Trainer::step(bool stop) {
   StepResult result;
   result.stop = stop;
   result.lr = learning_rate(recipe_.optimiser, static_cast<double>(images_),
                             static_cast<double>(recipe_.train.images));
+  if (device_step_) {
+    step_on_device(result);
+    return result;
+  }
   for (const Parameter& p : trained_) p.tensor.mutable_grad().reset();
   if (sum_) {
     agree(backward_by_shards(), result);
@@ -194,6 +223,7 @@ void Trainer::restore_counters(const Json& counters, const std::string& where) {
   }
   optimiser_->restore_steps(steps);
   objective_->seek(images_);
+  if (device_step_) device_step_->restart(steps);
   whole_ = true;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dist/gradient_sum.h"
+#include "train/device_step.h"
 #include "train/ema.h"
 #include "train/objective.h"
 #include "train/optimiser.h"
@@ -48,7 +49,7 @@ class Trainer {
   std::int64_t skipped_steps() const { return skipped_; }
   std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   /// False if an exception interrupted an update, so that weights and averages are inconsistent.
-  bool whole() const { return whole_; }
+  bool whole() const { return whole_ && (!device_step_ || device_step_->whole()); }
   bool leads() const { return group_->leads(); }
   const Objective& objective() const { return *objective_; }
   const ParameterList& parameters() const { return objective_->parameters(); }
@@ -72,6 +73,7 @@ class Trainer {
 
  private:
   void share_batches();
+  void step_on_device(StepResult& result);
   double backward();
   std::vector<double> backward_by_shards();
   double backward_pass();
@@ -87,6 +89,7 @@ class Trainer {
   std::vector<std::string> notes_;
   std::unique_ptr<Optimiser> optimiser_;
   std::vector<Ema> emas_;
+  std::unique_ptr<DeviceStep> device_step_;  // null: the step is made here
   std::int64_t images_ = 0, skipped_ = 0, skipped_in_a_row_ = 0;
   bool whole_ = true;
 };

@@ -32,12 +32,20 @@ class VaeObjective : public PixelObjective {
 
   const ParameterList& parameters() const override { return vae_.parameters(); }
 
-  at::Tensor loss() override {
+  using Objective::loss;
+
+  /// Images [B, R, R, C] and noise of the posterior [B, L, h, w].
+  Inputs next_inputs() override {
     const Batch& batch = next_batch();
-    const at::Tensor x = images_of(batch).permute({0, 3, 1, 2});
+    const at::Tensor images = images_of(batch);
+    return {images, posterior_noise(images, batch.first)};
+  }
+
+  at::Tensor loss(const Inputs& inputs) override {
+    const at::Tensor x = inputs[0].permute({0, 3, 1, 2});
     const Autocast autocast(device_.type(), dtype_);
     const at::Tensor moments = vae_.encode(x).to(at::kFloat);
-    const at::Tensor z = posterior_sample(moments, posterior_noise(moments, batch.first));
+    const at::Tensor z = posterior_sample(moments, inputs[1]);
     const at::Tensor reconstruction = vae_.decode(z).to(at::kFloat);
     return vae_loss(x, reconstruction, moments, recipe_.loss.l2_weight, recipe_.loss.kl_weight).all;
   }
@@ -61,12 +69,14 @@ class VaeObjective : public PixelObjective {
   }
 
  private:
-  /// Noise [B, L, h, w] for moments [B, 2L, h, w] of images first .. first + B - 1.
-  at::Tensor posterior_noise(const at::Tensor& moments, std::int64_t first) const {
-    const std::int64_t size = moments.size(0);
-    const at::Tensor e = at::empty({size, moments.size(1) / 2, moments.size(2), moments.size(3)}, at::kFloat);
+  /// Noise [B, L, h, w] for the latents of images [B, R, R, C] first .. first + B - 1.
+  at::Tensor posterior_noise(const at::Tensor& images, std::int64_t first) const {
+    const VaeConfig& config = vae_.config();
+    const at::Tensor e = at::empty({images.size(0), config.latent_channels, images.size(1) / config.factor(),
+                                    images.size(2) / config.factor()},
+                                   at::kFloat);
     fill_normal(e, Purpose::posterior, seed(), first);
-    return e.to(device_);
+    return e;
   }
 
   Image reconstructions(const Vae& vae) const {

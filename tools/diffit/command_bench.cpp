@@ -20,8 +20,8 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   command
       ->add_option(
           "config", o->config,
-          "what to measure: a TOML file or preset (of an image-space model, an autoencoder or a classifier), "
-          "a model file or bundled model, a diffusers folder with an autoencoder; or `latent`: the released "
+          "what to measure: a TOML file or preset, a model file or bundled model, a diffusers folder with an "
+          "autoencoder; or `latent`: the released "
           "DiffiT-XL/2 at 256 with random weights; `scores`: metrics between the features of two sets of "
           "10,000 images; `features`: a feature network; `kernels`: each operation and its definition")
       ->required();
@@ -53,6 +53,10 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--seconds", o->seconds, "length of each measurement in seconds")
       ->check(CLI::Range(0.01, 600.0))
       ->capture_default_str();
+  command->add_option(
+      "--trace", o->trace,
+      "write a trace of three more calls to this file, in Chrome's format (chrome://tracing), "
+      "and list the time of each GPU kernel, or on the CPU of each operation; models only");
   command->callback([o, &common] { print_bench(*o, common); });
 }
 

@@ -80,10 +80,10 @@ void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSum
 }
 
 std::string status_line(const TrainStep& s) {
-  return fmt::format("{:.1f}/{:.1f} kimg  {:.1f} img/s  loss {:.4f}  lr {:.2e}  ETA {}  mem {}{}",
+  return fmt::format("{:.1f}/{:.1f} kimg  {:.1f} img/s{}  loss {:.4f}  lr {:.2e}  ETA {}  mem {}{}",
                      static_cast<double>(s.images) / 1000, static_cast<double>(s.total_images) / 1000,
-                     s.images_per_second, s.loss, s.lr, human_seconds(s.seconds_left),
-                     human_bytes(static_cast<double>(s.memory_bytes)),
+                     s.images_per_second, s.mfu > 0 ? fmt::format(" ({:.0f}% MFU)", 100 * s.mfu) : "", s.loss,
+                     s.lr, human_seconds(s.seconds_left), human_bytes(static_cast<double>(s.memory_bytes)),
                      s.skipped > 0 ? fmt::format("  skipped {}", s.skipped) : "");
 }
 

@@ -12,7 +12,9 @@
 #include "jobs/bench/features.h"
 #include "jobs/bench/kernels.h"
 #include "jobs/bench/latent.h"
+#include "jobs/bench/random_data.h"
 #include "jobs/bench/scores.h"
+#include "jobs/bench/traced.h"
 #include "jobs/bench/vae.h"
 #include "jobs/guard.h"
 #include "jobs/no_monitor.h"
@@ -22,35 +24,14 @@
 #include "nn/diffit/image_model.h"
 #include "runtime/autocast.h"
 #include "runtime/device.h"
+#include "runtime/graph.h"
+#include "runtime/matrix_rate.h"
+#include "train/plan.h"
 #include "train/trainer.h"
 
 namespace diffit::jobs {
 
 namespace {
-
-/// Images of random bytes: the speed of training does not depend on what they show.
-class RandomImages : public ImageSource {
- public:
-  RandomImages(std::int64_t side, std::int64_t channels, std::int64_t classes)
-      : side_(side), channels_(channels), classes_(classes) {}
-  std::int64_t size() const override { return 1024; }
-  Image read(std::int64_t index) const override {
-    Image p{side_, side_, channels_, {}};
-    p.pixels.resize(static_cast<std::size_t>(p.width * p.height * p.channels));
-    Random random(0, stream_of(Purpose::test, static_cast<std::uint64_t>(index)));
-    for (std::uint8_t& pixel : p.pixels) pixel = static_cast<std::uint8_t>(random.bits());
-    return p;
-  }
-  std::int64_t classes() const override { return classes_; }
-  std::int64_t label(std::int64_t index) const override {
-    return index % std::max<std::int64_t>(classes_, 1);
-  }
-  std::string describe() const override { return "random images"; }
-  std::string name(std::int64_t index) const override { return std::to_string(index); }
-
- private:
-  std::int64_t side_, channels_, classes_;
-};
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -60,7 +41,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 /// ends when the device has done all of it.
 template <class Once>
 std::vector<double> measure(const BenchSpec& options, at::Device device, double images, const Once& once) {
-  once();
+  for (int i = 0; i < runtime::calls_until_replayed(device); ++i) once();
   synchronize(device);
   std::vector<double> rates;
   for (int round = 0; round < options.rounds; ++round) {
@@ -80,7 +61,7 @@ std::vector<double> measure(const BenchSpec& options, at::Device device, double 
 BenchFigures run_latent(Json model, const std::string& where, const BenchSpec& options,
                         const Runtime& machine) {
   if (options.depth >= 0 && model.is_object()) model["depth"] = options.depth;
-  LatentBenchOptions latent{.rounds = options.rounds, .seconds = options.seconds};
+  LatentBenchOptions latent{.rounds = options.rounds, .seconds = options.seconds, .trace = options.trace};
   if (options.what != "train") latent.what = options.what;
   if (options.batch > 0) latent.batch = options.batch;
   const ModelConfig config = read_model_config(model, where + ": model");
@@ -128,53 +109,73 @@ std::variant<std::monostate, Json, BenchFigures> open_model_file(const BenchSpec
   return Json{{"model", write_model_config(config_of(*file))}};
 }
 
-/// The sides and channels of the images that an image-space model, an autoencoder or a classifier is
-/// trained on here: what the recipe states, else those of CIFAR-10.
-std::shared_ptr<const Dataset> random_data(Recipe& recipe, const BenchSpec& options,
-                                           const std::string& where) {
-  const auto stated = [&](const char* key, std::int64_t otherwise) {
-    return read_whole_number(recipe.model, key, otherwise, where + ": model");
-  };
-  const std::int64_t channels = stated("in_channels", 3), classes = stated("classes", 0);
-  std::int64_t side = stated("resolution", options.size > 0 ? options.size : 32);
-  switch (recipe.kind()) {
-    case ModelKind::image:
-      resolve_model(recipe, side, channels, classes, where);
-      return std::make_shared<const Dataset>(std::make_unique<RandomImages>(side, channels, classes));
-    case ModelKind::vae:
-      side = options.size > 0 ? options.size : std::max<std::int64_t>(recipe.data.size, 32);
-      resolve_vae(recipe, side, channels, where);
-      return std::make_shared<const Dataset>(std::make_unique<RandomImages>(side, channels, 0));
-    case ModelKind::classifier:
-      resolve_classifier(recipe, side, channels, std::max<std::int64_t>(classes, 2), where);
-      return std::make_shared<const Dataset>(
-          std::make_unique<RandomImages>(side, channels, std::max<std::int64_t>(classes, 2)));
-    case ModelKind::latent:
-      break;
-  }
-  reject(
-      "{}: bench does not measure the training of latent models; to measure their evaluation, use: diffit "
-      "bench latent --set model.hidden=... --set model.depth=...",
-      where);
+/// What a recipe's bench runs again and again, and the floating-point operations of one call by the layers'
+/// sizes.
+struct Work {
+  std::function<void()> once;
+  double flop = 0;
+};
+
+/// One optimizer step.
+Work training_work(const Recipe& recipe, const TrainingData& data, const Runtime& machine) {
+  const auto trainer = std::make_shared<Trainer>(recipe, data, machine.device, machine.dtype);
+  const training::TrainingPlan plan = plan_training(recipe, summary(data).resolution, 4);
+  return {[trainer] { trainer->step(); }, plan.flops_per_image * static_cast<double>(recipe.train.batch)};
 }
 
 /// One evaluation of an image-space model with random weights.
-std::vector<double> measure_forward(const Recipe& recipe, const BenchSpec& options, const Runtime& machine) {
+Work forward_work(const Recipe& recipe, const BenchSpec& options, const Runtime& machine) {
   const auto config = std::get<ImageConfig>(read_model_config(recipe.model, options.config + ": model"));
   const std::int64_t batch = recipe.train.microbatch;
-  const at::NoGradGuard no_grad;
-  const ImageDiffiT model(config);
-  initialise(model.parameters(), 0);
-  prepare(model.parameters(), machine.device);
+  const auto model = std::make_shared<ImageDiffiT>(config);
+  initialise(model->parameters(), 0);
+  prepare(model->parameters(), machine.device);
   const at::Tensor x = at::ones({batch, config.resolution, config.resolution, config.in_channels},
                                 at::TensorOptions(machine.device));
   const at::Tensor c_noise = at::zeros({batch}, x.options());
   Condition condition;
   if (config.classes > 0) condition.labels = at::zeros({batch}, x.options().dtype(at::kLong));
-  return measure(options, machine.device, static_cast<double>(batch), [&] {
-    const Autocast autocast(machine.device.type(), machine.dtype);
-    model(x, c_noise, condition);
-  });
+  const training::TrainingPlan plan = plan_training(recipe, config.resolution, 4);
+  const auto replayed = std::make_shared<runtime::Replayed>(
+      machine.device, [=](const std::vector<at::Tensor>& inputs) -> std::vector<at::Tensor> {
+        const Autocast autocast(machine.device.type(), machine.dtype);
+        return {(*model)(inputs[0], inputs[1], condition)};
+      });
+  return {[=] {
+            const at::NoGradGuard no_grad;
+            (*replayed)({x, c_noise});
+          },
+          plan.flops_per_image / 3 * static_cast<double>(batch)};
+}
+
+/// Measures images a second, and the share that its operations are of the machine's rate of matrix products.
+BenchFigures measure_recipe(const Work& work, const Recipe& recipe, const BenchSpec& options,
+                            const Runtime& machine) {
+  const std::int64_t batch = recipe.train.microbatch;
+  const std::vector<double> rates = measure(options, machine.device, static_cast<double>(batch), work.once);
+  std::vector<double> sorted = rates;
+  std::sort(sorted.begin(), sorted.end());
+  const double median = sorted[sorted.size() / 2];
+  const double machine_rate =
+      runtime::matrix_product_rate(machine.device, machine.dtype, options.seconds / 2);
+  const double share = work.flop * median / static_cast<double>(batch) / machine_rate;
+  const char* dtype = machine.dtype == at::kFloat ? "f32" : "bf16";
+  BenchFigures figures{
+      {{"config", options.config},
+       {"what", options.what},
+       {"batch", batch},
+       {"dtype", dtype},
+       {"images_per_second", rates},
+       {"median", median},
+       {"flop_per_image", work.flop / static_cast<double>(batch)},
+       {"machine_gflops", machine_rate / 1e9},
+       {"share", share}},
+      fmt::format("{} {} {}: {:.1f} img/s (median of {}; {:.1f} to {:.1f}), batch {}, {:.0f}% of "
+                  "this machine's matrix-product rate of {:.0f} GFLOP/s",
+                  options.config, options.what, dtype, median, rates.size(), sorted.front(), sorted.back(),
+                  batch, 100 * share, machine_rate / 1e9)};
+  add_trace(options.trace, machine, work.once, figures);
+  return figures;
 }
 
 }  // namespace
@@ -223,38 +224,23 @@ BenchFigures run_bench(const BenchSpec& options, const RuntimeOptions& runtime, 
   recipe.model.erase("augment_labels");
   recipe.train.init_from.clear();
   recipe.data.test.clear();
-  const std::shared_ptr<const Dataset> data = random_data(recipe, options, where);
+  const RandomData random(recipe, options.size, where);
+  const TrainingData& data = random.data();
   if (options.batch > 0) recipe.train.batch = recipe.train.microbatch = options.batch;
   recipe.train.batch = recipe.train.microbatch;
-  const auto batch = recipe.train.microbatch;
 
-  std::vector<double> rates;
-  if (options.what == "train") {
-    Trainer trainer(recipe, data, machine.device, machine.dtype);
-    rates = measure(options, machine.device, static_cast<double>(batch), [&] { trainer.step(); });
-  } else if (recipe.kind() == ModelKind::vae) {
+  if (options.what == "train")
+    return measure_recipe(training_work(recipe, data, machine), recipe, options, machine);
+  if (recipe.kind() == ModelKind::vae) {
     const Vae vae(read_vae_config(recipe.model, where + ": model"));
     initialise(vae.parameters(), 0);
     prepare(vae.parameters(), machine.device);
     return run_autoencoder(vae, options, machine);
-  } else {
-    DIFFIT_CHECK(options.what == "forward" && recipe.kind() == ModelKind::image,
-                 "`what`: wanted train{}, got '{}'", recipe.kind() == ModelKind::image ? " or forward" : "",
-                 options.what);
-    rates = measure_forward(recipe, options, machine);
   }
-  std::vector<double> sorted = rates;
-  std::sort(sorted.begin(), sorted.end());
-  const double median = sorted[sorted.size() / 2];
-  return BenchFigures{{{"config", options.config},
-                       {"what", options.what},
-                       {"batch", batch},
-                       {"dtype", machine.dtype == at::kFloat ? "f32" : "bf16"},
-                       {"images_per_second", rates},
-                       {"median", median}},
-                      fmt::format("{} {} {}: {:.1f} img/s (median of {}; {:.1f} to {:.1f}), batch {}",
-                                  options.config, options.what, machine.dtype == at::kFloat ? "f32" : "bf16",
-                                  median, rates.size(), sorted.front(), sorted.back(), batch)};
+  DIFFIT_CHECK(options.what == "forward" && recipe.kind() == ModelKind::image,
+               "`what`: wanted train{}, got '{}'", recipe.kind() == ModelKind::image ? " or forward" : "",
+               options.what);
+  return measure_recipe(forward_work(recipe, options, machine), recipe, options, machine);
 }
 
 }  // namespace diffit::jobs

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "jobs/bench/traced.h"
 #include "kernels/ops.h"
 #include "nn/inference/latent_evaluator.h"
 #include "nn/layers/weights_io.h"
@@ -215,7 +216,7 @@ BenchFigures bench_forward(const LatentConfig& c, const LatentBenchOptions& opti
   LatentEvaluator evaluator(c, weights.views(c.depth), "bench", machine.dtype, machine.device);
   const Input in(c, options.batch, machine.device);
   const auto once = [&] { evaluator(in.x, 500, in.labels); };
-  once();
+  for (int i = 0; i < runtime::calls_until_replayed(machine.device); ++i) once();
   const std::int64_t peak = peak_memory();
   const double error = checked_error(c, weights, machine);
   std::int64_t numbers = 0;
@@ -233,7 +234,7 @@ BenchFigures bench_forward(const LatentConfig& c, const LatentBenchOptions& opti
                  {"weight_bytes", weight_bytes},
                  {"peak_bytes", peak},
                  {"peak_bytes_before", before}});
-  return BenchFigures{
+  BenchFigures figures{
       result,
       fmt::format("latent forward {} depth {} batch {}: {:.1f} ms (median of {}; {:.1f} to {:.1f}), {:.0f} "
                   "GFLOP/s, {:.0f}% ({:.0f} to {:.0f}) of this machine's matrix-product rate of {:.0f} "
@@ -247,6 +248,8 @@ BenchFigures bench_forward(const LatentConfig& c, const LatentBenchOptions& opti
                   static_cast<double>(peak - before) / 0x1p20, static_cast<double>(before) / 0x1p20,
                   static_cast<double>(peak - before) / static_cast<double>(weight_bytes),
                   static_cast<double>(weight_bytes) / 0x1p20, error)};
+  add_trace(options.trace, machine, once, figures);
+  return figures;
 }
 
 BenchFigures bench_attention(const LatentConfig& c, const LatentBenchOptions& options,

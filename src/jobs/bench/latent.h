@@ -12,6 +12,7 @@ struct LatentBenchOptions {
   std::int64_t batch = 2;        // 2: one guided image
   int rounds = 5;
   double seconds = 2;  // the shortest round
+  std::string trace;   // file for a trace of the forward pass; empty: none
 };
 
 /// Measures a latent model of that configuration with random weights and prints what it reached.

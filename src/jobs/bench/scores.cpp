@@ -1,7 +1,5 @@
 #include "jobs/bench/scores.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -9,6 +7,7 @@
 #include "base/random.h"
 #include "metrics/frechet.h"
 #include "metrics/precision_recall.h"
+#include "runtime/parallel.h"
 
 namespace diffit::jobs {
 
@@ -16,7 +15,7 @@ namespace {
 
 at::Tensor random_features(std::int64_t count, std::int64_t width, double scale, std::uint64_t draw) {
   at::Tensor x = at::empty({count, width}, at::kFloat);
-  at::parallel_for(0, count, 64, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for(count, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       Random random(draw, stream_of(Purpose::test, static_cast<std::uint64_t>(i)));
       random.normal({x.mutable_data_ptr<float>() + i * width, static_cast<std::size_t>(width)});

@@ -58,6 +58,70 @@ struct LayerNorm {
   float eps;
 };
 
+/// The sum of a residual stream and a branch, and its LayerNorm, of rows of [rows, width].
+struct ResidualNorm {
+  std::int64_t rows;
+  std::int32_t width;
+  Element stream;  // of x, sum and their gradients
+  Element branch;  // of branch, y and their gradients
+  float eps;
+};
+struct ResidualNormBuffers {
+  const void *x, *branch;  // branch: null, there is none; the sum is x
+  void *sum, *y;           // sum: written by the forward pass if there is a branch, read by the backward pass
+  float* statistics;       // [rows, 2], written by the forward pass: mean and inverse deviation
+  const void *d_sum = nullptr, *d_y = nullptr;  // d_sum: null is zero
+  void *d_x = nullptr, *d_branch = nullptr;     // d_branch: null, not wanted
+};
+
+/// Sums of the columns of [rows, columns], in float32.
+struct ColumnSum {
+  std::int64_t rows;
+  std::int32_t columns;
+  Element element;
+};
+
+/// Standard normal numbers [rows, numbers]: row i of stream `stream` | (first + i).
+struct Noise {
+  std::int64_t numbers;
+  std::int32_t rows, shift;          // shift: 1 if the first number is the second one of its pair
+  std::uint64_t seed, stream, word;  // word: of the stream, where the first pair begins
+};
+
+/// Adam, or AdamW where decoupled, with exponential moving averages of the weights.
+constexpr int kMaxAverages = 8;
+constexpr std::int64_t kOptimizerChunk = 16384;  // numbers of a piece
+/// One parameter. All pointers are to float32 of one memory layout.
+struct OptimizerTensor {
+  float *weight, *first, *second;
+  const float* gradient;
+  float* average[kMaxAverages];
+  std::int64_t size;
+  float weight_decay;
+  bool aligned;  // every pointer is a multiple of 16
+};
+/// Numbers first .. first + kOptimizerChunk - 1 of a tensor, as far as there are any.
+struct OptimizerPiece {
+  std::int64_t first;
+  std::int32_t tensor;
+};
+struct OptimizerStep {
+  std::int32_t pieces, averages;
+  bool decoupled;
+  float eps, clip;  // clip: largest norm of all gradients, 0: any
+  double beta1, beta2;
+};
+/// All in device memory.
+struct OptimizerBuffers {
+  const OptimizerTensor* tensors;
+  const OptimizerPiece* pieces;
+  const float* rates;     // [1 + averages]: learning rate; then 1 - beta of each average
+  const float* loss;      // the step's
+  float* result;          // [3], written: loss, norm of the gradients before clipping, 1 if skipped else 0
+  std::int64_t* updates;  // number of updates, raised by one if not skipped
+  void* workspace;        // optimizer_workspace bytes, 256-byte aligned
+};
+
 struct Functions {
   /// Whether the kernels take this shape. The other attention functions are called only if so.
   bool (*takes_attention)(const Attention&);
@@ -80,10 +144,27 @@ struct Functions {
                                 void* d_x, Stream);
   /// stream_values [rows, width] float32 += added, then y = LayerNorm of it; added and y are of the element.
   Status (*add_layer_norm)(const LayerNorm&, float* stream_values, const void* added, void* y, Stream);
+
+  bool (*takes_residual_norm)(const ResidualNorm&);
+  Status (*residual_norm_forward)(const ResidualNorm&, const ResidualNormBuffers&, Stream);
+  Status (*residual_norm_backward)(const ResidualNorm&, const ResidualNormBuffers&, Stream);
+
+  bool (*takes_column_sum)(const ColumnSum&);
+  /// In floats.
+  std::size_t (*column_sum_workspace)(const ColumnSum&);
+  Status (*column_sum)(const ColumnSum&, const void* x, float* out, float* workspace, Stream);
+
+  /// Multiplied by scale [rows] unless it is null.
+  Status (*fill_noise)(const Noise&, const std::int64_t* first, const float* scale, float* out, Stream);
+
+  /// Computes the norm of all gradients, then updates weights, moments and averages, unless the loss or the
+  /// norm is not finite: then nothing is changed (the step is skipped).
+  std::size_t (*optimizer_workspace)(const OptimizerStep&);
+  Status (*optimizer_update)(const OptimizerStep&, const OptimizerBuffers&, Stream);
 };
 
 /// Raised whenever Functions or what it points to changes: a library of another version is not used.
-constexpr int kFunctionsVersion = 1;
+constexpr int kFunctionsVersion = 2;
 constexpr const char* kFunctionsSymbol = "diffit_cuda_functions";
 /// The library's one symbol: null for another version.
 using GetFunctions = const Functions* (*)(int version);

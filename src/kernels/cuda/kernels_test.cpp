@@ -3,40 +3,18 @@
 // and on a GPU where there is one.
 #include <cmath>
 
-#include "kernels/cuda_backend.h"
+#include "kernels/cuda/test_target.h"
 #include "kernels/ops.h"
 #include "kernels/testing.h"
-#include "runtime/device.h"
-#include "runtime/pch.h"
-
-extern "C" const diffit::kernels::cuda::Functions* diffit_cuda_functions(int version);
 
 namespace diffit::kernels {
 namespace {
 
 using at::Tensor;
 
-const cuda::Functions& emulated_functions() {
-  return *diffit_cuda_functions(cuda::kFunctionsVersion);
-}
-
-/// A GPU is opened before any test asks LibTorch for random numbers, and with them about CUDA.
-const bool has_gpu = open_device("auto").device.is_cuda() && has_cuda_kernels();
-
-/// Where the tensors of a test go: to the GPU, or to the CPU while the emulator stands in for one.
-struct Target {
-  Target() {
-    if (!has_gpu) emulated.emplace(emulated_functions());
-  }
-  at::Device device = has_gpu ? at::kCUDA : at::kCPU;
-  std::optional<EmulatedCuda> emulated;
-};
-
-std::vector<Tensor> moved(const std::vector<Tensor>& tensors, at::Device device) {
-  std::vector<Tensor> result;
-  for (const Tensor& x : tensors) result.push_back(x.to(device));
-  return result;
-}
+using testing::has_gpu;
+using testing::moved;
+using testing::Target;
 
 /// |got - want| in proportion to |want|.
 double relative_error(const Tensor& got, const Tensor& want) {

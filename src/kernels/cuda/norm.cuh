@@ -17,4 +17,8 @@ Status layer_norm_backward(const LayerNorm& shape, const void* x, const float* s
 Status add_layer_norm(const LayerNorm& shape, float* stream_values, const void* added, void* y,
                       Stream stream);
 
+bool takes_residual_norm(const ResidualNorm& shape);
+Status residual_norm_forward(const ResidualNorm& shape, const ResidualNormBuffers& buffers, Stream stream);
+Status residual_norm_backward(const ResidualNorm& shape, const ResidualNormBuffers& buffers, Stream stream);
+
 }  // namespace diffit::kernels::cuda

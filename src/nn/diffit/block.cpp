@@ -49,7 +49,7 @@ Mlp::Mlp(const BlockShape& shape, std::shared_ptr<const TimeConditioning> condit
       conditioning(std::move(conditioning_)) {}
 
 at::Tensor Mlp::operator()(const at::Tensor& x, const at::Tensor& time) const {
-  return fc2(gelu_tanh(conditioning->mlp_hidden(fc1(x), time)));
+  return fc2(conditioning->mlp_activation(fc1, x, time));
 }
 
 void Mlp::add_to(ParameterList& list, const std::string& prefix) const {

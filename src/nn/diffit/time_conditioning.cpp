@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/linear_gelu.h"
 #include "kernels/ops.h"
+#include "kernels/residual_norm.h"
 #include "nn/diffit/block.h"
 
 namespace diffit::nn {
@@ -91,12 +93,13 @@ at::Tensor TimeConditioning::convolve(const GroupNorm& norm, const Conv2d& conv,
 
 at::Tensor TimeConditioning::transform(const Block& block, const at::Tensor& x,
                                        const at::Tensor& time) const {
-  const at::Tensor attended = x + block.attn(attention_input(x, time), time);
-  return attended + block.mlp(layer_norm(attended, kLayerNormEps), time);
+  const auto [attended, normal] =
+      residual_layer_norm(x, block.attn(attention_input(x, time), time), kLayerNormEps);
+  return attended + block.mlp(normal, time);
 }
 
 at::Tensor TimeConditioning::attention_input(const at::Tensor& x, const at::Tensor& /*time*/) const {
-  return layer_norm(x, kLayerNormEps);
+  return residual_layer_norm(x, {}, kLayerNormEps).normal;
 }
 
 at::Tensor TimeConditioning::attention_output(const WindowAttention& attention, const at::Tensor& x,
@@ -113,8 +116,9 @@ AttentionParts TimeConditioning::attention_parts(const WindowAttention& attentio
   return parts;
 }
 
-at::Tensor TimeConditioning::mlp_hidden(const at::Tensor& hidden, const at::Tensor& /*time*/) const {
-  return hidden;
+at::Tensor TimeConditioning::mlp_activation(const Linear& fc1, const at::Tensor& x,
+                                            const at::Tensor& /*time*/) const {
+  return linear_gelu_tanh(x, fc1.weight, fc1.bias);
 }
 
 at::Tensor expand_to_map(const at::Tensor& time, const at::Tensor& x) {

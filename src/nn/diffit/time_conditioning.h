@@ -94,8 +94,8 @@ class TimeConditioning {
   /// Returns the inputs of that attention: q, k and v, including the contribution of time, and the bias.
   virtual AttentionParts attention_parts(const WindowAttention& attention, const at::Tensor& x,
                                          const at::Tensor& time) const;
-  /// Computes the hidden layer of the MLP before GELU. `hidden` is fc1(x).
-  virtual at::Tensor mlp_hidden(const at::Tensor& hidden, const at::Tensor& time) const;
+  /// Computes the hidden layer of the MLP: GELU(fc1(x)).
+  virtual at::Tensor mlp_activation(const Linear& fc1, const at::Tensor& x, const at::Tensor& time) const;
 
   // Used for variants that do not define functions of the same name (see TimeVariant).
   static std::int64_t convolution_inputs(const BlockShape& shape) { return shape.width; }

@@ -1,12 +1,11 @@
 #include "nn/features/inception_input.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "base/error.h"
+#include "runtime/parallel.h"
 #include "runtime/pch.h"
 
 namespace diffit::nn {
@@ -82,7 +81,7 @@ at::Tensor inception_input(const at::Tensor& images) {
   const at::Tensor out = at::empty({batch, kInceptionSide, kInceptionSide, 3}, at::kFloat);
   const std::uint8_t* from = in.const_data_ptr<std::uint8_t>();
   float* to = out.mutable_data_ptr<float>();
-  at::parallel_for(0, batch, 1, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for(batch, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       resize(from + b * height * width * channels, width, channels, rows, columns,
              to + b * kInceptionSide * kInceptionSide * 3);

@@ -121,6 +121,11 @@ LatentEvaluator::LatentEvaluator(const LatentConfig& config, std::span<const Ten
   weights_->position = weights_->position.squeeze(0);
 
   const Weights* weights = weights_.get();
+  network_ = std::make_unique<runtime::Replayed>(
+      device,
+      [config, dtype, weights](const runtime::Replayed::Tensors& inputs) -> runtime::Replayed::Tensors {
+        return {network(config, dtype, *weights, inputs[0], inputs[1])};
+      });
   const auto row_bytes =
       config_.depth * 3 * config_.hidden * static_cast<std::int64_t>(c10::elementSize(dtype));
   times_ = ConditionCache(row_bytes, kConditionBytes, [=](std::span<const std::int64_t> keys) {
@@ -138,8 +143,19 @@ LatentEvaluator::~LatentEvaluator() = default;
 LatentEvaluator::LatentEvaluator(LatentEvaluator&&) noexcept = default;
 LatentEvaluator& LatentEvaluator::operator=(LatentEvaluator&&) noexcept = default;
 
+const std::vector<std::int64_t>& LatentEvaluator::keys_of(const at::Tensor& labels) {
+  const bool same = last_labels_.defined() && last_labels_.is_same(labels) &&
+                    static_cast<std::int64_t>(labels._version()) == last_version_;
+  if (!same) {
+    last_keys_ = numbers_of(labels);
+    last_labels_ = labels;
+    last_version_ = static_cast<std::int64_t>(labels._version());
+  }
+  return last_keys_;
+}
+
 at::Tensor LatentEvaluator::projections(std::span<const std::int64_t> times, const at::Tensor& labels) {
-  const at::Tensor sum = times_.rows(times) + labels_.rows(numbers_of(labels));  // [B, depth, 3C]
+  const at::Tensor sum = times_.rows(times) + labels_.rows(keys_of(labels));  // [B, depth, 3C]
   return sum.transpose(0, 1).contiguous();
 }
 
@@ -158,19 +174,23 @@ at::Tensor LatentEvaluator::operator()(const at::Tensor& x, const at::Tensor& t,
 at::Tensor LatentEvaluator::evaluate(const at::Tensor& x, std::span<const std::int64_t> times,
                                      const at::Tensor& labels) {
   const at::NoGradGuard no_grad;
-  const Weights& w = *weights_;
-  const std::int64_t batch = x.size(0), grid = config_.grid(), p = config_.patch,
-                     out = config_.out_channels();
-  const at::Tensor qkv_t = projections(times, labels);
+  const at::Tensor output =
+      (*network_)({x.to(at::TensorOptions(device_).dtype(at::kFloat)), projections(times, labels)})[0];
+  return network_->recorded() ? output.clone() : output;
+}
+
+/// x [B, C, S, S] float32 and qkv_t [depth, B, 3C] -> [B, 2C, S, S].
+at::Tensor LatentEvaluator::network(const LatentConfig& config, at::ScalarType dtype, const Weights& w,
+                                    const at::Tensor& x, const at::Tensor& qkv_t) {
+  const std::int64_t batch = x.size(0), grid = config.grid(), p = config.patch, out = config.out_channels();
 
   // A patch is a row of p * p * C numbers, so that the patch embedding is one matrix product.
-  const at::Tensor patches = x.to(at::TensorOptions(device_).dtype(at::kFloat))
-                                 .reshape({batch, config_.in_channels, grid, p, grid, p})
+  const at::Tensor patches = x.reshape({batch, config.in_channels, grid, p, grid, p})
                                  .permute({0, 2, 4, 1, 3, 5})
                                  .reshape({batch, grid * grid, -1});
   at::Tensor stream = (linear(patches, w.patch, w.patch_bias) + w.position).reshape({batch, grid, grid, -1});
-  const bool narrow = dtype_ != at::kFloat;
-  at::Tensor normal = layer_norm(stream, kLayerNormEps).to(dtype_);
+  const bool narrow = dtype != at::kFloat;
+  at::Tensor normal = layer_norm(stream, kLayerNormEps).to(dtype);
   /// stream += layer(from), followed by the LayerNorm for the next layer.
   const auto add = [&](const PackedLinear& layer, const at::Tensor& from) {
     if (narrow) {
@@ -183,7 +203,7 @@ at::Tensor LatentEvaluator::evaluate(const at::Tensor& x, std::span<const std::i
   for (std::size_t i = 0; i < w.layers.size(); ++i) {
     const Layer& layer = w.layers[i];
     const at::Tensor time = qkv_t.select(0, static_cast<std::int64_t>(i));
-    add(layer.proj, tmsa_attention(layer.qkv(normal), time, layer.table, config_.heads, grid));
+    add(layer.proj, tmsa_attention(layer.qkv(normal), time, layer.table, config.heads, grid));
     add(layer.fc2, layer.fc1.gelu_tanh(normal));
   }
   const at::Tensor last = narrow ? layer_norm(stream, kLayerNormEps) : normal;

@@ -12,6 +12,7 @@
 #include "nn/diffit/config.h"
 #include "nn/diffit/embedders.h"
 #include "nn/inference/condition_cache.h"
+#include "runtime/graph.h"
 
 namespace diffit::nn {
 
@@ -55,6 +56,11 @@ class LatentEvaluator {
   struct Weights;
 
   at::Tensor evaluate(const at::Tensor& x, std::span<const std::int64_t> times, const at::Tensor& labels);
+  static at::Tensor network(const LatentConfig& config, at::ScalarType dtype, const Weights& weights,
+                            const at::Tensor& x, const at::Tensor& projections);
+  /// Keys of labels [B]; those of the last tensor are kept, because to read them from a GPU is to wait for
+  /// it.
+  const std::vector<std::int64_t>& keys_of(const at::Tensor& labels);
   /// Projections of the time token: [depth, B, 3C] in the compute dtype.
   at::Tensor projections(std::span<const std::int64_t> times, const at::Tensor& labels);
 
@@ -63,6 +69,10 @@ class LatentEvaluator {
   at::Device device_ = at::kCPU;
   std::unique_ptr<Weights> weights_;
   ConditionCache times_, labels_;
+  std::unique_ptr<runtime::Replayed> network_;  // x, projections of the time token -> output
+  at::Tensor last_labels_;
+  std::int64_t last_version_ = 0;
+  std::vector<std::int64_t> last_keys_;
 };
 
 }  // namespace diffit::nn

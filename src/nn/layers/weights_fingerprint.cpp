@@ -1,6 +1,5 @@
 #include "nn/layers/weights_fingerprint.h"
-
-#include <ATen/Parallel.h>
+#include "runtime/parallel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -64,10 +63,11 @@ std::string identity_of(const ParameterList& parameters) {
   std::sort(order.begin(), order.end(),
             [](const Parameter* a, const Parameter* b) { return a->name < b->name; });
   std::vector<std::uint64_t> hashes(order.size());
-  at::parallel_for(0, static_cast<std::int64_t>(order.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-      hashes[i] = hash_of(*order[i]);
-  });
+  runtime::parallel_for(
+      static_cast<std::int64_t>(order.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+          hashes[i] = hash_of(*order[i]);
+      });
   Hash all;
   for (const std::uint64_t hash : hashes) all.add(hash);
   return fmt::format("{:016x}", all.value());

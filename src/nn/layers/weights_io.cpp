@@ -1,7 +1,5 @@
 #include "nn/layers/weights_io.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "io/tensors/finite.h"
+#include "runtime/parallel.h"
 
 namespace diffit::nn {
 
@@ -107,7 +106,7 @@ bool all_finite(const TensorView& view) {
   const auto count = static_cast<std::int64_t>(view.bytes.size());
   constexpr std::int64_t kGrain = 1 << 20;  // in bytes; a multiple of every element size
   std::atomic<bool> finite = true;
-  at::parallel_for(0, (count + kGrain - 1) / kGrain, 1, [&](std::int64_t begin, std::int64_t end) {
+  runtime::parallel_for((count + kGrain - 1) / kGrain, 1, [&](std::int64_t begin, std::int64_t end) {
     const auto first = static_cast<std::size_t>(begin * kGrain);
     const auto last = static_cast<std::size_t>(std::min(end * kGrain, count));
     if (!all_finite(view.dtype, view.bytes.subspan(first, last - first))) finite = false;

@@ -1,4 +1,5 @@
 // G: fc2(gelu(fc1(x) + x_t W_m)); attention does not depend on time.
+#include "kernels/ops.h"
 #include "nn/diffit/block.h"
 
 namespace diffit::nn {
@@ -14,8 +15,9 @@ class MlpTime final : public TimeConditioning {
     structure.linear("temb", shape.time_width, shape.mlp_width(), 1);
     structure.elementwise("temb", shape.mlp_width(), shape.pixels);
   }
-  at::Tensor mlp_hidden(const at::Tensor& hidden, const at::Tensor& time) const override {
-    return hidden + expand_to_map(layer(0)(time), hidden);
+  at::Tensor mlp_activation(const Linear& fc1, const at::Tensor& x, const at::Tensor& time) const override {
+    const at::Tensor hidden = fc1(x);
+    return gelu_tanh(hidden + expand_to_map(layer(0)(time), hidden));
   }
 };
 
