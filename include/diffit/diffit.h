@@ -2,6 +2,7 @@
 #pragma once
 
 #include "diffit/ablate.h"
+#include "diffit/attention.h"
 #include "diffit/autoencoder.h"
 #include "diffit/bench.h"
 #include "diffit/convert.h"

@@ -8,6 +8,8 @@
 
 namespace diffit::server {
 
+class AttentionRoom;
+
 /// What the routes work on. It must outlive the router.
 struct Studio {
   Store& store;
@@ -31,6 +33,8 @@ void add_openai_routes(Router& router, Studio& studio);
 void add_a1111_routes(Router& router, Studio& studio);
 /// runs: the folder that holds run folders; need not exist
 void add_run_routes(Router& router, const fs::path& runs);
+/// `room` must outlive the router.
+void add_attention_routes(Router& router, Studio& studio, AttentionRoom& room);
 void add_page_routes(Router& router, Studio& studio);
 
 /// Images that a request waits for: submits the job and waits. HttpError: of the queue, 504 after

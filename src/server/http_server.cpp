@@ -71,10 +71,10 @@ void write_reply(const Reply& reply, httplib::Response& response) {
 
 class HttpServer::Impl : public httplib::Server {
  public:
-  Impl(const Router& router, Studio& studio) : router_(router), studio_(studio) {
+  Impl(const Router& router, const HttpContext& context) : router_(router), context_(context) {
     new_task_queue = [] { return new Pool(kThreads, kWaiting); };
     set_tcp_nodelay(true);
-    set_payload_max_length(static_cast<std::size_t>(studio.limits.body));
+    set_payload_max_length(static_cast<std::size_t>(context.body));
     set_socket_options([](int fd) {
       const int yes = 1;
       ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -91,7 +91,7 @@ class HttpServer::Impl : public httplib::Server {
         count(413);
         write_reply(problem_reply(HttpError(413, fmt::format("the body: wanted at most {} bytes, all of them "
                                                              "within {} seconds",
-                                                             studio_.limits.body, kArrival.count()))),
+                                                             context_.body, kArrival.count()))),
                     response);
       }
     };
@@ -154,7 +154,7 @@ class HttpServer::Impl : public httplib::Server {
   bool read_body(const httplib::Request& request, const httplib::ContentReader& reader, std::string& body) {
     const std::string coding = request.get_header_value("Transfer-Encoding");
     if (!request.has_header("Content-Length") && coding.empty()) return true;
-    const auto limit = static_cast<std::size_t>(studio_.limits.body);
+    const auto limit = static_cast<std::size_t>(context_.body);
     const bool several = request.get_header_value_count("Content-Length") + (coding.empty() ? 0 : 1) > 1;
     const std::string length = request.get_header_value("Content-Length");
     const bool digits = length.find_first_not_of("0123456789") == std::string::npos && length.size() < 16;
@@ -175,7 +175,7 @@ class HttpServer::Impl : public httplib::Server {
   void answer(const Request& request, httplib::Response& response) {
     Reply reply;
     try {
-      check_access(studio_.access, request, is_open(request.path));
+      check_access(context_.access, request, is_open(request.path));
       reply = router_.route(request);
     } catch (const HttpError& error) {
       reply = problem_reply(error);
@@ -189,18 +189,18 @@ class HttpServer::Impl : public httplib::Server {
   }
 
   void count(int status) {
-    ++studio_.requests;
-    if (status >= 400) ++studio_.errors;
+    ++context_.requests;
+    if (status >= 400) ++context_.errors;
   }
 
   const Router& router_;
-  Studio& studio_;
+  const HttpContext context_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };
 
-HttpServer::HttpServer(const Router& router, Studio& studio)
-    : impl_(std::make_unique<Impl>(router, studio)) {}
+HttpServer::HttpServer(const Router& router, const HttpContext& context)
+    : impl_(std::make_unique<Impl>(router, context)) {}
 
 HttpServer::~HttpServer() {
   stop();

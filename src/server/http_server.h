@@ -1,16 +1,25 @@
 // The routes behind a socket.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 
-#include "server/api.h"
+#include "server/access.h"
 
 namespace diffit::server {
 
+/// What a server needs besides its routes. Both counters count.
+struct HttpContext {
+  const Access& access;
+  std::int64_t body = 0;  // bytes of a request's body
+  std::atomic<std::int64_t>&requests, &errors;
+};
+
 class HttpServer {
  public:
-  /// All must outlive it.
-  HttpServer(const Router& router, Studio& studio);
+  /// The router, and what the context refers to, must outlive it.
+  HttpServer(const Router& router, const HttpContext& context);
   ~HttpServer();
 
   /// Binds; port 0: any free one. Returns the port. Throws Error(failed) with the reason.

@@ -19,8 +19,9 @@ std::int64_t number(const Json& config, const char* key, std::int64_t otherwise)
   return found != config.end() && found->is_number_integer() ? found->get<std::int64_t>() : otherwise;
 }
 
-/// Nothing for a file that holds another kind of network.
-std::optional<ServedModel> open_model(const std::string& given) {
+}  // namespace
+
+std::optional<ServedModel> read_model(const std::string& given) {
   const WeightsFile file(model_path(given));
   ServedModel model;
   model.name = fs::path(given).has_extension() ? fs::path(given).stem().string() : given;
@@ -46,15 +47,13 @@ std::optional<ServedModel> open_model(const std::string& given) {
   return model;
 }
 
-}  // namespace
-
 std::string ServedModel::class_name(std::int64_t label) const {
   return names ? names->name(label) : std::to_string(label);
 }
 
 Models::Models(const std::vector<std::string>& given) {
   for (const std::string& name : given.empty() ? bundled_models() : given) {
-    const std::optional<ServedModel> model = open_model(name);
+    const std::optional<ServedModel> model = read_model(name);
     if (!model) {
       DIFFIT_CHECK(given.empty(), "`model` {}: wanted an image-space or latent model, got another network",
                    name);

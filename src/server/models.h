@@ -22,6 +22,10 @@ struct ServedModel {
   std::string class_name(std::int64_t label) const;
 };
 
+/// What a file, or a bundled model of that name, states of its model; nothing if it holds another kind of
+/// network. Throws Error(invalid) for a file that cannot be read.
+std::optional<ServedModel> read_model(const std::string& given);
+
 class Models {
  public:
   /// `given`: files or names of bundled models; empty: all bundled models that can be sampled. Throws

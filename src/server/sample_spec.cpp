@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "base/text.h"
+#include "server/members.h"
 
 namespace diffit::server {
 
@@ -15,74 +15,6 @@ namespace {
 
 /// The largest integer that every JSON reader keeps.
 constexpr std::int64_t kLargestSeed = (std::int64_t{1} << 53) - 1;
-
-[[noreturn]] void refuse(const std::string& field, const std::string& what) {
-  throw HttpError(400, fmt::format("`{}`: {}", field, what), field);
-}
-
-/// Reads the members of an object one by one, and knows which were not asked for.
-class Members {
- public:
-  explicit Members(const Json& object) : object_(object) {
-    if (!object.is_object()) refuse("spec", fmt::format("wanted an object, got {}", object.type_name()));
-  }
-
-  const Json* find(const std::string& name) {
-    known_.push_back(name);
-    const auto found = object_.find(name);
-    return found == object_.end() || found->is_null() ? nullptr : &*found;
-  }
-
-  void read(const std::string& name, std::optional<std::string>& out) {
-    if (const Json* value = find(name)) out = text(name, *value);
-  }
-  void read(const std::string& name, std::string& out) {
-    if (const Json* value = find(name)) out = text(name, *value);
-  }
-  void read(const std::string& name, std::optional<double>& out) {
-    const Json* value = find(name);
-    if (value == nullptr) return;
-    if (!value->is_number()) refuse(name, fmt::format("wanted a number, got {}", value->type_name()));
-    out = value->get<double>();
-  }
-  void read(const std::string& name, std::optional<std::int64_t>& out, std::int64_t low, std::int64_t high) {
-    if (const Json* value = find(name)) out = integer(name, *value, low, high);
-  }
-  void read(const std::string& name, bool& out) {
-    const Json* value = find(name);
-    if (value == nullptr) return;
-    if (!value->is_boolean()) refuse(name, fmt::format("wanted true or false, got {}", value->type_name()));
-    out = value->get<bool>();
-  }
-
-  static std::string text(const std::string& name, const Json& value) {
-    if (!value.is_string()) refuse(name, fmt::format("wanted a text, got {}", value.type_name()));
-    return value.get<std::string>();
-  }
-  static std::int64_t integer(const std::string& name, const Json& value, std::int64_t low,
-                              std::int64_t high) {
-    // 2^63 and above are unsigned in JSON, and no int64.
-    const bool fits = value.is_number_integer() &&
-                      !(value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{INT64_MAX});
-    if (!fits || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
-      refuse(name, fmt::format("wanted a whole number from {} to {}, got {}", low, high,
-                               value.is_number() ? value.dump() : std::string(value.type_name())));
-    }
-    return value.get<std::int64_t>();
-  }
-
-  void refuse_unknown() const {
-    for (const auto& [name, value] : object_.items()) {
-      if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-      throw HttpError(
-          400, fmt::format("there is no field '{}'{}", printable(name), did_you_mean(name, known_)), name);
-    }
-  }
-
- private:
-  const Json& object_;
-  std::vector<std::string> known_;
-};
 
 /// "A-B", "a,b,c" or both mixed.
 std::vector<std::int64_t> parse_seeds(const std::string& text, std::int64_t most) {

@@ -1,6 +1,8 @@
 #include "server/serve.h"
 
 #include "base/error.h"
+#include "server/api.h"
+#include "server/attention_room.h"
 #include "server/http_server.h"
 
 namespace diffit::server {
@@ -33,8 +35,10 @@ struct Server::Parts {
         models(spec.models),
         store(spec.data),
         queue(store, models, limits, runtime),
+        room(models, spec.runs, limits, runtime),
         studio{store, models, queue, access, limits},
-        http(router, studio) {
+        http(router,
+             {.access = access, .body = limits.body, .requests = studio.requests, .errors = studio.errors}) {
     add_job_routes(router, studio);
     add_image_routes(router, studio);
     add_step_routes(router, studio);
@@ -42,6 +46,7 @@ struct Server::Parts {
     add_openai_routes(router, studio);
     add_a1111_routes(router, studio);
     add_run_routes(router, spec.runs);
+    add_attention_routes(router, studio, room);
     add_page_routes(router, studio);
     const int port = http.bind(spec.host, spec.port);
     const std::string host = spec.host.find(':') == std::string::npos ? spec.host : "[" + spec.host + "]";
@@ -57,6 +62,7 @@ struct Server::Parts {
   const Models models;
   Store store;
   JobQueue queue;
+  AttentionRoom room;
   Studio studio;
   Router router;
   HttpServer http;
@@ -80,6 +86,7 @@ const std::string& Server::warning() const {
 
 void Server::stop() {
   parts_->queue.stop();
+  parts_->room.stop();
   parts_->http.stop();
 }
 

@@ -78,7 +78,8 @@ def test_the_description_is_true(studio):
     fill = {"{name}": "one", "{images}": "5", "{id}": None, "{step}": "1", "{image}": "0", "{what}": "estimate"}
     bodies = {"submitJob": {"kind": "sample", "spec": {"steps": 2, "seeds": "0-1"}}, "setTags": {"tags": ["a", "b"]},
               "openSession": {"token": ""}, "generateImages": {"prompt": "bag"}, "txt2img": {"prompt": "bag", "steps": 2},
-              "setOptions": {"sd_model_checkpoint": "fashion-mnist"}}
+              "setOptions": {"sd_model_checkpoint": "fashion-mnist"},
+              "attentionCounterfactual": {"change": {"zero_bias": True}}, "attentionCurves": {"levels": 2}}
     operations = [(path, method, o) for path, methods in document["paths"].items() for method, o in methods.items()]
     assert len({o["operationId"] for _, _, o in operations}) == len(operations) > 25
     for path, method, operation in sorted(operations, key=lambda o: o[1] == "delete"):

@@ -1,13 +1,19 @@
 """The pages in headless Chromium, used as people use them. DIFFIT_SCREENSHOTS=DIR keeps an image of each."""
 
+import base64
+import io
 import json
 import os
 import pathlib
 import sys
+import time
+import xml.etree.ElementTree
+import zipfile
 
 import browser as browser_module
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 sys.path.append(str(ROOT / "tests/cli"))
 import formats  # noqa: E402
@@ -214,6 +220,7 @@ for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) problems.push
 if (!document.documentElement.lang) problems.push('no language');
 if (document.querySelectorAll('h1').length !== 1) problems.push('h1: ' + document.querySelectorAll('h1').length);
 if (document.documentElement.scrollWidth > innerWidth) problems.push('wider than the window: ' + document.documentElement.scrollWidth);
+for (const e of document.querySelectorAll('nav a')) if (e.getBoundingClientRect().right > innerWidth) problems.push('beside the window: ' + e.textContent);
 const light = (c) => { const [r, g, b] = c.match(/[\\d.]+/g).map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
 const ground = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (!/, 0\\)|transparent/.test(c)) return c; } return 'rgb(255,255,255)'; };
 for (const e of document.querySelectorAll('p, label, span, a, button, h1, h2, legend, summary, th, dt, dd, option, figcaption, output')) {
@@ -317,3 +324,122 @@ def test_training_page(chromium, start, tmp_path):
         log.write(test_runs.line(5100, 0.5))
     chromium.wait("return document.querySelector('.runs').textContent.includes('5,100')")
     assert chromium.complaints() == []
+
+
+# --- attention ---
+
+HEADS = "return document.querySelectorAll('table.heads tbody tr').length === arguments[0] && [...document.querySelectorAll('.stack img')].every(i => i.complete && i.naturalWidth)"
+
+
+def test_attention_page(page, studio, tmp_path):
+    browser = page("attention")
+    browser.wait(HEADS, 5)
+    shot(browser, "attention")
+    told = "return document.querySelector('.stack').getAttribute('aria-label')"
+    assert "row 17, column 17 of 32 by 32 tokens of encoder.0.blocks.0" in browser.run(told)
+    # The slider says the noise level that is shown.
+    shown = "return [...document.querySelectorAll('h3')].find(e => e.textContent.startsWith('Heads of')).textContent.split(' ').at(-1)"
+    assert browser.run("return document.querySelector('input[name=sigma]').getAttribute('aria-valuetext')") == "0.894"
+    assert browser.run(shown) == "0.8944"
+    browser.run("document.querySelector('input[name=sigma]').focus()")
+    browser.press(RIGHT)
+    browser.wait(shown + " === '0.9785'")
+    browser.press("\ue012")
+    browser.wait(shown + " === '0.8944'")
+    # A click on the image chooses the pixel; arrow keys move it.
+    browser.run("const s = document.querySelector('.stack'), r = s.getBoundingClientRect();"
+                "s.dispatchEvent(new MouseEvent('click', {clientX: r.left + r.width * 10.5 / 32, clientY: r.top + r.height * 20.5 / 32, bubbles: true}))")
+    browser.wait(told + ".includes('row 21, column 11 ')")
+    browser.run("document.querySelector('.stack').focus()")
+    browser.press(RIGHT)
+    browser.wait(told + ".includes('row 21, column 12 ') && document.activeElement.className === 'stack'")
+    # What it shows is what the interface says.
+    ask = {"model": "fashion-mnist", "seed": 0, "class": 0, "sigma": 0.01 * 8000 ** 0.5, "pixel": [20.5 / 32, 11.5 / 32]}
+    (pixel,) = [p for p in studio.post("/api/v1/attention", ask)["pixels"] if p["layer"] == "encoder.2.blocks.0"]
+    largest = max(max(pixel["attention"][1]), 0)
+    assert browser.run("return document.querySelector('table.heads tbody tr:nth-child(3) td:nth-child(3) button').getAttribute('aria-label')") == \
+        f"encoder.2.blocks.0, head 2: at most {100 * largest:.1f} % on one token"
+    # Another layer and head, with the keyboard too.
+    browser.click("table.heads tbody tr:nth-child(3) td:nth-child(3) button")
+    browser.wait("return document.querySelector('select[name=layer]').value === 'encoder.2.blocks.0' && document.querySelectorAll('.biases canvas').length === 4")
+    browser.run("document.querySelector('button.cell[aria-pressed=true]').focus()")
+    browser.press(RIGHT)
+    browser.wait("return document.activeElement.matches('button.cell[aria-pressed=true]') && document.querySelector('.stack + figcaption').textContent.includes('head 3')")
+    shot(browser, "attention-layer")
+    browser.button("Measure")
+    browser.wait("return document.querySelectorAll('svg.plot polyline.line').length === 4")
+    browser.run("const s = document.querySelector('select[aria-label=Curve]'); s.value = 'entropy'; s.dispatchEvent(new Event('change'))")
+    browser.wait("return document.querySelector('svg.plot').getAttribute('aria-label').startsWith('entropy') && document.querySelectorAll('.legend li').length === 4")
+    # What if: head 3 of the layer is switched off.
+    browser.click("input[name=head][value='2']")
+    browser.button("Compare")
+    browser.wait("return document.querySelectorAll('.changes img').length === 4 && document.querySelectorAll('.difference').length === 2")
+    wanted = studio.post("/api/v1/attention/counterfactual", {**ask, "change": {"layer": "encoder.2.blocks.0", "heads_off": [2]}})["difference"]
+    assert browser.run("return document.querySelector('.difference').textContent") == f"expected image: differs by {100 * wanted:.2f} % of its norm."
+    browser.run("document.querySelector('section[aria-label=\"What if\"]').scrollIntoView()")
+    shot(browser, "attention-what-if")
+
+
+def test_attention_of_two_models_and_of_an_image(page, studio, tmp_path):
+    browser = page("attention", width=1500)
+    browser.wait(HEADS, 5)
+    browser.run("const s = document.querySelector('select[name=against]'); s.value = 'fashion-latent'; s.dispatchEvent(new Event('change'))")
+    browser.wait(HEADS, 11)
+    assert browser.run("return [...document.querySelectorAll('.attention h2')].map(e => e.textContent)") == ["fashion-mnist", "fashion-latent"]
+    shot(browser, "attention-two")
+    browser.run("const s = document.querySelector('select[name=against]'); s.value = ''; s.dispatchEvent(new Event('change'))")
+    browser.wait(HEADS, 5)
+    path = tmp_path / "grey.png"
+    Image.new("RGB", (50, 40), (90, 90, 90)).save(path)
+    browser.give_file("input[type=file]", path)
+    browser.wait("return [...document.querySelectorAll('button')].some(b => b.textContent.startsWith('Use the model') && b.offsetParent)")
+    browser.wait("return [...document.querySelector('select[name=class]').options].some(o => o.textContent === 'no class')")
+    image = browser.wait("const i = document.querySelector('.stack img'); return i.complete && i.src")
+    assert Image.open(io.BytesIO(base64.b64decode(image.split(",")[1]))).getcolors() == [(32 * 32, 90)]
+    # Wrong files are refused in words.
+    other = tmp_path / "notes.png"
+    other.write_text("no image")
+    browser.give_file("input[type=file]", other)
+    browser.wait("return document.getElementById('status').textContent.includes('image')")
+    assert [message for message in browser.complaints() if "400" not in message] == []
+
+
+def test_attention_exports(page, studio, tmp_path):
+    browser = page("attention")
+    browser.wait(HEADS, 5)
+    browser.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser.button("Maps as SVG")
+    browser.button("Layer as npz")
+    end = time.monotonic() + 30
+    while not {"attention.svg", "attention.npz"} <= {f.name for f in tmp_path.iterdir()}:
+        assert time.monotonic() < end, list(tmp_path.iterdir())
+        time.sleep(0.05)
+    root = xml.etree.ElementTree.parse(tmp_path / "attention.svg").getroot()
+    assert len(root.findall("{http://www.w3.org/2000/svg}g")) == 2 + 4 + 4 + 4 + 2
+    assert zipfile.ZipFile(tmp_path / "attention.npz").testzip() is None
+
+
+def test_snapshots_as_a_time_axis(chromium, start, tmp_path):
+    test_runs.write_run(tmp_path / "runs/mine", "")
+    for images in (1000, 2000):
+        (tmp_path / f"runs/mine/snapshot-00000{images}-ema.safetensors").symlink_to(ROOT / "models/fashion-mnist.safetensors")
+    studio = start(runs=tmp_path / "runs")
+    chromium.complaints()
+    chromium.look(1280, 900)
+    chromium.open(studio.address + "#/attention")
+    chromium.wait(HEADS, 5)
+    chromium.run("const s = document.querySelector('select[name=model]'); s.value = 'series:mine, ema'; s.dispatchEvent(new Event('change'))")
+    chromium.wait("return document.querySelector('.attention h2').textContent === 'mine, ema, after 2,000 images'")
+    chromium.run("document.querySelector('input[type=range]').focus()")
+    chromium.press("\ue012")
+    chromium.wait("return document.querySelector('.attention h2').textContent === 'mine, ema, after 1,000 images'")
+    assert chromium.complaints() == []
+
+
+def test_attention_for_everybody(page):
+    for width, height in ((1280, 900), (390, 844)):
+        for dark in (False, True):
+            browser = page("attention", width, height, dark=dark, touch=width < 600)
+            browser.wait(HEADS, 5)
+            shot(browser, f"attention-{width}-{'dark' if dark else 'light'}")
+            assert browser.run(AUDIT) == [], (width, dark)

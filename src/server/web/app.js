@@ -1,12 +1,13 @@
 // The frame: pages by the part of the address after '#', theme, images dropped on the window.
 import {api, useTokenOfAddress} from "./api.js";
 import {h, say} from "./dom.js";
+import {attentionPage} from "./attention.js";
 import {denoisePage} from "./denoise.js";
 import {galleryPage} from "./gallery.js";
 import {samplePage} from "./sample.js";
 import {trainPage} from "./train.js";
 
-const pages = {sample: ["Sample", samplePage], denoise: ["Denoise", denoisePage], gallery: ["Gallery", galleryPage], train: ["Training", trainPage]};
+const pages = {sample: ["Sample", samplePage], denoise: ["Denoise", denoisePage], attention: ["Attention", attentionPage], gallery: ["Gallery", galleryPage], train: ["Training", trainPage]};
 const main = document.getElementById("main");
 let capabilities = null, page = null;
 
@@ -49,7 +50,7 @@ addEventListener("drop", (event) => {
   const file = event.dataTransfer?.files[0];
   if (!file) return;
   if (page?.drop) page.drop(file);
-  else say("Open the page Sample or Denoise to restore the settings of an image.", true);
+  else say("Open the page Sample or Denoise to restore the settings of an image, or Attention to look at it.", true);
 });
 
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
