@@ -1,4 +1,4 @@
-// diffit serve.
+// diffit serve and diffit study.
 #pragma once
 
 #include "tools/diffit/command.h"
@@ -6,5 +6,6 @@
 namespace diffit::cli {
 
 void add_serve_command(CLI::App& app, CommonOptions& common);
+void add_study_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace diffit::cli

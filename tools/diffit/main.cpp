@@ -186,6 +186,7 @@ int run(int argc, char** argv) {
   add_bench_command(app, common);
   add_report_command(app, common);
   add_serve_command(app, common);
+  add_study_command(app, common);
   common.typed = typed(argc, argv);
   common.words.assign(argv, argv + argc);
   set_program(app);
