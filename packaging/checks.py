@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+import gpu_table
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS = 8  # of a batch in comparisons
 
@@ -150,22 +152,21 @@ def rate_of(function, rows, seconds, synchronize):
     return rows / best
 
 
-CASES = {  # name: class, configuration, rows on the CPU, rows on a GPU
+CASES = {  # name: class, configuration, rows
     "image-space 32x32, 10 M": ("ImageDiffiT", dict(resolution=32, channels=[64, 128, 128], depth=[2, 2, 2], classes=10),
-                                8, 256),
+                                8),
     "latent 32x32, patch 2, hidden 384": ("LatentDiffiT", dict(input_size=32, patch=2, hidden=384, depth=12, heads=6,
-                                                              classes=10), 8, 128),
+                                                              classes=10), 8),
 }
 
 
 def speeds(checks, folder):
+    """Evaluations on a CPU; a GPU has gpu_table.py."""
     import diffit
     import diffit.torch
     import torch
-    gpu = checks.device.startswith("cuda")
-    synchronize = torch.cuda.synchronize if gpu else lambda: None
-    for name, (kind, config, few, many) in CASES.items():
-        rows = many if gpu else few
+    synchronize = lambda: None  # noqa: E731
+    for name, (kind, config, rows) in CASES.items():
         network = getattr(diffit.torch, kind)(**config).eval()
         with torch.no_grad():
             for parameter in network.parameters():  # the last layer starts at zero
@@ -243,15 +244,20 @@ def main():
         checks.check("samples", lambda: sampling(options.device))
         checks.check("training", lambda: training(options.device, folder))
         checks.check("evaluation", lambda: evaluation(options.device, folder))
+        gpu = options.device.startswith("cuda")
+        if gpu:
+            checks.check("kernels", lambda: gpu_table.kernels(place / "bin/diffit", checks.left()))
         failed = [row["name"] for row in checks.rows if not row["passed"]]
-        if checks.left() > 0:
+        if gpu:
+            gpu_table.measure(checks, place)
+        elif checks.left() > 0:
             speeds(checks, folder)
     for row in checks.rows:
         if row["kind"] == "speed":
             rate = "not measured: " + row["unit"] if row["rate"] is None else f"{row['rate']:10.1f} {row['unit']}"
             print(f"{'speed':8}{row['name']:44}{row['what']:16}{rate}")
-    gpu = torch.cuda.get_device_name() if options.device.startswith("cuda") else None
-    machine = {"host": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "gpu": gpu,
+    machine = {"host": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
+               "gpu": torch.cuda.get_device_name() if gpu else None,
                "torch": torch.__version__, "diffit": diffit.__version__, "device": options.device}
     pathlib.Path(options.json).write_text(json.dumps({"machine": machine, "failed": failed, "rows": checks.rows}, indent=1))
     checked = sum(row["kind"] == "check" for row in checks.rows)

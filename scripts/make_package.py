@@ -2,7 +2,7 @@
 """Makes two tarballs out of the wheel in a folder, `make_package.py DIST`, called by ./dev package:
 
 diffit-VERSION-linux-x86_64.tar.gz         bin/diffit, lib/ (the contents of the wheel; also a folder for PYTHONPATH)
-diffit-checks-VERSION.tar.gz               run-checks.sh, checks.py and golden states
+diffit-checks-VERSION.tar.gz               run-checks.sh, checks.py, gpu_table.py, rivals/ and golden states
 """
 
 import io
@@ -35,8 +35,10 @@ def main() -> int:
                 mode = 0o755 if ".so" in entry.filename or entry.filename.endswith("/diffit") else 0o644
                 add(archive, f"{top}/lib/{entry.filename}", wheel.read(entry), mode)
     with tarfile.open(made[1], "w:gz") as archive:
-        for name, mode in (("run-checks.sh", 0o755), ("checks.py", 0o644)):
+        for name, mode in (("run-checks.sh", 0o755), ("checks.py", 0o644), ("gpu_table.py", 0o644)):
             add(archive, f"diffit-checks/{name}", (ROOT / "packaging" / name).read_bytes(), mode)
+        for name in ("image.py", "latent.py", "measure_cuda.py"):
+            add(archive, f"diffit-checks/rivals/{name}", (ROOT / "bench/rivals" / name).read_bytes(), 0o644)
         for path in sorted((ROOT / "tests/golden").glob("seed*/*.safetensors")):
             add(archive, f"diffit-checks/golden/{path.parent.name}/{path.name}", path.read_bytes(), 0o644)
     size = sum(path.stat().st_size for path in made)

@@ -53,9 +53,12 @@ class Model {
   void denoise(std::span<const float> x, std::span<const float> sigma, std::span<const std::int64_t> labels,
                std::span<float> out) const;
 
+  struct Impl;
+  /// For the library's own jobs.
+  Impl& impl() const { return *impl_; }
+
  private:
   friend Model open_model(const std::string& path, const RuntimeOptions& runtime);
-  struct Impl;
   std::shared_ptr<Impl> impl_;
 };
 

@@ -172,14 +172,14 @@ class Model:
 
         Args:
             x: float32 [B, channels, resolution, resolution], contiguous, finite: images in [-1, 1] plus noise, or
-                latents. An array of NumPy or a tensor of torch; it is not copied.
+                latents. An array of NumPy or a tensor of torch, on the CPU or a GPU; it is not copied.
             sigma: noise levels above 0: float32 [B], or one number for all rows. A latent model is evaluated at the
                 one of its 1000 noise levels that is nearest.
             labels: classes 0 to `classes`; `classes` is the null label, which means no class: int64 [B], or one
                 number for all rows. None: the null label.
 
         Returns:
-            A new array or tensor like x.
+            A new array or tensor like x, on the same device.
 
         Raises:
             InvalidError: a dtype, shape, device or value is not as above, or the array is read-only or not

@@ -11,6 +11,7 @@
 #include "config/fields.h"
 #include "config/json_text.h"
 #include "diffit/model.h"
+#include "jobs/model_tensors.h"
 
 struct diffit_model {
   diffit::Model model;
@@ -84,21 +85,16 @@ at::Tensor take(DLManagedTensor* given) {
   }
 }
 
-/// A tensor of that type, contiguous, in the memory of the CPU; its shape is the caller's business.
+/// A tensor of that type, contiguous; its shape is the caller's business.
 void check(const at::Tensor& tensor, const char* name, at::ScalarType type, const char* type_name) {
   DIFFIT_CHECK(tensor.defined(), "`{}`: wanted a {} tensor, got none", name, type_name);
   DIFFIT_CHECK(tensor.scalar_type() == type, "`{}`: wanted dtype {}, got {}; convert it first", name,
                type_name, at::toString(tensor.scalar_type()));
-  DIFFIT_CHECK(tensor.device().is_cpu(), "`{}`: wanted a tensor on the CPU, got one on {}; copy it first",
-               name, tensor.device().str());
+  DIFFIT_CHECK(tensor.device().is_cpu() || tensor.device().is_cuda(),
+               "`{}`: wanted a tensor on the CPU or a CUDA device, got one on {}; copy it first", name,
+               tensor.device().str());
   DIFFIT_CHECK(tensor.is_contiguous(), "`{}`: wanted a contiguous tensor; make a contiguous copy first",
                name);
-}
-
-template <class T>
-std::span<const T> values(const at::Tensor& tensor) {
-  if (!tensor.defined()) return {};
-  return {tensor.const_data_ptr<T>(), static_cast<std::size_t>(tensor.numel())};
 }
 
 at::Tensor denoised(const Model& model, const at::Tensor& x, const at::Tensor& sigma,
@@ -117,10 +113,7 @@ at::Tensor denoised(const Model& model, const at::Tensor& x, const at::Tensor& s
                  "`{}`: wanted the shape [{}], one for each row of `x`, got [{}]", name, wanted[0],
                  fmt::join(tensor.sizes(), ", "));
   }
-  at::Tensor out = at::empty_like(x, at::MemoryFormat::Contiguous);
-  model.denoise(values<float>(x), values<float>(sigma), values<std::int64_t>(labels),
-                {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())});
-  return out;
+  return jobs::denoise(model, x, sigma, labels);
 }
 
 }  // namespace

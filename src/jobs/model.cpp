@@ -9,6 +9,7 @@
 #include "config/json_text.h"
 #include "data/class_names.h"
 #include "jobs/guard.h"
+#include "jobs/model_tensors.h"
 #include "jobs/no_monitor.h"
 #include "model/diffusion_model.h"
 #include "nn/diffit/structure.h"
@@ -69,6 +70,52 @@ const ModelInfo& Model::info() const {
   return impl_->info;
 }
 
+namespace {
+
+/// The estimate for checked shapes; see jobs/model_tensors.h.
+at::Tensor denoised(Model::Impl& impl, const at::Tensor& x, const at::Tensor& sigma,
+                    const at::Tensor& labels) {
+  const ModelInfo& info = impl.info;
+  const at::NoGradGuard no_grad;
+  if (labels.defined()) {
+    DIFFIT_CHECK(info.classes > 0, "`labels`: {} is an unconditional model", info.path);
+    const at::Tensor on_host = labels.to(at::kCPU);
+    for (std::int64_t i = 0; i < on_host.numel(); ++i) {
+      const std::int64_t label = on_host.const_data_ptr<std::int64_t>()[i];
+      DIFFIT_CHECK(label >= 0 && label <= info.classes,
+                   "`labels`: wanted 0 to {} ({} is the null label), got {}", info.classes, info.classes,
+                   label);
+    }
+  }
+  const at::Tensor levels = sigma.to(at::kCPU);
+  for (std::int64_t i = 0; i < levels.numel(); ++i) {
+    const float level = levels.const_data_ptr<float>()[i];
+    DIFFIT_CHECK(std::isfinite(level) && level > 0, "`sigma`: wanted finite numbers above 0, got {}", level);
+  }
+  DIFFIT_CHECK(at::isfinite(x).all().item<bool>(), "`x` contains NaN or infinity");
+  const std::lock_guard lock(impl.one_at_a_time);
+  const at::Tensor clean = impl.model.denoise(x, sigma, labels).to(x.device()).contiguous();
+  if (!at::isfinite(clean).all().item<bool>()) {
+    base::fail(
+        "{}: the denoised result is not finite; likely causes are corrupt weights or an overflow of bf16: "
+        "try `dtype` f32",
+        info.path);
+  }
+  return clean;
+}
+
+template <class T>
+at::Tensor view_of(std::span<const T> values, at::IntArrayRef shape, at::ScalarType type) {
+  return at::from_blob(const_cast<T*>(values.data()), shape, type);
+}
+
+}  // namespace
+
+at::Tensor jobs::denoise(const Model& model, const at::Tensor& x, const at::Tensor& sigma,
+                         const at::Tensor& labels) {
+  return jobs::guarded([&] { return denoised(model.impl(), x, sigma, labels); });
+}
+
 void Model::denoise(std::span<const float> x, std::span<const float> sigma,
                     std::span<const std::int64_t> labels, std::span<float> out) const {
   const ModelInfo& info = impl_->info;
@@ -81,35 +128,11 @@ void Model::denoise(std::span<const float> x, std::span<const float> sigma,
   DIFFIT_CHECK(out.size() == x.size(), "`out`: wanted room for {} numbers, got {}", x.size(), out.size());
   DIFFIT_CHECK(labels.empty() || labels.size() == sigma.size(), "`labels`: wanted {} labels, got {}", batch,
                labels.size());
-  DIFFIT_CHECK(labels.empty() || info.classes > 0, "`labels`: {} is an unconditional model", info.path);
-  for (const std::int64_t label : labels) {
-    DIFFIT_CHECK(label >= 0 && label <= info.classes,
-                 "`labels`: wanted 0 to {} ({} is the null label), got {}", info.classes, info.classes,
-                 label);
-  }
-  for (const float level : sigma) {
-    DIFFIT_CHECK(std::isfinite(level) && level > 0, "`sigma`: wanted finite numbers above 0, got {}", level);
-  }
   jobs::guarded([&] {
-    const at::NoGradGuard no_grad;
-    const at::Tensor noisy = at::empty({batch, info.channels, info.resolution, info.resolution}, at::kFloat);
-    std::memcpy(noisy.mutable_data_ptr(), x.data(), x.size_bytes());
-    DIFFIT_CHECK(at::isfinite(noisy).all().item<bool>(), "`x` contains NaN or infinity");
-    const at::Tensor levels = at::empty({batch}, at::kFloat);
-    std::memcpy(levels.mutable_data_ptr(), sigma.data(), sigma.size_bytes());
-    at::Tensor given;
-    if (!labels.empty()) {
-      given = at::empty({batch}, at::kLong);
-      std::memcpy(given.mutable_data_ptr(), labels.data(), labels.size_bytes());
-    }
-    const std::lock_guard lock(impl_->one_at_a_time);
-    const at::Tensor clean = impl_->model.denoise(noisy, levels, given).to(at::kCPU).contiguous();
-    if (!at::isfinite(clean).all().item<bool>()) {
-      base::fail(
-          "{}: the denoised result is not finite; likely causes are corrupt weights or an overflow of bf16: "
-          "try `dtype` f32",
-          info.path);
-    }
+    const at::Tensor given = labels.empty() ? at::Tensor() : view_of(labels, {batch}, at::kLong);
+    const at::Tensor clean =
+        denoised(*impl_, view_of(x, {batch, info.channels, info.resolution, info.resolution}, at::kFloat),
+                 view_of(sigma, {batch}, at::kFloat), given);
     std::memcpy(out.data(), clean.const_data_ptr(), out.size_bytes());
   });
 }
