@@ -21,7 +21,7 @@ def sdpa(s, x, c):
     b, n, ch = x.shape
     qkv = s.qkv_temb(c).unsqueeze(1).to(x.dtype) + s.qkv(x)
     q, k, v = qkv.reshape(b, n, 3, s.h, ch // s.h).permute(2, 0, 3, 1, 4).unbind(0)
-    bias = s.relative_position_bias_table[s.relative_position_index.view(-1)].view(n, n, -1).permute(2, 0, 1)
+    bias = s.relative_position_bias_table[s.relative_position_index.view(-1)].view(n, n, -1).permute(2, 0, 1).contiguous()
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).unsqueeze(0))
     return s.proj(out.transpose(1, 2).reshape(b, n, ch))
 

@@ -13,6 +13,7 @@
 #include "jobs/no_monitor.h"
 #include "model/diffusion_model.h"
 #include "nn/diffit/structure.h"
+#include "runtime/device.h"
 
 namespace diffit {
 
@@ -63,6 +64,7 @@ ModelInfo info_of(const model::DiffusionModel& model, const io::WeightsFile& fil
 struct Model::Impl {
   model::DiffusionModel model;
   ModelInfo info;
+  at::Device device;
   std::mutex one_at_a_time;
 };
 
@@ -94,6 +96,7 @@ at::Tensor denoised(Model::Impl& impl, const at::Tensor& x, const at::Tensor& si
   }
   DIFFIT_CHECK(at::isfinite(x).all().item<bool>(), "`x` contains NaN or infinity");
   const std::lock_guard lock(impl.one_at_a_time);
+  if (impl.device.is_cuda()) runtime::use_gpu_numerics();
   const at::Tensor clean = impl.model.denoise(x, sigma, labels).to(x.device()).contiguous();
   if (!at::isfinite(clean).all().item<bool>()) {
     base::fail(
@@ -152,7 +155,7 @@ Model open_model(const std::string& path, const RuntimeOptions& options) {
     model::DiffusionModel opened(file, runtime);
     ModelInfo info = info_of(opened, file, runtime);
     Model model;
-    model.impl_ = std::make_shared<Model::Impl>(std::move(opened), std::move(info));
+    model.impl_ = std::make_shared<Model::Impl>(std::move(opened), std::move(info), runtime.device);
     return model;
   });
 }

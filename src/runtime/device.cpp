@@ -41,20 +41,6 @@ bool is_on(const char* variable, bool otherwise) {
   return text == "on";
 }
 
-/// The same input gives the same bits, and float32 is float32.
-void set_numerics() {
-  at::Context& context = at::globalContext();
-  const bool deterministic = is_on("DIFFIT_DETERMINISTIC", true);
-  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-  context.setDeterministicFillUninitializedMemory(false);
-  context.setDeterministicCuDNN(deterministic);
-  context.setBenchmarkCuDNN(!deterministic);
-  if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  const bool tf32 = is_on("DIFFIT_TF32", false);
-  context.setAllowTF32CuBLAS(tf32);
-  context.setAllowTF32CuDNN(tf32);
-}
-
 /// Loads LibTorch's CUDA backend: an empty text, or why it cannot be.
 std::string load_backend() {
   // hasCUDA() must not be asked before the library is loaded: LibTorch keeps its first answer.
@@ -92,7 +78,7 @@ std::string open_gpu(std::int64_t index) {
   if (!reason.empty()) return reason;
   if (at::detail::getCUDAHooks().deviceCount() <= index)
     return fmt::format("LibTorch finds {} GPUs", at::detail::getCUDAHooks().deviceCount());
-  set_numerics();
+  use_gpu_numerics();
   return "";
 }
 
@@ -105,6 +91,19 @@ OpenedDevice open_auto() {
 }
 
 }  // namespace
+
+void use_gpu_numerics() {
+  at::Context& context = at::globalContext();
+  const bool deterministic = is_on("DIFFIT_DETERMINISTIC", true);
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+  context.setDeterministicFillUninitializedMemory(false);
+  context.setDeterministicCuDNN(deterministic);
+  context.setBenchmarkCuDNN(!deterministic);
+  if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  const bool tf32 = is_on("DIFFIT_TF32", false);
+  context.setAllowTF32CuBLAS(tf32);
+  context.setAllowTF32CuDNN(tf32);
+}
 
 OpenedDevice open_device(const std::string& name) {
   if (name == "cpu") return {};

@@ -25,6 +25,10 @@ struct OpenedDevice {
 /// docs/gpu.md for the environment variables DIFFIT_DETERMINISTIC and DIFFIT_TF32, which change that.
 OpenedDevice open_device(const std::string& name);
 
+/// Sets what open_device() sets for a GPU. To be called again before work in a process where others, such as
+/// PyTorch, may have changed LibTorch's settings.
+void use_gpu_numerics();
+
 /// Waits until the device has done all that was asked of it. Returns at once on the CPU.
 void synchronize(at::Device device);
 
