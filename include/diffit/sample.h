@@ -49,6 +49,12 @@ struct SampleSpec {
   std::int64_t columns = 0;  // of a grid; 0: nearly square, or one per class
   bool restart = false;      // discard what an interrupted run left of `out`
   bool raw = false;          // without `out`: samples as the sampler leaves them, instead of images
+  /// An image file that sampling begins with instead of noise alone (SDEdit), brought to the model's size.
+  std::string init_image;
+  /// Above 0, up to 1: where in the grid of noise levels it begins; below 1 with heun and euler only. 1:
+  /// noise alone. Default 0.6, with `mask` 1.
+  std::optional<double> strength;
+  std::string mask;  // an image file as large as init_image: white is made, black is kept (inpainting)
 };
 
 struct SampleResult {

@@ -41,6 +41,9 @@ SampleSpec read_sample(SpecReader& reader) {
   reader("vae", s.vae);
   reader("autoguidance", s.autoguidance);
   reader("init_noise", s.init_noise);
+  reader("init_image", s.init_image);
+  reader("strength", s.strength);
+  reader("mask", s.mask);
   reader("step_noise", s.step_noise);
   reader("sampler", s.sampler);
   reader("steps", s.steps);

@@ -1,6 +1,7 @@
 #include "diffusion/generate.h"
 
 #include "base/error.h"
+#include "diffusion/known_part.h"
 #include "runtime/autocast.h"
 #include "runtime/graph.h"
 
@@ -66,10 +67,16 @@ void check(const ImageConfig& config, const ImageRequest& request) {
 
 Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const SampleSink& sink,
                      const SampleProgress& progress, const SampleObserver& observe) {
+  return generate(model, request, KnownPart(), sink, progress, observe);
+}
+
+Evaluations generate(const ImageDiffiT& model, const ImageRequest& request, const KnownPart& known,
+                     const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
   check(model.config(), request);
   SampledModel sampled = sampled_model(model.config(), request);
   sampled.device = model.parameters().items()[0].tensor.device();
-  sampled.network = level_network(model, request.dtype);
+  sampled.network =
+      with_known_part(level_network(model, request.dtype), known, sampled.device, /*discrete=*/false);
   return generate(sampled, request, sink, progress, observe);
 }
 

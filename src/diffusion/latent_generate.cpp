@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "diffusion/known_part.h"
+
 #include "runtime/autocast.h"
 #include "runtime/graph.h"
 
@@ -73,9 +75,16 @@ void check(const LatentConfig& config, const LatentRequest& request) {
 Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,
                      const LatentRequest& request, const SampleSink& sink, const SampleProgress& progress,
                      const SampleObserver& observe) {
+  return generate(network, config, device, request, KnownPart(), sink, progress, observe);
+}
+
+Evaluations generate(const LatentNetwork& network, const LatentConfig& config, at::Device device,
+                     const LatentRequest& request, const KnownPart& known, const SampleSink& sink,
+                     const SampleProgress& progress, const SampleObserver& observe) {
   SampledModel sampled = sampled_model(config, request);
   sampled.device = device;
-  sampled.network = level_network(network, config.in_channels);
+  sampled.network =
+      with_known_part(level_network(network, config.in_channels), known, device, /*discrete=*/true);
   return generate(sampled, request, sink, progress, observe);
 }
 

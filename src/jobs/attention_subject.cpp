@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "analysis/attention_view.h"
-#include "data/resize.h"
 #include "diffusion/edm.h"
 #include "diffusion/generate.h"
 #include "diffusion/images.h"
 #include "diffusion/latent_generate.h"
 #include "jobs/advance.h"
+#include "jobs/given_image.h"
 #include "jobs/latent_source.h"
 #include "runtime/autocast.h"
 
@@ -17,36 +17,6 @@ namespace diffit::jobs {
 namespace {
 
 constexpr std::int64_t kOwnSteps = 18, kOwnLatentSteps = 20;
-
-/// The centred square at that size.
-Image square(const Image& image, std::int64_t side) {
-  const std::int64_t shorter = std::min(image.width, image.height);
-  DIFFIT_CHECK(shorter > 0 && static_cast<std::int64_t>(image.pixels.size()) ==
-                                  image.width * image.height * image.channels,
-               "`image`: wanted pixels for {} x {} x {} numbers, got {}", image.height, image.width,
-               image.channels, image.pixels.size());
-  Image out{shorter, shorter, image.channels, {}};
-  const std::int64_t top = (image.height - shorter) / 2, left = (image.width - shorter) / 2;
-  for (std::int64_t y = 0; y < shorter; ++y) {
-    const std::uint8_t* row = image.row(top + y) + left * image.channels;
-    out.pixels.insert(out.pixels.end(), row, row + shorter * image.channels);
-  }
-  return shorter == side ? out : resized(out, side, side, Filter::lanczos);
-}
-
-/// [1, channels, H, W] float32 in [-1, 1]; RGB becomes grey by the weights of Rec. 601, grey is repeated.
-at::Tensor as_tensor(const Image& image, std::int64_t channels) {
-  at::Tensor bytes = at::empty({image.height, image.width, image.channels}, at::kByte);
-  std::copy(image.pixels.begin(), image.pixels.end(), bytes.mutable_data_ptr<std::uint8_t>());
-  at::Tensor x = (bytes.to(at::kFloat) / 127.5 - 1).permute({2, 0, 1}).unsqueeze(0);
-  if (image.channels == 3 && channels == 1) {
-    x = (x * at::tensor({0.299F, 0.587F, 0.114F}).reshape({1, 3, 1, 1})).sum(1, /*keepdim=*/true);
-  } else if (image.channels == 1 && channels > 1) {
-    x = x.expand({1, channels, image.height, image.width});
-  }
-  DIFFIT_CHECK(x.size(1) == channels, "`image`: wanted {} channels, got {}", channels, image.channels);
-  return x.contiguous();
-}
 
 /// Sets the observer of a network, if it is not empty, and removes it at the end.
 template <class Network>
@@ -194,13 +164,14 @@ ChangedNetwork AttentionSubject::changed(const NetworkChange& change) {
 
 at::Tensor AttentionSubject::encode(const Image& image) const {
   const at::NoGradGuard no_grad;
-  if (std::holds_alternative<ImageDiffiT>(network_)) return as_tensor(square(image, shape_[1]), shape_[0]);
+  if (std::holds_alternative<ImageDiffiT>(network_))
+    return given_image(image, shape_[1], shape_[0], "`image`");
   DIFFIT_CHECK(vae_.has_value(),
                "`image`: the inputs of {} are latents, and no autoencoder is known for it; leave it out, or "
                "give `vae` FILE",
                path_);
   return encode_means(*vae_,
-                      as_tensor(square(image, shape_[1] * vae_->factor()), vae_->config().in_channels));
+                      given_image(image, shape_[1] * vae_->factor(), vae_->config().in_channels, "`image`"));
 }
 
 Image AttentionSubject::decode(const at::Tensor& x) const {

@@ -12,6 +12,8 @@
 #include "config/json_text.h"
 #include "diffusion/grid_check.h"
 #include "diffusion/samplers.h"
+#include "jobs/edit_image.h"
+#include "jobs/given_image.h"
 #include "jobs/guard.h"
 #include "jobs/image_output_path.h"
 #include "jobs/latent_source.h"
@@ -82,6 +84,8 @@ Json stamps(const SampleSpec& spec, const fs::path& model, const fs::path& vae, 
   add("autoguidance", spec.autoguidance.empty() ? fs::path() : model_path(spec.autoguidance));
   add("init_noise", spec.init_noise);
   add("step_noise", spec.step_noise);
+  add("init_image", spec.init_image);
+  add("mask", spec.mask);
   return object;
 }
 
@@ -211,19 +215,29 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
                  "`autoguidance` {}: wanted an image-space model, got a latent model", spec.autoguidance);
   }
   check(config, request);
+  const SampleOutputOptions output{.path = spec.out,
+                                   .shape = {config.in_channels, config.resolution, config.resolution},
+                                   .columns = columns_of(spec, request, config.classes, known),
+                                   .rounding = rounding_of(spec),
+                                   .restart = spec.restart,
+                                   .made_by = describe(spec, request),
+                                   .files = stamps(spec, file.path(), {}, file_stamp),
+                                   .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)};
+  const std::string grid = grid_warning(config, request);
+  const KnownPart part =
+      apply_edit(spec,
+                 {.shape = output.shape,
+                  .schedule = parameterisation_of(config).schedule,
+                  .side = config.resolution,
+                  .encode =
+                      [&](const Image& i) {
+                        return given_image(i, config.resolution, config.in_channels, "`init_image`");
+                      }},
+                 request);
   return run(
-      spec, monitor,
-      {.path = spec.out,
-       .shape = {config.in_channels, config.resolution, config.resolution},
-       .columns = columns_of(spec, request, config.classes, known),
-       .rounding = rounding_of(spec),
-       .restart = spec.restart,
-       .made_by = describe(spec, request),
-       .files = stamps(spec, file.path(), {}, file_stamp),
-       .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)},
-      request, {grid_warning(config, request), class_warning(spec, known, request.labels)},
+      spec, monitor, output, request, {grid, class_warning(spec, known, request.labels)},
       [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
-        return generate(std::get<ImageDiffiT>(model), request, sink, progress, observe);
+        return generate(std::get<ImageDiffiT>(model), request, part, sink, progress, observe);
       },
       observer_of(steps, rounding_of(spec), {}));
 }
@@ -255,7 +269,12 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
                "decode them into images, or -o x.safetensors to store the latents",
                spec.out, spec.model);
   std::optional<Vae> vae;
-  if (!vae_file.empty() && (!raw || !spec.vae.empty())) {
+  DIFFIT_CHECK(
+      spec.init_image.empty() || !vae_file.empty(),
+      "`init_image`: the inputs of {} are latents: give `vae` FILE, the autoencoder that encodes the "
+      "image",
+      spec.model);
+  if (!vae_file.empty() && (!raw || !spec.vae.empty() || !spec.init_image.empty())) {
     vae = open_vae(vae_file, file, config, runtime.device);
     spec.vae = vae_file.string();
   }
@@ -273,22 +292,37 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
     const std::int64_t side = config.input_size * vae->factor();
     shape = {vae->config().in_channels, side, side};
   }
+  const SampleOutputOptions output{.path = spec.out,
+                                   .shape = shape,
+                                   .columns = columns_of(spec, request, config.classes, known),
+                                   .rounding = rounding_of(spec),
+                                   .restart = spec.restart,
+                                   .made_by = describe(spec, request),
+                                   .files = files(file_stamp),
+                                   .earlier_files = files(earlier_file_stamp)};
+  const std::string grid = grid_warning(request);
+  KnownPart part;
+  if (!spec.init_image.empty()) {
+    const std::int64_t side = config.input_size * vae->factor();
+    part = apply_edit(spec,
+                      {.shape = {config.in_channels, config.input_size, config.input_size},
+                       .schedule = parameterisation_of(config).schedule,
+                       .side = side,
+                       .encode =
+                           [&](const Image& i) {
+                             return encode_means(
+                                 *vae, given_image(i, side, vae->config().in_channels, "`init_image`"));
+                           }},
+                      request);
+  }
   return run(
-      spec, monitor,
-      {.path = spec.out,
-       .shape = shape,
-       .columns = columns_of(spec, request, config.classes, known),
-       .rounding = rounding_of(spec),
-       .restart = spec.restart,
-       .made_by = describe(spec, request),
-       .files = files(file_stamp),
-       .earlier_files = files(earlier_file_stamp)},
-      request, {grid_warning(request), class_warning(spec, known, request.labels)},
+      spec, monitor, output, request, {grid, class_warning(spec, known, request.labels)},
       [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
         const SampleSink decoded = [&](std::int64_t first, const at::Tensor& latents) {
           sink(first, decode_latents(*vae, latents));
         };
-        return generate(network, config, runtime.device, request, raw ? sink : decoded, progress, observe);
+        return generate(network, config, runtime.device, request, part, raw ? sink : decoded, progress,
+                        observe);
       },
       vae ? observer_of(steps, rounding_of(spec),
                         [&](const at::Tensor& latents) { return decode_latents(*vae, latents); })

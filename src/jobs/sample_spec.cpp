@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "jobs/edit_image.h"
 #include "jobs/guidance_spec.h"
 #include "jobs/sampling_preset.h"
 #include "nn/layers/weights_io.h"
@@ -104,6 +105,7 @@ at::Tensor noise_of(const std::string& path, const char* option) {
 
 void fill_request(const SampleSpec& options, std::int64_t classes, const KnownClasses& known,
                   SampleRequest& request) {
+  check_edit(options, request);
   request.seeds = seeds_of(options);
   request.labels = labels_of(options, request.seeds, classes, known);
   request.batch = options.batch;
@@ -190,6 +192,9 @@ void describe_rest(Json& object, const SampleSpec& options, const SampleRequest&
   if (rounding_of(options) != Rounding::nearest) object["rounding"] = *options.rounding;
   object["dtype"] = r.dtype == at::kFloat ? "f32" : "bf16";
   if (r.init_noise.defined()) object["init_noise"] = options.init_noise;
+  if (!options.init_image.empty()) object["init_image"] = options.init_image;
+  if (options.strength) object["strength"] = *options.strength;
+  if (!options.mask.empty()) object["mask"] = options.mask;
   if (r.step_noise.defined()) object["step_noise"] = options.step_noise;
 }
 

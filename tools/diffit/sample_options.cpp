@@ -64,6 +64,14 @@ void add_sample_options(CLI::App& command, SampleSpec& o) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
   command.add_option("--columns", o.columns, "columns of a grid; default nearly square, or one per class")
       ->check(CLI::Range(0, 100000));
+  command.add_option("--init-image", o.init_image,
+                     "an image that sampling begins with instead of noise alone (SDEdit); heun, euler");
+  command.add_option("--strength", o.strength,
+                     "how far from --init-image: above 0 (the same image) to 1 (noise alone); default 0.6, "
+                     "with --mask 1");
+  command.add_option(
+      "--mask", o.mask,
+      "an image: where it is white, --init-image is made anew, where black, kept (inpainting)");
   command.add_option("--init-noise", o.init_noise,
                      ".safetensors file with `noise` [N,C,H,W], replaces the initial noise of the seeds");
   command.add_option("--step-noise", o.step_noise,
