@@ -59,6 +59,7 @@ TEST(SampleSpec, WrongFieldsAreNamed) {
   EXPECT_EQ(field_refused(R"({"guidance": true})"), "guidance");
   EXPECT_EQ(field_refused(R"({"preset": "../../secret"})"), "preset");
   EXPECT_EQ(field_refused(R"({"init_noise": "/etc/passwd"})"), "init_noise");
+  EXPECT_EQ(field_refused(R"({"init_image": "/etc/passwd"})"), "init_image");
   EXPECT_EQ(field_refused(R"({"out": "/tmp/x.png"})"), "out");
   EXPECT_EQ(field_refused(R"({"keep_steps": true, "count": 5})"), "keep_steps");
   EXPECT_EQ(field_refused(R"({"branch": {"job": "a"}})"), "branch");

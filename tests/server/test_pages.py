@@ -183,6 +183,22 @@ def test_gallery(page, studio):
     assert browser.run("return document.querySelector('input[name=seeds]').value") == "901"
 
 
+def test_attention_of_an_image_of_the_gallery(page, studio):
+    (image,) = studio.sample(model="fashion-latent", seeds=[77], classes=[7], steps=5)
+    browser = page("gallery")
+    browser.wait("return document.querySelector('.tile')")
+    browser.click(".tile")
+    browser.button("See its attention")
+    browser.wait("return location.hash.startsWith('#/attention') && document.querySelectorAll('table.heads tbody tr').length === 6")
+    form = browser.run("const d = new FormData(document.querySelector('form')); return ['model', 'seed', 'class'].map(k => d.get(k))")
+    assert form == ["fashion-latent", "77", "7"] and image["settings"]["model"] == "fashion-latent"
+    # Through the autoencoder and back, it is nearly the image.
+    shown = browser.wait("const i = document.querySelector('.stack img'); return i?.complete && i.src")
+    pixels = [list(Image.open(io.BytesIO(data)).convert("L").getdata())
+              for data in (base64.b64decode(shown.split(",")[1]), studio.ask("GET", image["url"]).body)]
+    assert sum(abs(a - b) for a, b in zip(*pixels)) / len(pixels[0]) < 20
+
+
 def test_by_keyboard_alone(page, studio):
     browser = page()
     browser.run("for (const [name, value] of [['seeds', '950'], ['steps', '3']]) document.querySelector(`input[name=${name}]`).value = value")

@@ -57,7 +57,8 @@ export async function attentionPage(main, capabilities) {
     select.addEventListener("change", () => { slider.max = Math.max(0, snapshots().length - 1); slider.value = slider.max; show(); changedModel(); });
     slider.addEventListener("input", () => { show(); soon(); });
     const title = () => !select.value.startsWith("series:") ? select.value : `${select.value.slice(7)}, ${text.textContent}`;
-    return {element: h("div", {}, field(label, select), place), current, title};
+    const choose = (name) => { if (served.some((m) => m.name === name)) select.value = name; };
+    return {element: h("div", {}, field(label, select), place), current, title, choose};
   }
 
   const modelA = modelChoice("Model", false), modelB = modelChoice("Compare with", true);
@@ -313,8 +314,19 @@ export async function attentionPage(main, capabilities) {
     }
   }
 
+  // An image of the gallery: its model, class and seed, and the image itself.
+  const from = /[?&]restore=(\d+)\./.exec(location.hash), kept = sessionStorage.getItem("restore");
+  const settings = from && kept ? JSON.parse(kept) : null;
+  if (settings) {
+    sessionStorage.removeItem("restore");
+    modelA.choose(settings.model);
+    seed.value = settings.seeds?.[0] ?? 0;
+    upload = await base64Of(await (await fetch(`api/v1/images/${from[1]}/png`)).blob());
+    own.hidden = false;
+  }
   const limit = capabilities.models.find((m) => m.name === modelA.current());
   offerClasses(limit?.class_names ?? []);
+  if (settings?.classes?.length) label.value = String(settings.classes[0]);
   tellLevel();
   refresh();
   return {drop: take};

@@ -55,6 +55,7 @@ export function showImage(image, changed = () => {}) {
         h("div", {class: "row", style: "margin-top:1rem"},
           h("button", {type: "button", class: "main", click: () => restore("sample")}, "Restore settings"),
           h("button", {type: "button", click: () => restore("denoise")}, "See its denoising"),
+          h("button", {type: "button", click: () => restore("attention")}, "See its attention"),
           h("a", {href: image.url, download: `diffit-${image.id}.png`}, "Download"),
           h("button", {type: "button", class: "plain bad", click: remove}, "Delete")))));
   dialog.addEventListener("close", () => dialog.remove());
