@@ -6,12 +6,13 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import formats
 import numpy as np
 import pytest
-from conftest import refused, run, start
+from conftest import BINARY, refused, run, start
 
 RECIPE = """
 [model]
@@ -197,3 +198,26 @@ def test_one_process_without_shards_is_unchanged(recipe, tmp_path):
     train(recipe, tmp_path / "one", "--set", "dist.shards=1")
     for path in (tmp_path / "run").glob("snapshot-*"):
         assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="Open MPI is not installed")
+def test_mpirun_trains_the_same(recipe, tmp_path):
+    shards = ["--set", "dist.shards=4"]
+    train(recipe, tmp_path / "one", *shards)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", "-x", "MASTER_ADDR=127.0.0.1", "-x",
+               f"MASTER_PORT={port}", BINARY, "train", recipe, "--device", "cpu", "--threads", "1", "--out", tmp_path / "two", *shards]
+    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    same_results(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="Open MPI is not installed")
+def test_mpirun_without_an_address_is_one_line(recipe, tmp_path):
+    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", BINARY, "train", recipe, "--device", "cpu", "--out",
+               tmp_path / "run"]
+    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+    lines = {line for line in ended.stderr.splitlines() if line.startswith("error: ")}
+    assert ended.returncode != 0 and len(lines) == 1 and "MASTER_ADDR" in lines.pop()
