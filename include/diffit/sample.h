@@ -55,6 +55,9 @@ struct SampleSpec {
   /// noise alone. Default 0.6, with `mask` 1.
   std::optional<double> strength;
   std::string mask;  // an image file as large as init_image: white is made, black is kept (inpainting)
+  /// The starting noise of every image is mixed with that of this seed, for variations and interpolation.
+  std::optional<std::int64_t> mix_seed;
+  std::optional<std::string> mix;  // shares of mix_seed's noise, 0 to 1: "0.3", or "0,0.5,1" (in turn)
 };
 
 struct SampleResult {

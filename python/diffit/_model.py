@@ -143,8 +143,8 @@ class Model:
             progress: a bar of tqdm where it is installed (True), none (False), or a function like tqdm.
             **fields: other fields of the specification: eta, spacing, sigma_min, sigma_max, rho, churn, s_min, s_max,
                 s_noise, rounding, guidance_schedule, guidance_channels, guidance_interval, guidance_tolerance,
-                autoguidance, vae, preset, batch, columns, init_noise, step_noise, init_image, strength, mask, restart;
-                device, dtype and threads are those of the model unless they are given.
+                autoguidance, vae, preset, batch, columns, init_noise, step_noise, init_image, strength, mask, mix_seed,
+                mix, restart; device, dtype and threads are those of the model unless they are given.
 
         Raises:
             InvalidError: a field is wrong; its `field` is the name of the field.

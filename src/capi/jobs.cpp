@@ -44,6 +44,8 @@ SampleSpec read_sample(SpecReader& reader) {
   reader("init_image", s.init_image);
   reader("strength", s.strength);
   reader("mask", s.mask);
+  reader("mix_seed", s.mix_seed);
+  reader("mix", s.mix);
   reader("step_noise", s.step_noise);
   reader("sampler", s.sampler);
   reader("steps", s.steps);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "diffusion/samplers.h"
 #include "jobs/given_image.h"
 
@@ -41,9 +42,40 @@ at::Tensor read_mask(const SampleSpec& spec, const EditedModel& model) {
   return mask;
 }
 
+std::vector<double> mix_of(const SampleSpec& spec) {
+  std::vector<double> shares;
+  for (const std::string& part : split(spec.mix.value_or(""), ',')) {
+    shares.push_back(parse_double(trim(part), "`mix`"));
+    DIFFIT_CHECK(shares.back() >= 0 && shares.back() <= 1, "`mix`: wanted shares from 0 to 1, got {}", part);
+  }
+  return shares;
+}
+
+/// A point on the arc from a to b, of the same shape.
+at::Tensor spherical(const at::Tensor& a, const at::Tensor& b, double share) {
+  const at::Tensor from = a.to(at::kDouble), to = b.to(at::kDouble);
+  const double cosine = (from * to).sum().item<double>() / (from.norm() * to.norm()).item<double>();
+  const double angle = std::acos(std::clamp(cosine, -1.0, 1.0));
+  if (angle < 1e-6) return a;
+  return ((std::sin((1 - share) * angle) * from + std::sin(share * angle) * to) / std::sin(angle))
+      .to(at::kFloat);
+}
+
+void check_count(const SampleRequest& request, std::int64_t numbers, const char* field) {
+  const std::int64_t most = kMostNumbers / numbers, count = std::ssize(request.seeds);
+  DIFFIT_CHECK(count <= most, "{}: wanted at most {} images at a time, got {}", field, most, count);
+}
+
 }  // namespace
 
 void check_edit(const SampleSpec& spec, const SampleRequest& request) {
+  DIFFIT_CHECK(spec.mix_seed.has_value() == spec.mix.has_value(), "`{}` needs `{}`",
+               spec.mix ? "mix" : "mix_seed", spec.mix ? "mix_seed" : "mix");
+  if (spec.mix) {
+    mix_of(spec);
+    DIFFIT_CHECK(*spec.mix_seed >= 0, "`mix_seed`: wanted a seed of at least 0, got {}", *spec.mix_seed);
+    DIFFIT_CHECK(spec.init_noise.empty(), "`mix_seed` and `init_noise` contradict each other");
+  }
   DIFFIT_CHECK(!spec.init_image.empty() || !spec.strength, "`strength` needs `init_image`");
   DIFFIT_CHECK(!spec.init_image.empty() || spec.mask.empty(), "`mask` needs `init_image`");
   if (spec.init_image.empty()) return;
@@ -59,18 +91,29 @@ void check_edit(const SampleSpec& spec, const SampleRequest& request) {
                "give `mask`");
 }
 
+void mix_noise(const SampleSpec& spec, const std::vector<std::int64_t>& shape, SampleRequest& request) {
+  if (!spec.mix_seed) return;
+  const at::Tensor other = initial_noise(static_cast<std::uint64_t>(*spec.mix_seed), shape);
+  check_count(request, other.numel(), "`mix_seed`");
+  const std::vector<double> shares = mix_of(spec);
+  std::vector<at::Tensor> starts;
+  for (std::size_t i = 0; i < request.seeds.size(); ++i)
+    starts.push_back(spherical(initial_noise(request.seeds[i], shape), other, shares[i % shares.size()]));
+  request.init_noise = at::stack(starts);
+}
+
 KnownPart apply_edit(const SampleSpec& spec, const EditedModel& model, SampleRequest& request) {
   if (spec.init_image.empty()) return {};
   const at::Tensor x0 = model.encode(read_image(spec.init_image)).to(at::kCPU, at::kFloat);
   if (const double strength = strength_of(spec); strength < 1) {
-    const auto count = static_cast<std::int64_t>(request.seeds.size());
-    DIFFIT_CHECK(count <= kMostNumbers / x0.numel(),
-                 "`init_image`: wanted at most {} images at a time, got {}", kMostNumbers / x0.numel(),
-                 count);
+    check_count(request, x0.numel(), "`init_image`");
     request.sigma_max = first_level(request, model.schedule, strength);
     std::vector<at::Tensor> starts;
-    for (const std::uint64_t seed : request.seeds)
-      starts.push_back(initial_noise(seed, model.shape) + x0.select(0, 0) / request.sigma_max);
+    for (std::size_t i = 0; i < request.seeds.size(); ++i) {
+      const at::Tensor noise = request.init_noise.defined() ? request.init_noise[static_cast<std::int64_t>(i)]
+                                                            : initial_noise(request.seeds[i], model.shape);
+      starts.push_back(noise + x0.select(0, 0) / request.sigma_max);
+    }
     request.init_noise = at::stack(starts);
   }
   if (spec.mask.empty()) return {};

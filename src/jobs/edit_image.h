@@ -1,4 +1,4 @@
-// Sampling that begins with an image: image-to-image and inpainting.
+// Where sampling begins: an image (image-to-image, inpainting), mixed noise (variations, interpolation).
 #pragma once
 
 #include <functional>
@@ -9,8 +9,14 @@
 
 namespace diffit::jobs {
 
-/// Throws Error(invalid) unless `init_image`, `strength` and `mask` go together and with the sampler.
+/// Throws Error(invalid) unless `init_image`, `strength` and `mask`, and `mix_seed` and `mix`, go together
+/// and with the sampler.
 void check_edit(const SampleSpec& spec, const SampleRequest& request);
+
+/// With `mix_seed`, sets the starting noise of the request: that of image i and that of `mix_seed`, a share
+/// of the way by spherical interpolation (Song et al. 2020, "Denoising diffusion implicit models", eq. 67).
+///   shape: of a sample, [C, R, R]
+void mix_noise(const SampleSpec& spec, const std::vector<std::int64_t>& shape, SampleRequest& request);
 
 /// How images become samples of a model.
 struct EditedModel {

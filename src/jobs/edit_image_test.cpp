@@ -101,6 +101,42 @@ TEST_F(EditImage, MaskKeepsWhatIsBlack) {
   }
 }
 
+TEST_F(EditImage, MixedNoiseLiesOnTheArcBetweenSeeds) {
+  SampleSpec s = spec({});
+  s.init_image = "";
+  s.seeds = "3,3,3";
+  s.mix_seed = 9;
+  s.mix = "0,0.25,1";
+  const SampleResult mixed = sample(s, on_cpu());
+  // By hand: eq. 67 of DDIM.
+  const at::Tensor a = initial_noise(3, {1, 8, 8}).to(at::kDouble),
+                   b = initial_noise(9, {1, 8, 8}).to(at::kDouble);
+  const double angle = std::acos(((a * b).sum() / (a.norm() * b.norm())).item<double>());
+  const at::Tensor between = (std::sin(0.75 * angle) * a + std::sin(0.25 * angle) * b)
+                                 .div(std::sin(angle))
+                                 .to(at::kFloat)
+                                 .contiguous();
+  EXPECT_NEAR(between.norm().item<double>(), 0.75 * a.norm().item<double>() + 0.25 * b.norm().item<double>(),
+              0.5);
+  const TensorView view[] = {{"noise",
+                              Dtype::f32,
+                              {1, 1, 8, 8},
+                              {static_cast<const std::byte*>(between.const_data_ptr()), 64 * sizeof(float)}}};
+  write_safetensors(folder_ / "between.safetensors", view, {});
+  const auto one = [&](const std::string& seeds, const std::string& noise) {
+    SampleSpec plain = spec({});
+    plain.init_image = "";
+    plain.seeds = seeds;
+    plain.init_noise = noise;
+    return sample(plain, on_cpu()).samples;
+  };
+  const std::vector<std::vector<float>> wanted{
+      one("3", ""), one("3", (folder_ / "between.safetensors").string()), one("9", "")};
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t k = 0; k < 64; ++k) EXPECT_NEAR(mixed.samples[i * 64 + k], wanted[i][k], 1e-4) << i;
+  }
+}
+
 TEST_F(EditImage, WrongFieldsAreNamed) {
   const auto wrong = [&](auto change) {
     SampleSpec s = spec(0.5);
@@ -120,6 +156,15 @@ TEST_F(EditImage, WrongFieldsAreNamed) {
   expect_rejected(wrong([&](SampleSpec& s) { s.init_noise = "x"; }), {"`init_noise`"});
   expect_rejected(wrong([&](SampleSpec& s) { s.init_image = (folder_ / "m.safetensors").string(); }),
                   {"m.safetensors"});
+  for (const char* mix : {"2", "-0.1", "x", "0,,1"}) {
+    expect_rejected(wrong([&](SampleSpec& s) {
+                      s.mix_seed = 1;
+                      s.mix = mix;
+                    }),
+                    {"`mix`"});
+  }
+  expect_rejected(wrong([](SampleSpec& s) { s.mix_seed = 1; }), {"`mix_seed` needs `mix`"});
+  expect_rejected(wrong([](SampleSpec& s) { s.mix = "1"; }), {"`mix` needs `mix_seed`"});
   Image black{8, 8, 1, std::vector<std::uint8_t>(64, 0)};
   write_png(folder_ / "black.png", black);
   expect_rejected(wrong([&](SampleSpec& s) { s.mask = (folder_ / "black.png").string(); }),

@@ -224,6 +224,7 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
                                    .files = stamps(spec, file.path(), {}, file_stamp),
                                    .earlier_files = stamps(spec, file.path(), {}, earlier_file_stamp)};
   const std::string grid = grid_warning(config, request);
+  mix_noise(spec, output.shape, request);
   const KnownPart part =
       apply_edit(spec,
                  {.shape = output.shape,
@@ -301,6 +302,7 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
                                    .files = files(file_stamp),
                                    .earlier_files = files(earlier_file_stamp)};
   const std::string grid = grid_warning(request);
+  mix_noise(spec, {config.in_channels, config.input_size, config.input_size}, request);
   KnownPart part;
   if (!spec.init_image.empty()) {
     const std::int64_t side = config.input_size * vae->factor();

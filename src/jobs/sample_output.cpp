@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/output_check.h"
+#include "base/text.h"
 #include "config/json_text.h"
 #include "io/tensors/npz.h"
 #include "io/tensors/safetensors.h"
@@ -19,6 +20,10 @@ namespace {
 Json with_seed(const Json& made_by, const SampleRequest& request, std::size_t i) {
   Json object = made_by;
   object["seeds"] = Json::array({request.seeds[i]});
+  if (object.contains("mix")) {  // the share of this image
+    const std::vector<std::string> shares = split(object["mix"].get<std::string>(), ',');
+    object["mix"] = shares[i % shares.size()];
+  }
   if (!request.labels.empty()) object["classes"] = Json::array({request.labels[i]});
   return object;
 }

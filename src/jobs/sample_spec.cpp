@@ -195,6 +195,8 @@ void describe_rest(Json& object, const SampleSpec& options, const SampleRequest&
   if (!options.init_image.empty()) object["init_image"] = options.init_image;
   if (options.strength) object["strength"] = *options.strength;
   if (!options.mask.empty()) object["mask"] = options.mask;
+  if (options.mix_seed) object["mix_seed"] = *options.mix_seed;
+  if (options.mix) object["mix"] = *options.mix;
   if (r.step_noise.defined()) object["step_noise"] = options.step_noise;
 }
 

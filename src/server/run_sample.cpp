@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "config/json_text.h"
 #include "io/images/image.h"
 #include "io/tensors/safetensors.h"
@@ -120,6 +121,10 @@ std::vector<ImageRecord> image_records(const LiveJob& job, const ServedModel& mo
     record.created = now();
     record.settings = made_by;
     record.settings["seeds"] = Json::array({record.seed});
+    if (record.settings.contains("mix")) {  // the share of this image
+      const std::vector<std::string> shares = split(record.settings["mix"].get<std::string>(), ',');
+      record.settings["mix"] = shares[static_cast<std::size_t>(i) % shares.size()];
+    }
     if (!result.labels.empty()) {
       record.label = result.labels.at(place);
       record.class_name = model.class_name(*record.label);

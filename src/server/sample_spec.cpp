@@ -141,6 +141,8 @@ SampleJob read_sample_job(const Json& object, const Models& models, const Limits
   read_channels(members, s.guidance.channels);
   members.read("guidance_interval", s.guidance.interval);
   members.read("guidance_tolerance", s.guidance.tolerance);
+  members.read("mix_seed", s.mix_seed, 0, kLargestSeed);
+  members.read("mix", s.mix);
   members.read("autoguidance", job.guide);
   if (!job.guide.empty()) s.autoguidance = models.find(job.guide).path;
   members.read("keep_steps", job.keep_steps);
@@ -149,6 +151,8 @@ SampleJob read_sample_job(const Json& object, const Models& models, const Limits
   if (job.keep_steps && job.count() > limits.kept_images) {
     refuse("keep_steps", fmt::format("takes at most {} images, got {}", limits.kept_images, job.count()));
   }
+  if (!job.branch_job.empty() && s.mix_seed)
+    refuse("branch", "starts from a kept state, not from mixed noise");
   if (!job.branch_job.empty() && job.count() != 1) {
     refuse("branch", fmt::format("makes one image, got {} seeds", job.count()));
   }
@@ -187,6 +191,8 @@ Json to_json(const SampleJob& job) {
   add("guidance_channels", s.guidance.channels);
   add("guidance_interval", s.guidance.interval);
   add("guidance_tolerance", s.guidance.tolerance);
+  add("mix_seed", s.mix_seed);
+  add("mix", s.mix);
   add_text("autoguidance", job.guide);
   if (job.keep_steps) out["keep_steps"] = true;
   if (!job.branch_job.empty()) {
@@ -198,6 +204,7 @@ Json to_json(const SampleJob& job) {
 std::string batch_key(const SampleJob& job) {
   if (job.keep_steps || !job.branch_job.empty()) return "";
   if (job.spec.classes == "random") return "";
+  if (job.spec.mix_seed) return "";  // shares belong to the places of images
   Json key = to_json(job);
   key.erase("seeds");
   key.erase("classes");

@@ -74,3 +74,25 @@ def test_wrong_options(images, tmp_path, options, words):
 def test_samplers_that_cannot_begin_with_an_image(images, tmp_path):
     line = refused("sample", "-m", "fashion-latent", "-o", tmp_path / "x.png", "--init-image", images / "bag.png")
     assert "heun or euler" in line
+
+
+def test_mixed_noise_goes_from_seed_to_seed(images, tmp_path):
+    def sample(name, *options):
+        run("sample", "-m", "fashion-mnist", "--classes", "Bag", "--steps", "8", "-o", tmp_path / name, *options)
+        return pixels(tmp_path / name)
+
+    own, other = sample("own.png", "--seeds", "4"), sample("other.png", "--seeds", "9")
+    assert (own == pixels(images / "bag.png")).all()
+    path = [sample(f"m{i}.png", "--seeds", "4", "--mix-seed", "9", "--mix", mix) for i, mix in enumerate(("0", "0.2", "0.9", "1"))]
+    assert (path[0] == own).all() and (path[3] == other).all()
+    # A small share is a variation of the one, a large one of the other.
+    assert 0 < np.abs(path[1] - own).mean() < np.abs(other - own).mean()
+    assert 0 < np.abs(path[2] - other).mean() < np.abs(other - own).mean()
+    # In turn: every image has its own share in its text.
+    run("sample", "-m", "fashion-mnist", "--classes", "Bag", "--steps", "8", "--seeds", "4-7", "--mix-seed", "9", "--mix", "0,0.2", "-o", tmp_path / "all")
+    texts = [json.loads(png_text(file)["diffit"]) for file in sorted((tmp_path / "all").glob("*.png"))]
+    assert [(text["seeds"], text["mix"], text["mix_seed"]) for text in texts] == [([4], "0", 9), ([5], "0.2", 9), ([6], "0", 9), ([7], "0.2", 9)]
+    assert (pixels(tmp_path / "all/000004.png") == own).all()
+    for options, words in ((["--mix", "0.5"], "--mix needs --mix-seed"), (["--mix-seed", "3"], "--mix-seed needs --mix"),
+                           (["--mix-seed", "3", "--mix", "1.5"], "--mix")):
+        assert words in refused("sample", "-m", "fashion-mnist", "-o", tmp_path / "x.png", *options)

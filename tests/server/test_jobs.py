@@ -43,6 +43,24 @@ def test_settings_make_the_image_again(studio):
         assert (pixels(studio, again) == pixels(studio, image)).all()
 
 
+def test_mixed_noise_is_made_again_by_each_image(studio):
+    """Shares are taken in turn; an image of the gallery has the one that it was made with."""
+    images = studio.sample(seeds=[3, 3, 3], classes=[5], mix_seed=8, mix="0,0.4,1")
+    assert [image["settings"]["mix"] for image in images] == ["0", "0.4", "1"]
+    (own,), (other,) = (studio.sample(seeds=[seed], classes=[5]) for seed in (3, 8))
+    (again,) = studio.sample(**{key: value for key, value in images[1]["settings"].items() if key in SETTINGS | {"mix", "mix_seed"}})
+    for image, wanted in zip(images, (own, again, other)):
+        assert np.abs(pixels(studio, image) - pixels(studio, wanted)).max() <= 1
+    assert np.abs(pixels(studio, own) - pixels(studio, again)).max() > 10 < np.abs(pixels(studio, other) - pixels(studio, again)).max()
+    # Jobs with shares are made alone: a share belongs to the place of an image.
+    before = studio.metric("diffit_jobs_merged_total")
+    blocker = studio.submit(seeds="0-7", steps=100)
+    jobs = [studio.submit(seeds=[seed], mix_seed=8, mix="0.5") for seed in (1, 2)]
+    for job in (blocker, *jobs):
+        studio.wait(job)
+    assert studio.metric("diffit_jobs_merged_total") == before
+
+
 def test_events_tell_the_whole_story(studio):
     job = studio.submit(seeds="0-7", steps=6)
     events = list(studio.events(job))

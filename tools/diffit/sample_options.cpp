@@ -72,6 +72,10 @@ void add_sample_options(CLI::App& command, SampleSpec& o) {
   command.add_option(
       "--mask", o.mask,
       "an image: where it is white, --init-image is made anew, where black, kept (inpainting)");
+  command.add_option("--mix-seed", o.mix_seed,
+                     "mixes the starting noise of every image with that of this seed: variations of it, or "
+                     "interpolation to it");
+  command.add_option("--mix", o.mix, "shares of --mix-seed's noise, from 0 to 1: 0.8, or 0,0.5,1 (in turn)");
   command.add_option("--init-noise", o.init_noise,
                      ".safetensors file with `noise` [N,C,H,W], replaces the initial noise of the seeds");
   command.add_option("--step-noise", o.step_noise,

@@ -33,6 +33,8 @@ export class HowFields {
     this.sigmaMin = numberInput("sigma_min", {min: 0, placeholder: "0.002"});
     this.sigmaMax = numberInput("sigma_max", {min: 0, placeholder: "80"});
     this.rho = numberInput("rho", {min: 1, placeholder: "7"});
+    this.mixSeed = numberInput("mix_seed", {min: 0, step: 1, inputmode: "numeric", placeholder: "none"});
+    this.mix = textInput("mix", {placeholder: "0.3, or 0,0.5,1"});
     this.stepsField = field("Steps", this.steps);
     this.guidanceField = field("Guidance", this.guidance);
     this.latentOnly = [field("Guidance schedule", this.schedule), field("Guided channels", this.channels, "all, or a number")];
@@ -49,7 +51,8 @@ export class HowFields {
       h("span", {class: "note"}, "Guidance 1: none. Above 1, images follow their class more closely."),
       h("details", {}, h("summary", {}, "More settings"), h("div", {class: "inner"},
         field("Guidance only between the noise levels", this.interval, "LO,HI in sigma, or step:0.2,0.8 in shares of the steps."),
-        this.latentOnly, this.etaField, this.spacingField, this.sigmaFields)));
+        this.latentOnly, this.etaField, this.spacingField, this.sigmaFields,
+        h("div", {class: "pair"}, field("Mix noise with seed", this.mixSeed, "For variations and interpolation."), field("Share of it", this.mix, "0: none, 1: all; several in turn.")))));
     this.model.addEventListener("change", () => { this.offer(); onModel(this.current()); });
     this.sampler.addEventListener("change", () => this.offer(this.sampler.value));
     this.offer();
@@ -82,8 +85,8 @@ export class HowFields {
     const put = (input, read) => {
       if (input.value !== "" && !input.closest("[hidden]")) spec[input.name] = read(input.value);
     };
-    for (const input of [this.steps, this.guidance, this.eta, this.churn, this.sigmaMin, this.sigmaMax, this.rho]) put(input, Number);
-    for (const input of [this.interval, this.schedule, this.channels, this.spacing]) put(input, String);
+    for (const input of [this.steps, this.guidance, this.eta, this.churn, this.sigmaMin, this.sigmaMax, this.rho, this.mixSeed]) put(input, Number);
+    for (const input of [this.interval, this.schedule, this.channels, this.spacing, this.mix]) put(input, String);
     return spec;
   }
 
@@ -94,7 +97,7 @@ export class HowFields {
     if (known) this.model.value = known;
     this.offer(settings.sampler);
     const all = [this.steps, this.guidance, this.interval, this.schedule, this.channels, this.eta, this.churn,
-      this.spacing, this.sigmaMin, this.sigmaMax, this.rho];
+      this.spacing, this.sigmaMin, this.sigmaMax, this.rho, this.mixSeed, this.mix];
     for (const input of all) input.value = settings[input.name] ?? "";
     if (String(settings.guidance_schedule ?? "").startsWith("power-cosine")) this.schedule.value = "power-cosine";
     return known ? "" : `The model ${settings.model} is not served here; the other settings were taken.`;
