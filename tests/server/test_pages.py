@@ -382,6 +382,8 @@ def test_attention_page(page, studio, tmp_path):
     browser.press(RIGHT)
     browser.wait("return document.activeElement.matches('button.cell[aria-pressed=true]') && document.querySelector('.stack + figcaption').textContent.includes('head 3')")
     shot(browser, "attention-layer")
+    below = "const b = document.querySelector('.biases'), y = (e) => e.getBoundingClientRect(); return [...b.querySelectorAll('figcaption')].every(c => y(c).top >= y(c.previousSibling).bottom && y(c).bottom <= y(b.querySelector('p')).top + 1)"
+    assert browser.run(below)
     browser.button("Measure")
     browser.wait("return document.querySelectorAll('svg.plot polyline.line').length === 4")
     browser.run("const s = document.querySelector('select[aria-label=Curve]'); s.value = 'entropy'; s.dispatchEvent(new Event('change'))")
