@@ -1,4 +1,4 @@
-"""Measures images per second of eager PyTorch with the same network; prints JSON.
+"""Measures images per second of eager PyTorch with the network of diffit.torch; prints JSON.
 
 A training step matches `diffit bench --what train`: noise, EDM loss, backward pass, gradient norm and clipping,
 fused Adam, three running averages. Images are generated in advance, while diffit reads them through its loader.
@@ -12,17 +12,17 @@ import torch
 from image import ImageDiffiT, denoise
 
 
-def training_step(net, optimiser, averages, y, labels, autocast):
+def training_step(net, optimizer, averages, y, labels, autocast):
     sigma = (torch.randn(len(y)) * 1.2 - 1.2).exp()
     noise = torch.randn_like(y) * sigma.reshape(-1, 1, 1, 1)
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     with autocast:
         d = denoise(net, y + noise, sigma, labels)
     weight = (sigma ** 2 + 0.25) / (sigma * 0.5) ** 2
     loss = (weight.reshape(-1, 1, 1, 1) * (d.float() - y) ** 2).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0, foreach=True)
-    optimiser.step()
+    optimizer.step()
     with torch.no_grad():
         for average in averages:
             torch._foreach_lerp_(average, list(net.parameters()), 0.01)
@@ -54,11 +54,11 @@ def main():
     run = torch.compile(net) if args.compile else net
 
     if args.what == "train":
-        optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
         averages = [[p.detach().clone() for p in net.parameters()] for _ in range(3)]
 
         def once():
-            training_step(run, optimiser, averages, x, labels, autocast)
+            training_step(run, optimizer, averages, x, labels, autocast)
     else:
         c_noise = torch.zeros(args.batch)
 

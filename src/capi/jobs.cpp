@@ -11,6 +11,7 @@
 #include "config/json_text.h"
 #include "diffit/evaluate.h"
 #include "diffit/sample.h"
+#include "jobs/result_json.h"
 
 namespace diffit::capi {
 
@@ -91,13 +92,7 @@ JobResult run_sample(SpecReader& reader, const RuntimeOptions& runtime, TrainMon
     std::memcpy(samples.mutable_data_ptr(), r.samples.data(), r.samples.size() * sizeof(float));
     result.tensors.push_back(samples);
   }
-  result.json = json_text(Json{{"count", r.count},
-                               {"resumed_after", r.resumed_after},
-                               {"evaluations", r.evaluations},
-                               {"evaluations_saved", r.evaluations_saved},
-                               {"seconds", r.seconds},
-                               {"made_by", Json::parse(r.made_by)},
-                               {"warnings", r.warnings}});
+  result.json = json_text(json_of(r));
   return result;
 }
 
@@ -121,15 +116,7 @@ JobResult run_train(SpecReader& reader, const RuntimeOptions& runtime, TrainMoni
   reader("strict", spec.strict);
   reader.finish();
   DIFFIT_CHECK(!is_recipe || !spec.out.empty(), "`out`: wanted the run folder of this recipe, got none");
-  const TrainResult r = train(spec, runtime, monitor);
-  return {json_text(Json{{"folder", r.folder},
-                         {"model", r.model},
-                         {"images", r.images},
-                         {"nothing_left", r.nothing_left},
-                         {"loss", r.loss},
-                         {"images_per_second", r.images_per_second},
-                         {"skipped", r.skipped}}),
-          {}};
+  return {json_text(json_of(train(spec, runtime, monitor))), {}};
 }
 
 JobResult run_evaluate(SpecReader& reader, const RuntimeOptions& runtime, TrainMonitor& monitor) {

@@ -4,6 +4,7 @@
 #include "diffit/autoencoder.h"
 #include "diffit/explain.h"
 #include "diffit/statistics.h"
+#include "jobs/result_json.h"
 
 namespace diffit::capi {
 
@@ -16,17 +17,7 @@ JobResult run_statistics(SpecReader& reader, const RuntimeOptions& runtime, Trai
   reader("batch", s.batch);
   reader("keep", s.keep);
   reader.finish();
-  const StatisticsResult r = compute_statistics(s, runtime, monitor);
-  return {json_text(Json{{"images", r.images},
-                         {"width", r.width},
-                         {"height", r.height},
-                         {"channels", r.channels},
-                         {"network", {{"name", r.network}, {"identity", r.identity}}},
-                         {"features", r.features},
-                         {"spatial_features", r.spatial_features},
-                         {"kept_features", r.kept_features},
-                         {"warnings", r.warnings}}),
-          {}};
+  return {json_text(json_of(compute_statistics(s, runtime, monitor))), {}};
 }
 
 JobResult run_explain(SpecReader& reader, const RuntimeOptions& runtime, TrainMonitor& monitor) {
@@ -51,15 +42,7 @@ JobResult run_encode(SpecReader& reader, const RuntimeOptions& runtime, TrainMon
   reader("batch", s.batch);
   reader("scale", s.scale);
   reader.finish();
-  const EncodeResult r = encode(s, runtime, monitor);
-  return {json_text(Json{{"shape", r.shape},
-                         {"scale", r.scale},
-                         {"scale_from", r.scale_from},
-                         {"vae_identity", r.vae_identity},
-                         {"mean", r.mean},
-                         {"standard_deviation", r.deviation},
-                         {"seconds", r.seconds}}),
-          {}};
+  return {json_text(json_of(encode(s, runtime, monitor))), {}};
 }
 
 JobResult run_decode(SpecReader& reader, const RuntimeOptions& runtime, TrainMonitor& monitor) {
@@ -72,13 +55,7 @@ JobResult run_decode(SpecReader& reader, const RuntimeOptions& runtime, TrainMon
   reader("rounding", s.rounding);
   reader("tile", s.tile);
   reader.finish();
-  const DecodeResult r = decode(s, runtime, monitor);
-  return {json_text(Json{{"shape", r.shape},
-                         {"scale", r.scale},
-                         {"scale_from", r.scale_from},
-                         {"tile", r.tile},
-                         {"seconds", r.seconds}}),
-          {}};
+  return {json_text(json_of(decode(s, runtime, monitor))), {}};
 }
 
 JobResult run_encode_data(SpecReader& reader, const RuntimeOptions& runtime, TrainMonitor& monitor) {
@@ -90,19 +67,7 @@ JobResult run_encode_data(SpecReader& reader, const RuntimeOptions& runtime, Tra
   reader("size", s.size);
   reader("restart", s.restart);
   reader.finish();
-  const LatentData r = encode_data(s, runtime, monitor);
-  return {json_text(Json{{"source", r.source},
-                         {"images", r.images},
-                         {"width", r.width},
-                         {"height", r.height},
-                         {"channels", r.channels},
-                         {"classes", r.classes},
-                         {"shards", r.shards},
-                         {"vae_identity", r.vae_identity},
-                         {"scale", r.scale},
-                         {"mean", r.mean},
-                         {"standard_deviation", r.deviation}}),
-          {}};
+  return {json_text(json_of(encode_data(s, runtime, monitor))), {}};
 }
 
 }  // namespace diffit::capi

@@ -1,15 +1,10 @@
-#include <atomic>
-#include <condition_variable>
-#include <exception>
-#include <mutex>
 #include <new>
-#include <thread>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "data/augment.h"
 #include "data/dataset.h"
-#include "data/workers.h"
+#include "data/prefetcher.h"
 
 namespace diffit::data {
 namespace {
@@ -68,50 +63,15 @@ class BatchMaker {
 }  // namespace
 
 struct Loader::State {
-  struct Slot {
-    Batch batch;
-    std::exception_ptr error;
-    bool full = false;
-  };
-
   std::shared_ptr<const Dataset> dataset;
-  Augmentation augmentation;
-  std::uint64_t seed;
-  std::int64_t batch_size, first_image;
+  std::int64_t batch_size = 0, first_image = 0;
   Portion portion;
-
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<Slot> slots;   // batch k lies in slot k % slots.size()
-  std::int64_t to_make = 0;  // the next batch that a thread takes
-  std::int64_t to_hand_out = 0;
-  bool stopping = false;
   std::vector<std::unique_ptr<BatchMaker>> makers;  // one a thread; one where next() makes the batches
-  std::atomic<std::size_t> taken = 0;               // makers that a thread has
-  std::vector<std::thread> threads;                 // empty: next() makes the batches
+  std::vector<Batch> slots;                         // batch k lies in slot k % slots.size()
+  std::int64_t to_hand_out = 0;
+  std::unique_ptr<Prefetcher> prefetcher;  // last: its threads use all that is above
 
-  void work() {
-    BatchMaker& maker = *makers[taken++];
-    const auto depth = static_cast<std::int64_t>(slots.size());
-    while (true) {
-      std::unique_lock lock(mutex);
-      changed.wait(lock, [&] { return stopping || to_make < to_hand_out + depth; });
-      if (stopping) return;
-      const std::int64_t number = to_make++;
-      Slot& slot = slots[static_cast<std::size_t>(number % depth)];
-      lock.unlock();
-      std::exception_ptr error;
-      try {
-        maker.make(portion.image(first_image, number * batch_size), batch_size, slot.batch);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      lock.lock();
-      slot.error = std::move(error);
-      slot.full = true;
-      changed.notify_all();
-    }
-  }
+  Batch& slot(std::int64_t number) { return slots[static_cast<std::size_t>(number) % slots.size()]; }
 };
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation, std::uint64_t seed,
@@ -120,36 +80,33 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augmentation augmentation
   DIFFIT_CHECK(batch >= 1 && first_image >= 0,
                "wanted a batch of at least 1 starting at image 0 or later, got {} starting at {}", batch,
                first_image);
-  state_->dataset = std::move(dataset);
-  state_->augmentation = augmentation;
-  state_->seed = seed;
-  state_->batch_size = batch;
-  state_->first_image = first_image;
-  state_->portion = portion;
+  State& state = *state_;
+  state.dataset = std::move(dataset);
+  state.batch_size = batch;
+  state.first_image = first_image;
+  state.portion = portion;
   // All memory but that of the batches is taken here, so that a thread has nothing to fail at before its
   // first.
   do {
     try {
-      state_->makers.push_back(std::make_unique<BatchMaker>(*state_->dataset, augmentation, seed));
+      state.makers.push_back(std::make_unique<BatchMaker>(*state.dataset, augmentation, seed));
     } catch (const std::bad_alloc&) {
-      if (state_->makers.empty()) throw;
+      if (state.makers.empty()) throw;
       break;
     }
-  } while (static_cast<int>(state_->makers.size()) < threads);
-  if (threads <= 0) return;
-  const auto count = state_->makers.size();
-  state_->slots.resize(count + 1);
-  state_->threads = start_threads(static_cast<int>(count), [state = state_.get()] { state->work(); });
+  } while (static_cast<int>(state.makers.size()) < threads);
+  const int workers = threads <= 0 ? 0 : static_cast<int>(state.makers.size());
+  state.slots.resize(static_cast<std::size_t>(workers) + 1);
+  const auto make = [&state](std::int64_t number, std::int64_t /*part*/, std::size_t worker) {
+    const std::int64_t first = state.portion.image(state.first_image, number * state.batch_size);
+    state.makers[worker]->make(first, state.batch_size, state.slot(number));
+  };
+  state.prefetcher = std::make_unique<Prefetcher>(
+      Prefetcher::Work{.open = [](std::int64_t) { return std::int64_t{1}; }, .make = make},
+      static_cast<std::int64_t>(state.slots.size()), workers);
 }
 
-Loader::~Loader() {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->stopping = true;
-  }
-  state_->changed.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
-}
+Loader::~Loader() = default;
 
 Batch Loader::next() {
   Batch batch;
@@ -158,21 +115,10 @@ Batch Loader::next() {
 }
 
 void Loader::next(Batch& batch) {
-  State& state = *state_;
-  if (state.threads.empty()) {
-    const std::int64_t first = state.portion.image(state.first_image, state.to_hand_out * state.batch_size);
-    state.makers.front()->make(first, state.batch_size, batch);
-    ++state.to_hand_out;
-    return;
-  }
-  std::unique_lock lock(state.mutex);
-  State::Slot& slot = state.slots[static_cast<std::size_t>(state.to_hand_out) % state.slots.size()];
-  state.changed.wait(lock, [&] { return slot.full; });
-  if (slot.error) std::rethrow_exception(slot.error);  // and again, should next() be called again
-  std::swap(batch, slot.batch);
-  slot.full = false;
-  ++state.to_hand_out;
-  state.changed.notify_all();
+  state_->prefetcher->wait();
+  std::swap(batch, state_->slot(state_->to_hand_out));
+  ++state_->to_hand_out;
+  state_->prefetcher->release();
 }
 
 }  // namespace diffit::data

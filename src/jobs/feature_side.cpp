@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "jobs/advance.h"
 #include "jobs/unfinished.h"
 #include "metrics/feature_source.h"
 
@@ -80,11 +81,7 @@ FeatureSet FeatureSide::measure(const FeatureNetwork& network, const FeatureSums
   FeatureSet set = known_;
   const bool pass = left.pooled || left.spatial || left.score || left.keep_pooled || left.keep_spatial;
   if (!pass || !source_) return set;
-  const std::int64_t count = options.limit > 0 ? std::min(options.limit, images()) : images();
-  FeatureSum sum(network.info(), left, count);
-  for_each_measured(*source_, options, what_,
-                    [&](std::int64_t, const at::Tensor& images) { sum.add(network.extract(images)); });
-  FeatureSet measured = sum.finish();
+  FeatureSet measured = measure_features(*source_, network, left, options, what_);
   if (!statistics_) return measured;
   set.score = std::move(measured.score);
   if (left.keep_pooled) set.features = std::move(measured.features);
@@ -117,16 +114,20 @@ void check_same_images(const FeatureSide& samples, const FeatureSide& reference)
                samples.path(), kind(a.channels), reference.path(), kind(b.channels));
 }
 
-void for_each_measured(const FeatureSource& source, const MeasureOptions& options, const std::string& what,
-                       const std::function<void(std::int64_t, const at::Tensor&)>& take) {
+FeatureSet measure_features(const FeatureSource& source, const FeatureNetwork& network,
+                            const FeatureSums& sums, const MeasureOptions& options, const std::string& what,
+                            const FeatureSink& each) {
   const std::int64_t all = options.limit > 0 ? std::min(options.limit, source.size()) : source.size();
   const std::int64_t batch = options.batch > 0 ? options.batch : batch_for(source.height(), source.width());
+  FeatureSum sum(network.info(), sums, all);
   for_each_batch(source, batch, all, [&](const at::Tensor& images, std::int64_t first) {
-    take(first, images);
-    options.monitor->progress({first + images.size(0), all, "images of " + what});
-    if (options.monitor->cancelled())
-      throw Error(ErrorKind::cancelled, "interrupted while measuring " + what);
+    const Features features = network.extract(images);
+    sum.add(features);
+    if (each) each(first, features);
+    advance(*options.monitor, {first + images.size(0), all, "images of " + what},
+            "interrupted while measuring " + what);
   });
+  return sum.finish();
 }
 
 }  // namespace diffit::jobs

@@ -63,8 +63,13 @@ class FeatureSide {
 /// Error(invalid) where both tell their images' size or channels and these differ.
 void check_same_images(const FeatureSide& samples, const FeatureSide& reference);
 
-/// Goes through a source's images with a progress line: take(first, images [b, H, W, C] uint8).
-void for_each_measured(const FeatureSource& source, const MeasureOptions& options, const std::string& what,
-                       const std::function<void(std::int64_t first, const at::Tensor& images)>& take);
+/// Receives the features of images first, first + 1, ...
+using FeatureSink = std::function<void(std::int64_t first, const Features& features)>;
+
+/// The features of a source's images, accumulated as `sums` says. Progress is reported in images of `what`.
+/// `each`: also receives the features of every batch.
+FeatureSet measure_features(const FeatureSource& source, const FeatureNetwork& network,
+                            const FeatureSums& sums, const MeasureOptions& options, const std::string& what,
+                            const FeatureSink& each = {});
 
 }  // namespace diffit::jobs

@@ -15,13 +15,10 @@ void check_null_row(const WeightsFile& file, const Guidance& guidance) {
                file.path().string());
 }
 
-LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator) {
-  const LatentConfig config = evaluator->config();
-  return noise_network(
-      [evaluator = std::move(evaluator)](const at::Tensor& x, double t, const at::Tensor& labels) {
-        return (*evaluator)(x, t, labels);
-      },
-      config);
+LatentNetwork network_of(const DiffusionModel& model) {
+  return noise_network([model](const at::Tensor& x, double t,
+                               const at::Tensor& labels) { return (*model.latent_network())(x, t, labels); },
+                       model.latent_network()->config());
 }
 
 fs::path vae_path(const std::string& given, const WeightsFile& model) {

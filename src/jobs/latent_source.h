@@ -13,8 +13,8 @@ namespace diffit::jobs {
 /// Error(invalid) where guidance is on and the model's row of the null label was not trained (convert
 /// --null-row).
 void check_null_row(const WeightsFile& file, const Guidance& guidance);
-/// As samplers want it; shares the evaluator.
-LatentNetwork network_of(std::shared_ptr<LatentEvaluator> evaluator);
+/// A latent model as a noise_network() (diffusion/latent_generate.h), which shares its weights.
+LatentNetwork network_of(const DiffusionModel& model);
 
 /// The autoencoder for a model's latents: `given` (--vae) where that is not empty, else what the model names
 /// (metadata `diffit.vae`) or what lies beside it as NAME-vae.safetensors; "" where there is none.

@@ -206,11 +206,11 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
   ImageRequest request = image_request(spec, config, known);
   request.dtype = runtime.dtype;
   if (request.batch == 0) request.batch = 64;
-  const LoadedModel model = load_model(file, runtime.device);
-  std::optional<LoadedModel> guide;
+  const DiffusionModel model(file, runtime);
+  std::optional<DiffusionModel> guide;
   if (!spec.autoguidance.empty()) {
-    guide = load_model(WeightsFile(model_path(spec.autoguidance)), runtime.device);
-    request.guide = std::get_if<ImageDiffiT>(&*guide);
+    guide.emplace(WeightsFile(model_path(spec.autoguidance)), runtime);
+    request.guide = guide->image_network();
     DIFFIT_CHECK(request.guide != nullptr,
                  "`autoguidance` {}: wanted an image-space model, got a latent model", spec.autoguidance);
   }
@@ -238,15 +238,17 @@ SampleResult sample_images(const SampleSpec& spec, const Runtime& runtime, Monit
   return run(
       spec, monitor, output, request, {grid, class_warning(spec, known, request.labels)},
       [&](const SampleSink& sink, const SampleProgress& progress, const SampleObserver& observe) {
-        return generate(std::get<ImageDiffiT>(model), request, part, sink, progress, observe);
+        return generate(*model.image_network(), request, part, sink, progress, observe);
       },
       observer_of(steps, rounding_of(spec), {}));
 }
 
 /// The weaker latent model of autoguidance.
 LatentNetwork open_guide(const std::string& name, const LatentConfig& config, const Runtime& runtime) {
-  const auto guide = open_latent_model(WeightsFile(model_path(name)), runtime);
-  const LatentConfig& weak = guide->config();
+  const DiffusionModel guide(WeightsFile(model_path(name)), runtime);
+  DIFFIT_CHECK(guide.is_latent(), "{}: wanted a latent model, got an image-space model",
+               model_path(name).string());
+  const LatentConfig& weak = guide.latent_network()->config();
   DIFFIT_CHECK(weak.input_size == config.input_size && weak.in_channels == config.in_channels &&
                    weak.classes == config.classes,
                "`autoguidance` {}: wanted a model with the same latents and classes ({}x{}, {} channels, {} "
@@ -279,7 +281,7 @@ SampleResult sample_latents(SampleSpec spec, const Runtime& runtime, Monitor& mo
     vae = open_vae(vae_file, file, config, runtime.device);
     spec.vae = vae_file.string();
   }
-  const LatentNetwork network = network_of(open_latent_model(file, runtime));
+  const LatentNetwork network = network_of(DiffusionModel(file, runtime));
   if (!spec.autoguidance.empty()) request.guide = open_guide(spec.autoguidance, config, runtime);
   check(config, request);
   const VaePlace place = vae ? find_vae(vae_file) : VaePlace();

@@ -228,7 +228,7 @@ void apply_preset(SampleSpec& o, const ModelConfig& model, const std::string& wh
 
 ImageRequest image_request(const SampleSpec& options, const ImageConfig& config, const KnownClasses& known) {
   ImageRequest request;
-  fill_sampler(options, "heun", /*timesteps=*/false, " on image models", request);
+  fill_sampler(options, kImageSampler, /*timesteps=*/false, " on image models", request);
   DIFFIT_CHECK(options.vae.empty(),
                "`vae` applies only to latent models; this model generates images directly");
   request.guidance = parse_guidance(options.guidance, {.channels = 0, .tolerance = Guidance{}.tolerance});
@@ -239,7 +239,7 @@ ImageRequest image_request(const SampleSpec& options, const ImageConfig& config,
 LatentRequest latent_request(const SampleSpec& options, const LatentConfig& config,
                              const KnownClasses& known) {
   LatentRequest request;
-  fill_sampler(options, "ddpm", /*timesteps=*/true, "", request);
+  fill_sampler(options, kLatentSampler, /*timesteps=*/true, "", request);
   // The released arithmetic guides three channels; another model as the weaker one is not of its making.
   request.guidance = parse_guidance(options.guidance, {.channels = options.autoguidance.empty() ? 3 : 0,
                                                        .tolerance = Guidance{}.tolerance});

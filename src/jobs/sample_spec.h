@@ -14,6 +14,10 @@ namespace diffit::jobs {
 /// The largest number of images of one request.
 constexpr std::int64_t kLargestImageCount = 100'000'000;
 
+/// The samplers that are used if none is named.
+inline constexpr const char* kImageSampler = "heun";
+inline constexpr const char* kLatentSampler = "ddpm";
+
 /// Sets fields that are not set from the preset. Throws Error(invalid) if the preset is not for `model`,
 /// which errors call `where`.
 void apply_preset(SampleSpec& spec, const ModelConfig& model, const std::string& where);

@@ -51,15 +51,12 @@ StatisticsResult run_statistics(const StatisticsSpec& spec, const RuntimeOptions
   const std::int64_t count = spec.limit > 0 ? std::min(spec.limit, source->size()) : source->size();
   DIFFIT_CHECK(count >= 2, "{}: a covariance needs at least two images, got {}", spec.data, count);
 
-  FeatureSum sum(info, {.pooled = true, .spatial = true}, count);
   Keeper keeper(spec.keep, count);
-  for_each_measured(*source, {spec.batch, spec.limit, &monitor}, spec.data,
-                    [&](std::int64_t first, const at::Tensor& images) {
-                      const Features features = network->extract(images);
-                      sum.add(features);
-                      if (spec.keep > 0) keeper.add(first, features.pooled);
-                    });
-  const FeatureSet set = sum.finish();
+  const FeatureSet set = measure_features(*source, *network, {.pooled = true, .spatial = true},
+                                          {spec.batch, spec.limit, &monitor}, spec.data,
+                                          [&](std::int64_t first, const Features& features) {
+                                            if (spec.keep > 0) keeper.add(first, features.pooled);
+                                          });
   Statistics statistics;
   statistics.info = {set.images,      info.name,          info.identity,     source->height(),
                      source->width(), source->channels(), source->describe()};

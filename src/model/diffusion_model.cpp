@@ -1,21 +1,9 @@
 #include "model/diffusion_model.h"
 
-#include "base/error.h"
 #include "diffusion/generate.h"
 #include "runtime/autocast.h"
 
 namespace diffit::model {
-
-std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Runtime& runtime) {
-  const ModelConfig config = config_of(file);
-  const auto* latent = std::get_if<LatentConfig>(&config);
-  DIFFIT_CHECK(latent != nullptr, "{}: wanted a latent model, got an image-space model",
-               file.path().string());
-  check_size(file, config);
-  return std::make_shared<LatentEvaluator>(*latent, file.tensors(), file.path().string(), runtime.dtype,
-                                           runtime.device,
-                                           [&file](const TensorView& view) { file.done_with(view); });
-}
 
 DiffusionModel::DiffusionModel(const WeightsFile& file, const Runtime& runtime)
     : config_(config_of(file)), runtime_(runtime) {
@@ -24,7 +12,10 @@ DiffusionModel::DiffusionModel(const WeightsFile& file, const Runtime& runtime)
     channels_ = config->in_channels;
     resolution_ = config->input_size;
     classes_ = config->classes;
-    latent_ = open_latent_model(file, runtime);
+    check_size(file, config_);
+    latent_ = std::make_shared<LatentEvaluator>(*config, file.tensors(), file.path().string(), runtime.dtype,
+                                                runtime.device,
+                                                [&file](const TensorView& view) { file.done_with(view); });
   } else {
     const auto& image = std::get<ImageConfig>(config_);
     parameterisation_ = parameterisation_of(image);

@@ -50,7 +50,4 @@ class DiffusionModel {
   std::shared_ptr<LatentEvaluator> latent_;
 };
 
-/// A latent model ready to be evaluated. Throws Error(invalid) if the file holds none.
-std::shared_ptr<LatentEvaluator> open_latent_model(const WeightsFile& file, const Runtime& runtime);
-
 }  // namespace diffit::model

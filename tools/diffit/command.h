@@ -9,10 +9,6 @@
 #include "config/fields.h"
 #include "runtime/runtime.h"
 
-namespace diffit {
-struct LatentData;
-}
-
 namespace diffit::cli {
 
 /// Options that every command has.
@@ -32,16 +28,9 @@ CLI::App* add_command(CLI::App& app, CommonOptions& common, const std::string& n
 
 /// Prints the result: `object` as one JSON line with --json, else `text`.
 void print_result(const CommonOptions& common, const Json& object, const std::string& text);
-/// Opens what --device, --dtype and --threads name (runtime/runtime.h).
-Runtime open_machine(const CommonOptions& common, bool prefer_bf16);
 
 /// A line on stderr, unless --quiet.
 void print_note(const CommonOptions& common, const std::string& text);
-
-/// What `diffit data info` prints of latents.
-void print_latents(const CommonOptions& common, const std::string& folder, const LatentData& info);
-/// What `diffit data info` prints.
-void print_data_info(const CommonOptions& common, const std::string& path);
 
 void add_sample_command(CLI::App& app, CommonOptions& common);
 void add_denoise_command(CLI::App& app, CommonOptions& common);

@@ -1,38 +1,29 @@
-#include "base/error.h"
-#include "base/output_check.h"
+#include "diffit/ema.h"
+
 #include "tools/diffit/command.h"
-#include "train/ema.h"
-#include "train/post_hoc.h"
 
 namespace diffit::cli {
 
 namespace {
 
-struct EmaOptions {
-  std::string run, out;
-  double std = 0;
-  std::int64_t images = 0;
-};
-
-void run_ema(const EmaOptions& options, const CommonOptions& common) {
-  check_output_file(options.out, "-o");
-  const PostHocResult result = reconstruct_ema(options.run, options.std, options.images, options.out);
+void print_ema(const EmaSpec& spec, const CommonOptions& common) {
+  const EmaResult result = reconstruct_ema(spec);
   print_result(
       common,
-      {{"out", options.out},
-       {"std", options.std},
+      {{"out", spec.out},
+       {"std", spec.std},
        {"images", result.images},
        {"snapshots", result.snapshots},
        {"profile_error", result.profile_error}},
       fmt::format(
           "{}: average of width {} at {} images from {} snapshots; error of its averaging profile {:.2g}",
-          options.out, options.std, result.images, result.snapshots, result.profile_error));
+          spec.out, spec.std, result.images, result.snapshots, result.profile_error));
 }
 
 }  // namespace
 
 void add_ema_command(CLI::App& app, CommonOptions& common) {
-  auto o = std::make_shared<EmaOptions>();
+  auto o = std::make_shared<EmaSpec>();
   CLI::App* command =
       add_command(app, common, "ema", "Reconstruct EMA weights of a chosen width after training");
   command->add_option("run", o->run, "run folder with snapshots of power-function averages")->required();
@@ -52,7 +43,7 @@ void add_ema_command(CLI::App& app, CommonOptions& common) {
       "of them approximates an average of any other width, so the width can be chosen after the training. "
       "Example:\n"
       "  diffit ema runs/mine --std 0.15 -o mine-0.15.safetensors");
-  command->callback([o, &common] { run_ema(*o, common); });
+  command->callback([o, &common] { print_ema(*o, common); });
 }
 
 }  // namespace diffit::cli

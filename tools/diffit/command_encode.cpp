@@ -1,30 +1,10 @@
 // diffit data encode.
 #include "diffit/autoencoder.h"
+
+#include "jobs/encode_data_job.h"
 #include "tools/diffit/progress.h"
 
 namespace diffit::cli {
-
-void print_latents(const CommonOptions& common, const std::string& folder, const LatentData& info) {
-  const Json object = {{"data", folder},
-                       {"kind", "latents"},
-                       {"source", info.source},
-                       {"pictures", info.images},
-                       {"width", info.width},
-                       {"height", info.height},
-                       {"channels", info.channels},
-                       {"classes", info.classes},
-                       {"shards", info.shards},
-                       {"vae_identity", info.vae_identity},
-                       {"scale", info.scale},
-                       {"mean", info.mean},
-                       {"deviation", info.deviation}};
-  std::string text = fmt::format("{}: latents of {}\n  {} images and their mirror images, {} x {} x {}, {}\n",
-                                 folder, info.source, info.images, info.channels, info.height, info.width,
-                                 info.classes > 0 ? fmt::format("{} classes", info.classes) : "no labels");
-  text += fmt::format("  encoded by the VAE {}, scale {:.6g}: mean {:.4f}, standard deviation {:.4f}\n",
-                      info.vae_identity, info.scale, info.mean, info.deviation);
-  print_result(common, object, text);
-}
 
 namespace {
 
@@ -34,7 +14,7 @@ void print_encoding(const CommonOptions& common, const EncodeDataSpec& spec) {
     StoppableMonitor monitor(common);
     latents = encode_data(spec, common, monitor);
   }
-  print_latents(common, spec.dest, latents);
+  print_result(common, latents_json(spec.dest, latents), latents_text(spec.dest, latents));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // diffit sample: images from a model.
 #include "base/text.h"
+#include "jobs/result_json.h"
 #include "tools/diffit/option_names.h"
 #include "tools/diffit/progress.h"
 #include "tools/diffit/sample_options.h"
@@ -23,12 +24,14 @@ void run_sample(const SampleSpec& spec, const CommonOptions& common) {
         "{} evaluations per image; skipped {} where the guidance scale is 1 or within {} of it",
         r.evaluations, r.evaluations_saved, Json::parse(r.made_by)["guidance_tolerance"].get<double>()));
   }
-  Json object = {{"out", spec.out}, {"pictures", r.count}, {"seconds", r.seconds}};
+  const Json all = json_of(r);
+  Json object = {{"out", spec.out}};
+  object.update(selected(all, {{"pictures", "count"}, {"seconds", "seconds"}}));
   if (r.resumed_after > 0) object["went_on_after"] = r.resumed_after;
-  object["evaluations"] = r.evaluations;
-  object["evaluations_saved"] = r.evaluations_saved;
-  object["made_by"] = Json::parse(r.made_by);
-  object["warnings"] = r.warnings;
+  object.update(selected(all, {{"evaluations", "evaluations"},
+                               {"evaluations_saved", "evaluations_saved"},
+                               {"made_by", "made_by"},
+                               {"warnings", "warnings"}}));
   print_result(common, object, spec.out);
 }
 

@@ -1,6 +1,7 @@
 // diffit stats: the statistics of a set of images, as ADM's evaluator and `diffit eval` read them.
 #include "diffit/statistics.h"
 
+#include "jobs/result_json.h"
 #include "tools/diffit/measure_options.h"
 #include "tools/diffit/progress.h"
 
@@ -16,19 +17,18 @@ void print_statistics(const CommonOptions& common, const StatisticsSpec& spec) {
       spec.output, r.spatial_features > 0 ? ", mu_s and sigma_s" : "", r.images, r.width, r.height,
       r.channels, r.network, r.identity, r.kept_features);
   for (const std::string& warning : r.warnings) text += "warning: " + warning + "\n";
-  print_result(common,
-               {{"output", spec.output},
-                {"pictures", r.images},
-                {"network", r.network},
-                {"identity", r.identity},
-                {"features", r.features},
-                {"spatial_features", r.spatial_features},
-                {"kept_features", r.kept_features},
-                {"height", r.height},
-                {"width", r.width},
-                {"channels", r.channels},
-                {"warnings", r.warnings}},
-               text);
+  Json object = {{"output", spec.output}};
+  object.update(selected(json_of(r), {{"pictures", "images"},
+                                      {"network", "network/name"},
+                                      {"identity", "network/identity"},
+                                      {"features", "features"},
+                                      {"spatial_features", "spatial_features"},
+                                      {"kept_features", "kept_features"},
+                                      {"height", "height"},
+                                      {"width", "width"},
+                                      {"channels", "channels"},
+                                      {"warnings", "warnings"}}));
+  print_result(common, object, text);
 }
 
 }  // namespace

@@ -4,80 +4,14 @@
 #include "base/bundled.h"
 #include "base/cpu_count.h"
 #include "base/text.h"
+#include "diffit/train_plan.h"
 #include "dist/spawn.h"
-#include "jobs/train_evaluation.h"
 #include "jobs/train_job.h"
 #include "tools/diffit/progress.h"
-#include "train/plan.h"
 
 namespace diffit::cli {
 
 namespace {
-
-/// GFLOP/s of matrix products here and now, for the cost of a dry run.
-double measure_rate(const Runtime& machine) {
-  const at::Tensor a = at::ones({1024, 1024}, at::TensorOptions(machine.dtype).device(machine.device));
-  a.mm(a);
-  const auto start = std::chrono::steady_clock::now();
-  double flops = 0, seconds = 0;
-  while (seconds < 0.3) {
-    a.mm(a).sum().item<double>();
-    flops += 2.0 * 1024 * 1024 * 1024;
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-  return flops / seconds;
-}
-
-/// Share of the matrix product rate that training this model reaches here; bench/ measures it.
-constexpr double kExpectedShare = 0.4;
-
-void print_plan(const CommonOptions& common, const Recipe& recipe, const DataSummary& data,
-                const DataDescription* description, const Runtime& machine) {
-  const TrainingPlan plan = plan_training(recipe, data.resolution, machine.dtype == at::kFloat ? 4 : 2);
-  const double rate = measure_rate(machine), seconds = plan.flops / (rate * kExpectedShare);
-  const double memory = plan.weights_bytes + plan.activations_bytes;
-  const double disk = plan.snapshot_bytes * static_cast<double>(plan.snapshots) +
-                      plan.state_bytes * static_cast<double>(recipe.train.keep_states);
-  Json object = {{"config", write_recipe(recipe)},
-                 {"data",
-                  {{"pictures", data.images},
-                   {"resolution", data.resolution},
-                   {"channels", data.channels},
-                   {"classes", data.classes}}},
-                 {"parameters", plan.network.parameters},
-                 {"forward_macs", plan.network.layer_macs},
-                 {"attention_macs", plan.network.attention_macs},
-                 {"flops_per_image", plan.flops_per_image},
-                 {"flops", plan.flops},
-                 {"steps", plan.steps},
-                 {"memory_bytes", memory},
-                 {"disk_bytes", disk},
-                 {"matmul_flops_per_second", rate},
-                 {"estimated_seconds", seconds}};
-  if (description != nullptr) object["data"]["description"] = description_json(*description);
-  std::string text = format_toml(write_recipe(recipe));
-  text += fmt::format("\n# data        {} images, {} x {} x {}, {} classes: {}\n", data.images,
-                      data.resolution, data.resolution, data.channels, data.classes, data.description);
-  if (description != nullptr) text += description_text(*description, "#             ");
-  text += fmt::format("# parameters  {}\n", human_count(static_cast<double>(plan.network.parameters)));
-  text += fmt::format(
-      "# work        {}MAC per forward pass and image, {}FLOP per training image, {}FLOP in total\n",
-      human_count(plan.network.layer_macs), human_count(plan.flops_per_image), human_count(plan.flops));
-  text += fmt::format("# steps       {} of {} images\n", plan.steps, recipe.train.batch);
-  text += fmt::format(
-      "# memory      {} for weights, gradients, optimizer moments and EMA weights; {} for activations of {} "
-      "images\n",
-      human_bytes(plan.weights_bytes), human_bytes(plan.activations_bytes), recipe.train.microbatch);
-  text +=
-      fmt::format("# disk        {} snapshots of {}, {} checkpoints of {}\n", plan.snapshots,
-                  human_bytes(plan.snapshot_bytes), recipe.train.keep_states, human_bytes(plan.state_bytes));
-  text += fmt::format(
-      "# time        about {} on this machine: {}FLOP/s measured in {} matrix products, of which training is "
-      "expected to reach {:.0f}%\n",
-      human_seconds(seconds), human_count(rate), machine.dtype == at::kFloat ? "f32" : "bf16",
-      100 * kExpectedShare);
-  print_result(common, object, text);
-}
 
 std::string status_line(const TrainStep& s) {
   return fmt::format("{:.1f}/{:.1f} kimg  {:.1f} img/s{}  loss {:.4f}  lr {:.2e}  ETA {}  mem {}{}",
@@ -138,15 +72,13 @@ void train_as_rank(const std::function<void()>& train) {
 
 void run_train(TrainSpec spec, bool dry_run, const CommonOptions& common) {
   TrainingDisplay display(common);
-  spec.preamble = {"command: " + common.typed};
-  spec.join = !dry_run;
-  const PreparedTraining prepared = prepare_training(spec, common, !dry_run, display);
   if (dry_run) {
-    if (prepared.recipe.train.eval_images > 0)
-      TrainEvaluation(prepared.recipe, prepared.data, prepared.where, prepared.runtime, display);
-    print_plan(common, prepared.recipe, summary(prepared.data), prepared.description(), prepared.runtime);
-    return;
+    const TrainPlan plan = plan_training(spec, common, display);
+    return print_result(common, Json::parse(plan.json), plan.text);
   }
+  spec.preamble = {"command: " + common.typed};
+  spec.join = true;
+  const PreparedTraining prepared = prepare_training(spec, common, /*will_write=*/true, display);
   watch_for_stop();
   const TrainResult result = run_prepared(spec, prepared, display);
   if (!prepared.group->leads()) return;

@@ -1,6 +1,7 @@
 // diffit vae encode | decode.
 #include "base/text.h"
 #include "diffit/autoencoder.h"
+#include "jobs/result_json.h"
 #include "tools/diffit/progress.h"
 
 namespace diffit::cli {
@@ -16,30 +17,28 @@ void print_encoded(const EncodeSpec& spec, const CommonOptions& common) {
   TerminalMonitor monitor(common);
   const EncodeResult r = encode(spec, common, monitor);
   monitor.note(rate(r.shape[0], r.seconds));
-  print_result(common,
-               {{"out", spec.out},
-                {"latents", r.shape},
-                {"scale", r.scale},
-                {"scale_from", r.scale_from},
-                {"vae", r.vae_identity},
-                {"mean", r.mean},
-                {"deviation", r.deviation},
-                {"seconds", r.seconds}},
-               spec.out);
+  Json object = {{"out", spec.out}};
+  object.update(selected(json_of(r), {{"latents", "shape"},
+                                      {"scale", "scale"},
+                                      {"scale_from", "scale_from"},
+                                      {"vae", "vae_identity"},
+                                      {"mean", "mean"},
+                                      {"deviation", "standard_deviation"},
+                                      {"seconds", "seconds"}}));
+  print_result(common, object, spec.out);
 }
 
 void print_decoded(const DecodeSpec& spec, const CommonOptions& common) {
   TerminalMonitor monitor(common);
   const DecodeResult r = decode(spec, common, monitor);
   monitor.note(rate(r.shape[0], r.seconds));
-  print_result(common,
-               {{"out", spec.out},
-                {"images", r.shape},
-                {"scale", r.scale},
-                {"scale_from", r.scale_from},
-                {"tile", r.tile},
-                {"seconds", r.seconds}},
-               spec.out);
+  Json object = {{"out", spec.out}};
+  object.update(selected(json_of(r), {{"images", "shape"},
+                                      {"scale", "scale"},
+                                      {"scale_from", "scale_from"},
+                                      {"tile", "tile"},
+                                      {"seconds", "seconds"}}));
+  print_result(common, object, spec.out);
 }
 
 template <class Spec>

@@ -75,11 +75,6 @@ void print_note(const CommonOptions& common, const std::string& text) {
   if (!common.quiet) print_err(with_options(text) + "\n");
 }
 
-Runtime open_machine(const CommonOptions& common, bool prefer_bf16) {
-  TerminalMonitor monitor(common);
-  return open_runtime(common, prefer_bf16, monitor);
-}
-
 namespace {
 
 constexpr const char* kFooter = R"(

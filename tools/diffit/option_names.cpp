@@ -16,7 +16,8 @@ std::string name_in(const CLI::App& command, const std::string& option) {
   }
   for (const CLI::Option* known : command.get_options()) {
     const std::string name = known->get_name(/*positional=*/true);
-    if (known->get_positional() && CLI::detail::to_lower(name) == option) return name;
+    const bool same = CLI::detail::to_lower(name) == option || (name == "SRC" && option == "data");
+    if (known->get_positional() && same) return name;
   }
   return "";
 }
@@ -67,7 +68,7 @@ std::string with_options(const std::string& text) {
 namespace {
 
 /// How lines of a result begin that the library has worded.
-constexpr const char* kMessages[] = {"warning: ", "note: ", "skipped: ", "broken: "};
+constexpr const char* kMessages[] = {"warning: ", "note: ", "skipped: ", "broken: ", "latents: "};
 
 }  // namespace
 

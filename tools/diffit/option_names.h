@@ -17,7 +17,8 @@ void set_program(const CLI::App& app);
 std::string with_options(const std::string& text);
 
 /// The same for results, in which only messages name fields: lines that begin with "warning: ", "note: ",
-/// "skipped: " or "broken: ", the entries of arrays "warnings" and "notes", and the values of "reason".
+/// "skipped: ", "broken: " or "latents: ", the entries of arrays "warnings" and "notes", and the values of
+/// "reason".
 std::string with_options_in_warnings(const std::string& text);
 Json with_options_in_warnings(Json object);
 

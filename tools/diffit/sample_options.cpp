@@ -1,11 +1,63 @@
 #include "tools/diffit/sample_options.h"
 
+#include <string_view>
+
 #include "base/bundled.h"
+#include "diffusion/samplers.h"
 #include "jobs/sample_spec.h"
 #include "jobs/sampling_preset.h"
 #include "tools/diffit/guidance_options.h"
 
 namespace diffit::cli {
+
+namespace {
+
+/// Names of the samplers that use a field: "heun, euler".
+std::string names_of(bool Sampler::*uses) {
+  std::vector<std::string> names;
+  for (const Sampler* sampler : samplers()) {
+    if (sampler->*uses) names.emplace_back(sampler->name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// "heun (2N-1 evaluations; default for image-space models)".
+std::string description_of(const Sampler& sampler) {
+  std::string text = fmt::format("{} ({}", sampler.name, sampler.evaluations == 2 ? "2N-1" : "N");
+  if (std::string_view(sampler.name) == kImageSampler) text += "; default for image-space models";
+  if (std::string_view(sampler.name) == kLatentSampler) text += "; default for latent models";
+  return text + ")";
+}
+
+std::string sampler_help() {
+  std::vector<std::string> all, latent;
+  for (const Sampler* sampler : samplers())
+    (sampler->needs_timesteps ? latent : all).push_back(description_of(*sampler));
+  return fmt::format("sampler, with its number of evaluations for N steps: {}; only for latent models: {}",
+                     fmt::join(all, ", "), fmt::join(latent, ", "));
+}
+
+std::string steps_help() {
+  std::vector<std::string> defaults;
+  for (const Sampler* sampler : samplers())
+    defaults.push_back(fmt::format("{} {}", sampler->name, sampler->usual_steps));
+  return fmt::format("number of steps N; default {}", fmt::join(defaults, ", "));
+}
+
+std::string spacing_help() {
+  constexpr const char* spacings[] = {"leading", "linspace", "trailing"};
+  std::vector<std::string> defaults;
+  for (const Sampler* sampler : samplers()) {
+    for (const char* spacing : spacings) {
+      if (sampler->uses_spacing && spacing_named(spacing) == sampler->usual_spacing)
+        defaults.push_back(fmt::format("{} (default {})", sampler->name, spacing));
+    }
+  }
+  return fmt::format("spacing of the timesteps of {}: {}", fmt::join(defaults, ", "),
+                     fmt::join(spacings, ", "));
+}
+
+}  // namespace
 
 void add_sample_options(CLI::App& command, SampleSpec& o) {
   command
@@ -30,21 +82,20 @@ void add_sample_options(CLI::App& command, SampleSpec& o) {
       "--preset", o.preset,
       fmt::format("options of published samples: {}; other options on the command line take precedence",
                   fmt::join(sampling_preset_names(), ", ")));
-  command.add_option("--sampler", o.sampler,
-                     "sampler: heun (2N-1 evaluations; default for image-space models) or euler (N); for "
-                     "latent models also ddpm (default), ddim, dpmpp2m, unipc (N each)");
+  command.add_option("--sampler", o.sampler, sampler_help());
+  command.add_option("--steps", o.steps, steps_help());
   command.add_option(
-      "--steps", o.steps,
-      "number of steps N; default 18 for heun and euler, ddpm 250, ddim 50, dpmpp2m 20, unipc 12");
-  command.add_option("--eta", o.eta, "ddim: 0 (default) is deterministic, 1 adds as much noise as ddpm");
-  command.add_option("--spacing", o.spacing,
-                     "spacing of the timesteps of ddim (default leading), dpmpp2m and unipc (default "
-                     "linspace): leading, linspace, trailing");
+      "--eta", o.eta,
+      names_of(&Sampler::uses_eta) + ": 0 (default) is deterministic, 1 adds as much noise as ddpm");
+  command.add_option("--spacing", o.spacing, spacing_help());
+  const std::string with_sigmas = names_of(&Sampler::uses_sigmas);
   command.add_option("--sigma-min", o.sigma_min,
-                     "heun, euler: lowest noise level of the grid; default 0.002");
-  command.add_option("--sigma-max", o.sigma_max, "heun, euler: highest noise level of the grid; default 80");
-  command.add_option("--rho", o.rho, "heun, euler: exponent of the grid; default 7");
-  command.add_option("--churn", o.churn, "heun, euler: EDM's S_churn, noise added while sampling; default 0");
+                     with_sigmas + ": lowest noise level of the grid; default 0.002");
+  command.add_option("--sigma-max", o.sigma_max,
+                     with_sigmas + ": highest noise level of the grid; default 80");
+  command.add_option("--rho", o.rho, with_sigmas + ": exponent of the grid; default 7");
+  command.add_option("--churn", o.churn,
+                     with_sigmas + ": EDM's S_churn, noise added while sampling; default 0");
   command.add_option("--s-min", o.s_min, "lowest noise level with churn; default 0");
   command.add_option("--s-max", o.s_max, "highest noise level with churn; default no limit");
   command.add_option("--s-noise", o.s_noise, "standard deviation of the churn noise; default 1");
