@@ -9,6 +9,7 @@
 #include "base/printable.h"
 #include "config/json_text.h"
 #include "config/set_option.h"
+#include "io/text_file.h"
 #include "train/plan.h"
 
 namespace diffit::analysis {
@@ -84,7 +85,7 @@ std::string where_of(const std::string& where, const VariantSection& v) {
 Recipe recipe_of(const Experiment& e, const VariantSection& v, const std::string& data,
                  const std::string& dtype, const std::string& where) {
   const fs::path path = preset_path(e.base);
-  Json toml = parse_toml(read_text(path, 1 << 20), path.string());
+  Json toml = read_toml(path);
   for (const auto* set : {&e.set, &v.set}) {
     for (const std::string& assignment : *set) {
       const std::string key(trim(assignment.substr(0, assignment.find('='))));

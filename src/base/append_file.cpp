@@ -11,7 +11,9 @@ namespace diffit::base {
 
 AppendFile::AppendFile(fs::path path, bool fresh)
     : path_(std::move(path)),
-      fd_(open_file(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | (fresh ? O_EXCL : 0))) {
+      // A pipe without a reader is an error, and is not waited for.
+      fd_(open_file(path_.c_str(),
+                    O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | (fresh ? O_EXCL : 0))) {
   if (fd_ < 0 && !(fresh && errno == EEXIST))
     fail("cannot write {}: {}", path_.string(), std::strerror(errno));
 }

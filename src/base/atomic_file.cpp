@@ -1,6 +1,5 @@
 // AtomicFile, and the removal of what killed processes left behind.
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include <atomic>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/output_check.h"
+#include "base/output_target.h"
 #include "base/posix.h"
 #include "base/random_access.h"
 #include "base/temporary.h"
@@ -21,55 +21,12 @@ namespace diffit::base {
 
 namespace {
 
-constexpr int kMostLinks = 40;
+constexpr std::size_t kBuffer = std::size_t{256} << 10;
 
 std::atomic<bool> stdout_is_output = false;
 
-fs::path folder_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
 [[noreturn]] void cannot_write(const fs::path& path, int reason) {
   fail("cannot write {}: {}", path.string(), std::strerror(reason));
-}
-
-/// Where the bytes of a destination go.
-struct Target {
-  fs::path path;        // no link
-  int descriptor = -1;  // of this process, where the destination names one: /dev/stdout, /proc/self/fd/1
-  bool exists = false;
-  struct stat info {};
-};
-
-/// The number where `path` is a descriptor of this process under /proc, or -1.
-int descriptor_of(const fs::path& path) {
-  const std::string name = path.filename().string();
-  const bool number =
-      !name.empty() && name.size() < 9 && name.find_first_not_of("0123456789") == std::string::npos;
-  if (!number) return -1;
-  std::error_code none;
-  const std::string folder = fs::canonical(folder_of(path), none).string();
-  const std::string own = fmt::format("/proc/{}/", ::getpid());
-  return folder.starts_with(own) && folder.ends_with("/fd") ? std::stoi(name) : -1;
-}
-
-/// Follows links; the last one may dangle.
-Target find_target(const fs::path& destination) {
-  Target target{destination};
-  for (int links = 0; links < kMostLinks; ++links) {
-    if (target.path.native().find("fd/") != std::string::npos) {
-      target.descriptor = descriptor_of(target.path);
-      if (target.descriptor >= 0) return target;
-    }
-    target.exists = ::lstat(target.path.c_str(), &target.info) == 0;
-    if (!target.exists && errno != ENOENT) cannot_write(destination, errno);
-    if (!target.exists || !S_ISLNK(target.info.st_mode)) return target;
-    std::error_code error;
-    const fs::path next = fs::read_symlink(target.path, error);
-    if (error) cannot_write(destination, error.value());
-    target.path = next.is_absolute() ? next : folder_of(target.path) / next;
-  }
-  cannot_write(destination, ELOOP);
 }
 
 /// Gives a new file the owner, group and mode of the one that it will replace, as far as they can be given.
@@ -130,12 +87,13 @@ bool is_left_over(const fs::path& path) {
 
 struct AtomicFile::State {
   fs::path destination;
-  Target target;
+  OutputTarget target;
   bool in_place = false;  // the content is copied into the target at the end
   fs::path temporary;     // in the target's folder; "" where the content waits in `spool`
   Descriptor fd;
   int remembered = -1;
   std::unique_ptr<ScratchFile> spool;
+  std::vector<std::byte> buffer;  // written by the caller, not yet by the system
 
   ~State() { remove_temporary(); }
 
@@ -153,7 +111,8 @@ struct AtomicFile::State {
       if (S_ISDIR(target.info.st_mode)) reject("cannot write {}: it is a folder", destination.string());
       in_place = true;
     } else {
-      in_place = target.exists && target.info.st_nlink > 1;
+      in_place = target.exists && (target.info.st_nlink > 1 || !can_be_replaced(target));
+      if (in_place && !may_be_written()) cannot_write(destination, EACCES);
       const fs::path folder = folder_of(target.path);
       sweep_once(folder);
       temporary = make_temporary(folder, fd);
@@ -164,13 +123,13 @@ struct AtomicFile::State {
       }
       const int reason = errno;
       const bool closed_folder = reason == EACCES || reason == EPERM || reason == EROFS;
-      if (!closed_folder || !target.exists || ::access(target.path.c_str(), W_OK) != 0) {
-        cannot_write(destination, reason);
-      }
+      if (!closed_folder || !target.exists || !may_be_written()) cannot_write(destination, reason);
       in_place = true;
     }
     spool = std::make_unique<ScratchFile>();
   }
+
+  bool may_be_written() const { return ::faccessat(AT_FDCWD, target.path.c_str(), W_OK, AT_EACCESS) == 0; }
 
   /// Copies `size` bytes into what is there.
   void copy(std::uint64_t size) {
@@ -205,6 +164,23 @@ struct AtomicFile::State {
     }
   }
 
+  void write(std::span<const std::byte> bytes) {
+    if (buffer.size() + bytes.size() > kBuffer) flush();
+    if (bytes.size() > kBuffer) return write_now(bytes);
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+  }
+
+  void flush() {
+    write_now(buffer);
+    buffer.clear();
+  }
+
+  void write_now(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;
+    if (spool) return spool->write(bytes);
+    if (const int reason = write_all(fd.get(), bytes); reason != 0) cannot_write(destination, reason);
+  }
+
   void read(std::uint64_t offset, std::span<std::byte> out) const {
     if (spool) return spool->read(offset, out);
     while (!out.empty()) {
@@ -219,18 +195,15 @@ struct AtomicFile::State {
 
 AtomicFile::AtomicFile(const fs::path& destination) : state_(std::make_unique<State>()) {
   state_->destination = destination;
-  state_->target = find_target(destination);
+  const int reason = find_output_target(destination, state_->target);
+  if (reason != 0) cannot_write(destination, reason);
   state_->open();
 }
 
 AtomicFile::~AtomicFile() = default;
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (state_->spool) {
-    state_->spool->write(bytes);
-  } else if (const int reason = write_all(state_->fd.get(), bytes); reason != 0) {
-    cannot_write(state_->destination, reason);
-  }
+  state_->write(bytes);
   size_ += bytes.size();
 }
 
@@ -240,6 +213,7 @@ void AtomicFile::write(std::string_view text) {
 
 void AtomicFile::overwrite(std::uint64_t offset, std::string_view text) {
   const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  state_->flush();
   if (state_->spool) {
     state_->spool->overwrite(offset, bytes);
   } else if (const int reason = write_all(state_->fd.get(), bytes, static_cast<off_t>(offset)); reason != 0) {
@@ -250,6 +224,7 @@ void AtomicFile::overwrite(std::uint64_t offset, std::string_view text) {
 void AtomicFile::commit() {
   State& s = *state_;
   MappedFile::check_all();
+  s.flush();
   if (!s.in_place) {
     if (repeated([&] { return ::fsync(s.fd.get()); }) != 0) cannot_write(s.destination, errno);
     if (repeated([&] { return ::rename(s.temporary.c_str(), s.target.path.c_str()); }) == 0) {
@@ -259,7 +234,9 @@ void AtomicFile::commit() {
       if (folder.valid()) repeated([&] { return ::fsync(folder.get()); });
       return;
     }
-    if (errno != EBUSY || !s.target.exists) cannot_write(s.destination, errno);  // busy: a mount point
+    // A mount point, or a file that its folder protects.
+    const bool stays = errno == EBUSY || errno == EPERM || errno == EACCES;
+    if (!stays || !s.target.exists) cannot_write(s.destination, errno);
   }
   s.copy(size_);
   s.remove_temporary();

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <thread>
@@ -123,6 +125,44 @@ TEST_F(AtomicFiles, WriteToOpenDescriptor) {
   write_file(fmt::format("/dev/fd/{}", fd), "two\n");
   ::close(fd);
   EXPECT_EQ(read_text(path, 99), "before\none\ntwo\n");
+}
+
+TEST_F(AtomicFiles, WaitForADescriptorThatDoesNotBlock) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  ::fcntl(ends[1], F_SETPIPE_SZ, 4096);
+  ASSERT_EQ(::fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+  const std::string sent(200'000, 'x');
+  std::string got;
+  std::thread reader([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    std::array<char, 3000> piece{};
+    for (ssize_t n = 0; (n = ::read(ends[0], piece.data(), piece.size())) > 0;)
+      got.append(piece.data(), static_cast<std::size_t>(n));
+  });
+  write_file(fmt::format("/proc/self/fd/{}", ends[1]), sent);
+  ::close(ends[1]);
+  reader.join();
+  ::close(ends[0]);
+  EXPECT_EQ(got, sent);
+}
+
+TEST_F(AtomicFiles, SmallPiecesAndLargeOnesKeepTheirOrder) {
+  std::string want;
+  AtomicFile file(folder_ / "a");
+  for (int i = 0; i < 40; ++i) {
+    const std::string piece(i % 7 == 0 ? 300'000 : 9'000, static_cast<char>('a' + i % 26));
+    file.write(piece);
+    want += piece;
+    EXPECT_EQ(file.size(), want.size());
+    if (i % 5 != 0) continue;
+    file.overwrite(want.size() - 3, "XYZ");  // what was written last
+    want.replace(want.size() - 3, 3, "XYZ");
+    file.overwrite(100, "early");
+    want.replace(100, 5, "early");
+  }
+  file.commit();
+  EXPECT_EQ(read_text(folder_ / "a", 1 << 24), want);
 }
 
 TEST_F(AtomicFiles, SupportLongestNames) {

@@ -2,7 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "base/error.h"
 #include "base/open_input.h"
@@ -14,6 +16,13 @@ namespace {
 
 const char* kind_of(mode_t mode) {
   return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+/// Whether the path is at fault. Everything else may be gone at the next try: no free descriptor, a disk or a
+/// network that fails.
+bool is_about_the_path(int reason) {
+  constexpr int kReasons[] = {ENOENT, ENOTDIR, EACCES, EPERM, EISDIR, ELOOP, ENAMETOOLONG, ENXIO, ENODEV};
+  return std::find(std::begin(kReasons), std::end(kReasons), reason) != std::end(kReasons);
 }
 
 template <class Container>
@@ -44,7 +53,9 @@ int open_input(const fs::path& path, std::uint64_t* size) {
       file.valid() ? ::fstat(file.get(), &info) == 0 : reason == ENXIO && ::stat(path.c_str(), &info) == 0;
   DIFFIT_CHECK(!known || S_ISREG(info.st_mode), "{}: wanted a file, got {}", path.string(),
                kind_of(info.st_mode));
-  DIFFIT_CHECK(file.valid(), "cannot read {}: {}", path.string(), std::strerror(reason));
+  DIFFIT_CHECK(file.valid() || !is_about_the_path(reason), "cannot read {}: {}", path.string(),
+               std::strerror(reason));
+  if (!file.valid()) fail("cannot read {}: {}", path.string(), std::strerror(reason));
   if (!known) fail("cannot read {}: {}", path.string(), std::strerror(errno));
   if (size != nullptr) *size = static_cast<std::uint64_t>(info.st_size);
   return file.release();

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,6 +63,22 @@ TEST_F(Files, RejectsFoldersAndMissingFiles) {
   EXPECT_THROW(MappedFile{folder_ / "none"}, Error);
   EXPECT_THROW(AtomicFile{folder_}, Error);
   EXPECT_THROW(AtomicFile{folder_ / "none" / "x"}, Error);
+}
+
+TEST_F(Files, ALackOfDescriptorsIsNoFaultOfTheFile) {
+  write_file(folder_ / "a", "x");
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const struct rlimit none { 0, before.rlim_max };
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  ErrorKind kind = ErrorKind::invalid;
+  try {
+    read_file(folder_ / "a", 10);
+  } catch (const Error& error) {
+    kind = error.kind();
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(kind, ErrorKind::failed);
 }
 
 TEST_F(Files, RejectsPipesAndDevices) {

@@ -1,8 +1,11 @@
 #include "base/lock.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <csignal>
 #include <optional>
 
 #include "base/append_file.h"
@@ -64,6 +67,22 @@ TEST_F(Locks, RecordsGrowAndStayWhole) {
   EXPECT_FALSE(AppendFile(folder_ / "log", /*fresh=*/true).opened());
   EXPECT_EQ(AppendFile("/dev/full").append("x"), ENOSPC);
   EXPECT_THROW(AppendFile(folder_ / "none" / "log"), Error);
+}
+
+TEST_F(Locks, RecordsWaitForNoReaderOfAPipe) {
+  const fs::path path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THROW(AppendFile{path}, Error);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  AppendFile file(path);
+  EXPECT_EQ(file.append("one\n"), 0);
+  std::array<char, 16> got{};
+  EXPECT_EQ(::read(reader, got.data(), got.size()), 4);
+  ::close(reader);
+  const auto before = ::signal(SIGPIPE, SIG_IGN);
+  EXPECT_EQ(file.append("two\n"), EPIPE);
+  ::signal(SIGPIPE, before);
 }
 
 }  // namespace

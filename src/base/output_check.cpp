@@ -6,7 +6,9 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/output_target.h"
 #include "base/posix.h"
+#include "base/random_access.h"
 #include "base/temporary.h"
 #include "base/text.h"
 
@@ -27,7 +29,7 @@ void check_name(const fs::path& folder, const std::string& name, const std::stri
 }
 
 /// Free space is asked for only where the file system tells it.
-void check_space(const fs::path& folder, const std::string& where, std::uint64_t bytes) {
+void check_free(const fs::path& folder, const std::string& where, std::uint64_t bytes) {
   struct statvfs info {};
   if (::statvfs(folder.c_str(), &info) == 0 && info.f_blocks > 0) {
     const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
@@ -37,6 +39,9 @@ void check_space(const fs::path& folder, const std::string& where, std::uint64_t
            bytes > 0 ? human_bytes(static_cast<double>(bytes)) + " are" : std::string("some space is"));
     }
   }
+}
+
+void check_limit(const std::string& where, std::uint64_t bytes) {
   struct rlimit limit {};
   if (bytes > 0 && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur < bytes) {
@@ -45,22 +50,50 @@ void check_space(const fs::path& folder, const std::string& where, std::uint64_t
   }
 }
 
-/// Makes a file in `folder` that goes away again: permissions alone do not tell (root, read-only disks).
-void try_folder(const fs::path& folder, const std::string& where) {
+/// Makes a file in `folder` that goes away again: permissions alone do not tell (root, read-only disks). 0,
+/// or the errno of the refusal.
+int try_folder(const fs::path& folder) {
   // A file without a name, where the file system has them: nothing can stay behind.
-  if (const int fd = open_file(folder.c_str(), O_TMPFILE | O_WRONLY, 0600); fd >= 0) {
-    ::close(fd);
-    return;
-  }
+  if (const Descriptor file(open_file(folder.c_str(), O_TMPFILE | O_WRONLY, 0600)); file.valid()) return 0;
   const fs::path path = folder / temporary_name();
-  const int fd = open_file(path.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0600);
-  if (fd < 0) fail("{}: cannot write to the folder {}: {}", where, folder.string(), std::strerror(errno));
-  ::close(fd);
+  const Descriptor file(open_file(path.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0600));
+  if (!file.valid()) return errno;
   ::unlink(path.c_str());
+  return 0;
 }
 
-fs::path folder_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+[[noreturn]] void closed_folder(const fs::path& folder, const std::string& where, int reason) {
+  fail("{}: cannot write to the folder {}: {}", where, folder.string(), std::strerror(reason));
+}
+
+/// A descriptor of this process, a device or a pipe: the content waits in a temporary file.
+void check_stream(const OutputTarget& target, const std::string& where) {
+  if (target.descriptor >= 0) {
+    const int flags = ::fcntl(target.descriptor, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) fail("{}: not open for writing", where);
+  } else if (::faccessat(AT_FDCWD, target.path.c_str(), W_OK, AT_EACCESS) != 0) {
+    fail("{}: cannot write: {}", where, std::strerror(errno));
+  }
+  const ScratchFile room;
+}
+
+/// A file that is replaced, or written where it is if it cannot be replaced.
+void check_existing_file(const OutputTarget& target, const fs::path& folder, const std::string& where) {
+  const Descriptor file(open_file(target.path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY));
+  const int reason = file.valid() ? 0 : errno;
+  // An attribute such as "immutable", or a disk mounted for reading.
+  if (reason == EPERM || reason == EROFS) fail("{}: cannot write: {}", where, std::strerror(reason));
+  if (const int closed = try_folder(folder); closed != 0) {
+    if (reason != 0 || (closed != EACCES && closed != EPERM && closed != EROFS))
+      closed_folder(folder, where, closed);
+    const ScratchFile room;
+  } else if (reason != 0 && !can_be_replaced(target)) {
+    fail("{}: the file belongs to another user and cannot be replaced in this folder; give another name",
+         where);
+  } else if (reason != 0 && target.info.st_nlink > 1) {
+    fail("{}: cannot write: {}; the file has several names (hard links), so it is not replaced", where,
+         std::strerror(reason));
+  }
 }
 
 }  // namespace
@@ -69,27 +102,27 @@ void check_output_file(const fs::path& path, std::string_view option, std::uint6
   DIFFIT_CHECK(!path.empty(), "{}: wanted a file name, got nothing", option);
   const std::string where = fmt::format("{} {}", option, path.string());
   std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  DIFFIT_CHECK(!fs::is_directory(status) && path.has_filename(), "{}: wanted a file, got a folder", where);
-  // A link that leads nowhere yet: the file appears where it points to.
-  if (fs::is_symlink(fs::symlink_status(path, error)) && !fs::exists(status)) {
-    const fs::path target = fs::read_symlink(path, error);
-    DIFFIT_CHECK(!error, "{}: cannot read the link: {}", where, error.message());
-    const fs::path full = folder_of(path) / target;
-    DIFFIT_CHECK(!fs::is_symlink(fs::symlink_status(full, error)),
-                 "{}: a broken or circular symbolic link; give another name", where);
-    return check_output_file(full, option, bytes);
-  }
-  const fs::path folder = folder_of(path);
+  DIFFIT_CHECK(!fs::is_directory(path, error) && path.has_filename(), "{}: wanted a file, got a folder",
+               where);
+  OutputTarget target;
+  const int reason = find_output_target(path, target);
+  DIFFIT_CHECK(reason != ELOOP, "{}: a broken or circular symbolic link; give another name", where);
+  if (target.descriptor >= 0) return check_stream(target, where);
+  const fs::path folder = folder_of(target.path);
   DIFFIT_CHECK(fs::is_directory(folder, error), "{}: the folder {} does not exist", where, folder.string());
-  check_name(folder, path.filename().string(), where);
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
-    DIFFIT_CHECK(!fs::is_socket(status), "{}: wanted a file, got a socket", where);
-    if (::access(path.c_str(), W_OK) != 0) fail("{}: cannot write: {}", where, std::strerror(errno));
-    return;
+  check_name(folder, target.path.filename().string(), where);
+  if (reason != 0) fail("{}: cannot write: {}", where, std::strerror(reason));
+  if (target.exists && !S_ISREG(target.info.st_mode)) {
+    DIFFIT_CHECK(!S_ISSOCK(target.info.st_mode), "{}: wanted a file, got a socket", where);
+    return check_stream(target, where);
   }
-  try_folder(folder, where);
-  check_space(folder, where, bytes);
+  if (target.exists) {
+    check_existing_file(target, folder, where);
+  } else if (const int closed = try_folder(folder); closed != 0) {
+    closed_folder(folder, where, closed);
+  }
+  check_free(folder, where, bytes);
+  check_limit(where, bytes);
 }
 
 void check_output_folder(const fs::path& path, std::string_view option, std::uint64_t bytes) {
@@ -112,8 +145,8 @@ void check_output_folder(const fs::path& path, std::string_view option, std::uin
   DIFFIT_CHECK(fs::is_directory(above, error), "{}: wanted a folder, {} is {}", where, above.string(),
                fs::exists(above, error) ? "a file" : "a broken symbolic link");
   for (const std::string& name : missing) check_name(above, name, where);
-  try_folder(above, where);
-  check_space(above, where, bytes);
+  if (const int closed = try_folder(above); closed != 0) closed_folder(above, where, closed);
+  check_free(above, where, bytes);
 }
 
 }  // namespace diffit::base

@@ -1,11 +1,15 @@
 #include "base/output_check.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "base/error.h"
+#include "base/testing.h"
 
 namespace diffit::base {
 namespace {
@@ -79,6 +83,7 @@ TEST_F(OutputCheck, RejectsFileLargerThanFreeSpace) {
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   EXPECT_NE(file_refused(folder_ / "x", ErrorKind::failed, 2 << 20).find("ulimit -f"), std::string::npos);
   check_output_file(folder_ / "x", "-o", 1 << 10);
+  check_output_folder(folder_, "`out`", 2 << 20);  // of several files, each below the limit
   ::setrlimit(RLIMIT_FSIZE, &before);
 }
 
@@ -93,6 +98,68 @@ TEST_F(OutputCheck, LinksDevicesAndPipes) {
   EXPECT_NE(file_refused(folder_ / "broken.png").find("does not exist"), std::string::npos);
   fs::create_symlink("circle.png", folder_ / "circle.png");
   EXPECT_NE(file_refused(folder_ / "circle.png").find("circular"), std::string::npos);
+}
+
+TEST_F(OutputCheck, TheFolderOfALinksTargetCounts) {
+  fs::create_symlink("/proc/x.png", folder_ / "away.png");
+  EXPECT_NE(file_refused(folder_ / "away.png", ErrorKind::failed).find("folder /proc"), std::string::npos);
+  fs::create_directories(folder_ / "far");
+  fs::create_symlink("second.png", folder_ / "first.png");
+  fs::create_symlink("far/none.png", folder_ / "second.png");
+  check_output_file(folder_ / "first.png", "-o");
+  EXPECT_TRUE(fs::is_empty(folder_ / "far"));
+}
+
+TEST_F(OutputCheck, OpenDescriptorsNeedNoFolder) {
+  write_file(folder_ / "file", "there");
+  const int reading = ::open((folder_ / "file").c_str(), O_RDONLY | O_CLOEXEC);
+  const int writing = ::open((folder_ / "file").c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(std::min(reading, writing), 0);
+  check_output_file(fmt::format("/dev/fd/{}", writing), "-o");
+  EXPECT_NE(file_refused(fmt::format("/dev/fd/{}", reading), ErrorKind::failed).find("not open for writing"),
+            std::string::npos);
+  EXPECT_EQ(read_text(folder_ / "file", 9), "there");
+  ::close(reading);
+  ::close(writing);
+}
+
+TEST_F(OutputCheck, WhatCannotBeReplacedIsWrittenInPlaceOrRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root has files of other users";
+  for (const char* name : {"sticky", "closed"}) {
+    fs::create_directories(folder_ / name);
+    for (const auto& [file, mode] : {std::pair("shared", 0666), std::pair("theirs", 0644)}) {
+      write_file(folder_ / name / file, "old");
+      ASSERT_EQ(::chmod((folder_ / name / file).c_str(), static_cast<mode_t>(mode)), 0);
+    }
+  }
+  ASSERT_EQ(::chmod((folder_ / "sticky").c_str(), 01777), 0);
+  ASSERT_EQ(::chmod((folder_ / "closed").c_str(), 0555), 0);
+  const AsAnotherUser other;
+  ASSERT_TRUE(other.changed());
+  for (const char* name : {"sticky/shared", "closed/shared"}) {
+    check_output_file(folder_ / name, "-o");
+    write_file(folder_ / name, "new");
+    EXPECT_EQ(read_text(folder_ / name, 9), "new") << name;
+  }
+  EXPECT_NE(file_refused(folder_ / "sticky/theirs", ErrorKind::failed).find("belongs to another user"),
+            std::string::npos);
+  EXPECT_NE(file_refused(folder_ / "closed/theirs", ErrorKind::failed).find("cannot write to the folder"),
+            std::string::npos);
+  EXPECT_NE(file_refused(folder_ / "closed/none", ErrorKind::failed).find("cannot write to the folder"),
+            std::string::npos);
+  EXPECT_THROW(write_file(folder_ / "sticky/theirs", "new"), Error);
+  EXPECT_EQ(read_text(folder_ / "sticky/theirs", 9), "old");
+  for (const char* name : {"sticky", "closed"})
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / name), fs::directory_iterator()), 2) << name;
+}
+
+TEST_F(OutputCheck, StreamsNeedAFolderForTemporaryFiles) {
+  const char* before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("TMPDIR", (folder_ / "none").c_str(), 1);
+  EXPECT_NE(file_refused("/dev/null", ErrorKind::failed).find("set TMPDIR"), std::string::npos);
+  check_output_file(folder_ / "x.png", "-o");
+  before == nullptr ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
 }
 
 TEST_F(OutputCheck, FolderExistsOrCanBeCreated) {

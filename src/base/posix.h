@@ -1,7 +1,9 @@
-// Thin wrappers of system calls: EINTR is repeated, short writes are continued. Included by .cpp files only.
+// Thin wrappers of system calls: EINTR is repeated, short writes are continued, and a descriptor that another
+// process made non-blocking is waited for. Included by .cpp files only.
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -57,6 +59,11 @@ inline int write_all(int fd, std::span<const std::byte> bytes, off_t offset = -1
       return offset < 0 ? ::write(fd, bytes.data(), bytes.size())
                         : ::pwrite(fd, bytes.data(), bytes.size(), offset);
     });
+    if (n < 0 && errno == EAGAIN) {
+      pollfd wanted{fd, POLLOUT, 0};
+      if (repeated([&] { return ::poll(&wanted, 1, -1); }) < 0) return errno;
+      continue;
+    }
     if (n < 0) return errno;
     if (n == 0) return ENOSPC;  // a device that takes no more
     bytes = bytes.subspan(static_cast<std::size_t>(n));

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/open_input.h"
 #include "base/posix.h"
+#include "base/temporary.h"
 
 namespace diffit::base {
 
@@ -37,7 +38,7 @@ void RandomAccessFile::read(std::uint64_t offset, std::span<std::byte> out) cons
   read_all(fd_, offset, out, path_);
 }
 
-ScratchFile::ScratchFile() : folder_(fs::temp_directory_path()) {
+ScratchFile::ScratchFile() : folder_(scratch_folder()) {
   std::string name = (folder_ / "diffit-XXXXXX").string();
   fd_ = repeated([&] { return ::mkostemp(name.data(), O_CLOEXEC); });
   if (fd_ < 0) {

@@ -8,8 +8,10 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 
+#include "base/error.h"
 #include "base/posix.h"
 
 namespace diffit::base {
@@ -74,6 +76,15 @@ bool is_temporary_name(std::string_view name) {
 
 bool made_since_boot(std::string_view name) {
   return is_temporary_name(name) && name.substr(kPrefix.size(), kBoot) == boot_name();
+}
+
+fs::path scratch_folder() {
+  std::error_code error;
+  const fs::path folder = fs::temp_directory_path(error);
+  if (!error) return folder;
+  const char* given = std::getenv("TMPDIR");
+  fail("{}: cannot create a temporary file: {}; set TMPDIR to an existing folder",
+       given == nullptr ? "the folder for temporary files" : given, error.message());
 }
 
 int remember_temporary(const fs::path& path) {

@@ -13,6 +13,10 @@ bool is_temporary_name(std::string_view name);
 /// Whether it was made since this machine started.
 bool made_since_boot(std::string_view name);
 
+/// The folder for files without a place of their own: TMPDIR, or /tmp. Error(failed) names it where it is
+/// none.
+fs::path scratch_folder();
+
 /// Remembers a temporary file for remove_open_temporaries(); the number to forget it by, or -1.
 int remember_temporary(const fs::path& path);
 void forget_temporary(int number);

@@ -25,4 +25,20 @@ class InFolder : public testing::Test {
   fs::path folder_;
 };
 
+/// As long as it lives, a test that runs as root has the rights of another user.
+class AsAnotherUser {
+ public:
+  AsAnotherUser() { changed_ = ::seteuid(kNobody) == 0; }
+  ~AsAnotherUser() {
+    if (changed_) changed_ = ::seteuid(0) != 0;
+  }
+  AsAnotherUser(const AsAnotherUser&) = delete;
+  AsAnotherUser& operator=(const AsAnotherUser&) = delete;
+  bool changed() const { return changed_; }
+
+ private:
+  static constexpr uid_t kNobody = 65534;
+  bool changed_ = false;
+};
+
 }  // namespace diffit::base

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/temporary.h"
 #include "capi/names.h"
 
 namespace diffit::capi {
@@ -14,7 +15,7 @@ class TemporaryFolder {
  public:
   /// In TMPDIR, or /tmp. Throws Error(failed) if it cannot be made.
   TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "diffit-XXXXXX").string();
+    std::string name = (scratch_folder() / "diffit-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) fail("{}: a temporary folder cannot be made", name);
     path_ = name;
   }

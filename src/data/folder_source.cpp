@@ -1,11 +1,12 @@
 // A folder of images, at any depth.
-#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "base/error.h"
+#include "base/open_input.h"
 #include "base/printable.h"
 #include "data/format.h"
 #include "data/listing.h"
@@ -15,25 +16,20 @@ namespace {
 
 /// The first `count` bytes of a file, or all of it where it is shorter.
 std::vector<std::byte> read_start(const fs::path& path, std::size_t count) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const auto why = [&] {
-    return fmt::format("{}: cannot read: {}", printable(path.string()), std::strerror(errno));
-  };
-  if (fd < 0) reject("{}", why());
-  std::vector<std::byte> bytes(count);
+  std::uint64_t size = 0;
+  const int fd = open_input(path, &size);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(std::min<std::uint64_t>(count, size)));
   std::size_t done = 0;
-  while (done < count) {
-    const ssize_t got = ::read(fd, bytes.data() + done, count - done);
+  int reason = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::read(fd, bytes.data() + done, bytes.size() - done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      const std::string text = why();
-      ::close(fd);
-      reject("{}", text);
-    }
-    if (got == 0) break;
+    if (got < 0) reason = errno;
+    if (got <= 0) break;
     done += static_cast<std::size_t>(got);
   }
   ::close(fd);
+  if (reason != 0) fail("{}: cannot read: {}", printable(path.string()), std::strerror(reason));
   bytes.resize(done);
   return bytes;
 }

@@ -8,6 +8,7 @@
 #include "config/json_text.h"
 #include "data/data_names.h"
 #include "data/sources.h"
+#include "io/text_file.h"
 
 namespace diffit::data::detail {
 namespace {
@@ -38,7 +39,7 @@ void take_names(const Json& json, Labels& labels) {
 }  // namespace
 
 Labels labels_of(const std::vector<std::string>& names, std::string_view text, const std::string& where) {
-  const Json json = parse_json(text, where);
+  const Json json = parse_json_file(text, where);
   DIFFIT_CHECK(json.is_object() && json.contains("labels"),
                "{}: wanted an object with the key \"labels\"; if the file is not about labels, `labels` "
                "folders or none "

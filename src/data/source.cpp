@@ -45,9 +45,13 @@ std::unique_ptr<ImageSource> open_source(const fs::path& path, const SourceOptio
   const std::string where = printable(path.string());
   DIFFIT_CHECK(fs::exists(status), "{}: wanted a data set, but there is no such file or directory", where);
   const bool folder = fs::is_directory(status);
-  DIFFIT_CHECK(folder || fs::is_regular_file(status),
-               "{}: wanted a data set as a file or folder, got neither", where);
+  DIFFIT_CHECK(folder || fs::is_regular_file(status), "{}: wanted a data set as a file or folder{}", where,
+               got_instead(path, ", got neither"));
   const std::vector<std::byte> bytes = folder ? std::vector<std::byte>() : first_bytes(path);
+  if (const std::string what = what_stands_in(bytes); !what.empty()) {
+    reject("{}: wanted {}, got {}", where, path.extension() == ".zip" ? "a zip of images" : "a data set",
+           what);
+  }
   const FormatProbe probe{path, folder, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
   for (const DataFormat* format : data_formats()) {
     if (format->recognizes(probe)) return format->open(path, options);

@@ -168,6 +168,27 @@ TEST(Source, OthersAreRefusedByName) {
   expect_rejected([&] { open_source(folder / "texts.zip"); }, {"texts.zip", "among 1 entries"});
 }
 
+TEST(Source, PointersAndPagesAreNamedUnderAnyName) {
+  const TemporaryFolder folder;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:44\nsize 9\n";
+  for (const char* name : {"data_batch_1.bin", "test.bin", "train_X.bin", "train-images-idx3-ubyte.gz",
+                           "x.npz", "cifar-10-python.tar.gz", "x"}) {
+    expect_rejected([&] { open_source(folder.write(name, pointer)); }, {name, "git lfs pull"});
+    expect_rejected([&] { open_source(folder.write(name, "<!doctype html><title>Quota</title>")); },
+                    {name, "a web page ('Quota')"});
+  }
+  folder.write("set/a.png", png(1));
+  folder.write("set/dataset.json", pointer);
+  expect_rejected([&] { open_source(folder / "set"); }, {"dataset.json", "git lfs pull"});
+  folder.write("mnist/train-images-idx3-ubyte",
+               std::string("\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01!", 17));
+  folder.write("mnist/train-labels-idx1-ubyte", pointer);
+  expect_rejected([&] { open_source(folder / "mnist"); }, {"train-labels-idx1-ubyte", "git lfs pull"});
+  folder.write("stl/train_X.bin", std::string(3 * 96 * 96, 'x'));
+  folder.write("stl/train_y.bin", pointer);
+  expect_rejected([&] { open_source(folder / "stl/train_X.bin"); }, {"train_y.bin", "git lfs pull"});
+}
+
 TEST(Source, ReadsZipsFromWindowsAndMac) {
   const TemporaryFolder folder;
   ZipWriter zip(folder / "set.zip");

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "data/format.h"
 #include "data/sources.h"
+#include "io/file_kind.h"
 
 namespace diffit::data {
 
@@ -58,6 +59,9 @@ class Stl10Source : public ImageSource {
   /// One byte per image, 1 to 10.
   void read_labels(const fs::path& path) {
     const MappedFile file(path);
+    const std::string what = what_stands_in(file.bytes());
+    DIFFIT_CHECK(what.empty(), "{}: wanted one label for each of {} images, got {}", printable(path.string()),
+                 size(), what);
     DIFFIT_CHECK(file.bytes().size() == static_cast<std::size_t>(size()),
                  "{}: wanted one label for each of {} images, got {}", printable(path.string()), size(),
                  file.bytes().size());

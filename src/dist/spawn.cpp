@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/temporary.h"
 #include "dist/place.h"
 
 extern char** environ;
@@ -27,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 class MeetingFolder {
  public:
   MeetingFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "diffit-ranks-XXXXXX").string();
+    std::string name = (scratch_folder() / "diffit-ranks-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) fail("{}: cannot be made: {}", name, std::strerror(errno));
     path_ = name;
   }

@@ -127,6 +127,10 @@ std::string_view inside_tag(std::string_view text, std::string_view name) {
   return {};
 }
 
+std::string_view first_line(std::string_view text) {
+  return text.substr(0, std::min(text.find_first_of("\r\n"), text.size()));
+}
+
 /// Without a NUL and with few control characters: text in UTF-8 or one of its predecessors.
 bool is_text(std::string_view start) {
   std::size_t odd = 0;
@@ -140,7 +144,9 @@ bool is_text(std::string_view start) {
   return odd == 0 && 2 * high <= start.size();
 }
 
-std::string what_text_is_this(std::string_view start) {
+/// What a text stands for that is not the file that was wanted: a pointer to it, or a page about it. "" where
+/// it is neither.
+std::string placeholder(std::string_view start) {
   const std::string_view text = without_space(start);
   if (text.starts_with("version https://git-lfs.github.com/") || text.starts_with("version https://hawser")) {
     return "a git-lfs pointer: the actual file was not downloaded; run git lfs pull in its repository";
@@ -161,30 +167,40 @@ std::string what_text_is_this(std::string_view start) {
   if (text.starts_with("<!--") && inside_tag(text, "html").data() != nullptr) {
     return fmt::format("a web page{}; download the actual file", quoted(inside_tag(text, "title")));
   }
-  if (begins_without_case(text, "<svg") ||
-      (text.starts_with("<?xml") && inside_tag(text, "svg").data() != nullptr)) {
-    return "an SVG image";
-  }
-  if (text.starts_with("<?xml") || text.starts_with("<Error>")) {
+  const bool svg = inside_tag(text, "svg").data() != nullptr;
+  if (text.starts_with("<Error>") || (text.starts_with("<?xml") && !svg)) {
     const std::string_view code = inside_tag(text, "code"), message = inside_tag(text, "message");
     if (!code.empty() || !message.empty()) {
       return fmt::format("an XML error response from a server{}; download the actual file",
                          quoted(code.empty() ? message : code));
     }
-    return "an XML file";
   }
-  const std::string_view line = text.substr(0, std::min(text.find_first_of("\r\n"), text.size()));
-  if (text.starts_with('{') || text.starts_with('[')) {
-    constexpr std::size_t kShortReply = 1024;
-    const bool failed = start.size() < kShortReply && (text.find("\"error\"") != std::string_view::npos ||
-                                                       text.find("\"message\"") != std::string_view::npos ||
-                                                       text.find("\"detail\"") != std::string_view::npos);
-    if (failed) {
-      return fmt::format("a JSON error response from a server{}; download the actual file", quoted(line));
-    }
-    return "a JSON file";
+  for (const std::string_view reply : {"entry not found"sv, "repository not found"sv, "404: not found"sv,
+                                       "invalid username or password."sv, "access denied"sv}) {
+    if (begins_without_case(text, reply) && without_space(text.substr(reply.size())).empty())
+      return fmt::format("an error response from a server{}; download the actual file", quoted(text));
   }
-  return fmt::format("a text file{}", quoted(line));
+  constexpr std::size_t kShortReply = 1024;
+  if ((text.starts_with('{') || text.starts_with('[')) && start.size() < kShortReply &&
+      (text.find("\"error\"") != std::string_view::npos ||
+       text.find("\"message\"") != std::string_view::npos ||
+       text.find("\"detail\"") != std::string_view::npos)) {
+    return fmt::format("a JSON error response from a server{}; download the actual file",
+                       quoted(first_line(text)));
+  }
+  return "";
+}
+
+std::string what_text_is_this(std::string_view start) {
+  if (std::string what = placeholder(start); !what.empty()) return what;
+  const std::string_view text = without_space(start);
+  if (begins_without_case(text, "<svg") ||
+      (text.starts_with("<?xml") && inside_tag(text, "svg").data() != nullptr)) {
+    return "an SVG image";
+  }
+  if (text.starts_with("<?xml")) return "an XML file";
+  if (text.starts_with('{') || text.starts_with('[')) return "a JSON file";
+  return fmt::format("a text file{}", quoted(first_line(text)));
 }
 
 /// Names of the entries whose headers lie in these bytes, one after the other.
@@ -226,6 +242,23 @@ bool is_onnx(std::string_view start) {
          });
 }
 
+/// GraphDef: nodes, each with a name and an operation.
+bool is_tensorflow_graph(std::string_view start) {
+  constexpr char kText = '\x0a', kSecondText = '\x12';
+  std::size_t at = 1;
+  if (start.empty() || start[0] != kText) return false;
+  while (at < start.size() && static_cast<unsigned char>(start[at]) >= 128) ++at;  // the length of the node
+  if (at + 3 > start.size() || start[at + 1] != kText) return false;
+  const std::size_t name = static_cast<unsigned char>(start[at + 2]), operation = at + 3 + name;
+  if (name == 0 || name >= 128 || operation + 3 > start.size() || start[operation] != kSecondText)
+    return false;
+  const std::size_t length = static_cast<unsigned char>(start[operation + 1]);
+  const std::string_view word = start.substr(operation + 2, length);
+  return length > 0 && word.size() == length && std::all_of(word.begin(), word.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+         });
+}
+
 bool is_safetensors(std::string_view start, std::uint64_t size) {
   constexpr std::uint64_t kLargestHeader = 100'000'000;
   std::uint64_t length = 0;
@@ -255,10 +288,18 @@ std::string what_file_is_this(std::span<const std::byte> bytes, std::uint64_t si
            "torch.save(torch.load(OLD), NEW)";
   }
   if (start.size() > 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5) return "a Python pickle";
+  if (is_tensorflow_graph(start)) {
+    return "a TensorFlow graph (.pb); use the same weights in PyTorch's format (docs/metrics.md)";
+  }
   if (is_onnx(start)) return "an ONNX model; use the weights that it was exported from";
   if (start.starts_with("\xff\xfe") || start.starts_with("\xfe\xff")) return "a text file in UTF-16";
   if (start.starts_with("BM") && size > 26 && start.size() > 26 && start[14] == 40) return "a BMP image";
   return is_text(start) ? what_text_is_this(start) : "";
+}
+
+std::string what_stands_in(std::span<const std::byte> start) {
+  const std::string_view text = as_text(start.first(std::min(start.size(), kBytesThatTell)));
+  return is_text(text) ? placeholder(text) : "";
 }
 
 std::string what_file_is_this(const fs::path& path) {

@@ -19,7 +19,12 @@ inline constexpr std::size_t kBytesThatTell = 8192;
 /// bytes.
 std::string what_file_is_this(std::span<const std::byte> start, std::uint64_t size);
 
-/// The same of a path: also "a folder", "a named pipe", "a device", "a socket". "" where it cannot be read.
+/// The same where the bytes are certainly not what anybody wanted under any name: a pointer to a file that
+/// was not downloaded, a web page, a server's error response. "" for everything else.
+std::string what_stands_in(std::span<const std::byte> start);
+
+/// what_file_is_this() of a path: also "a folder", "a named pipe", "a device", "a socket". "" where it cannot
+/// be read.
 std::string what_file_is_this(const fs::path& path);
 
 /// ", got X" where the file is recognised, else `otherwise`: the end of a message that begins with "wanted

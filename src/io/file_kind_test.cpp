@@ -34,7 +34,16 @@ TEST(FileKind, RecognizesCommonFileTypes) {
       {"{\"error\":\"Repository not found\"}",
        "JSON error response from a server ('{\"error\":\"Repository not found\"}')"},
       {"{\"a\": 1}", "a JSON file"},
-      {"Entry not found", "a text file ('Entry not found')"},
+      {"Entry not found", "an error response from a server ('Entry not found')"},
+      {"404: Not Found\n", "an error response from a server ('404: Not Found')"},
+      {"Entry not found in the list, see below", "a text file"},
+      {"\x0a\x1d\x0a\x13"
+       "DecodeJpeg/contents\x12\x05"
+       "Const*\0"s,
+       "a TensorFlow graph (.pb)"},
+      {"\x0a\x1d\x0a\x13"
+       "DecodeJpeg"s,
+       ""},
       {tar, "a tar archive"},
       {"\x1f\x8b\x08\0"s, "a gzip file"},
       {"7z\xbc\xaf\x27\x1c\0\4"s, "a 7z archive"},
@@ -67,6 +76,21 @@ TEST(FileKind, RecognizesCommonFileTypes) {
           << what(one.content) << " / " << one.wanted;
     }
   }
+}
+
+TEST(FileKind, StandInsAreNeverWanted) {
+  const auto stands_in = [](const std::string& content) {
+    return what_stands_in(std::as_bytes(std::span(content)));
+  };
+  EXPECT_NE(stands_in("version https://git-lfs.github.com/spec/v1\noid").find("git lfs pull"),
+            std::string::npos);
+  EXPECT_NE(stands_in("<!doctype html><title>Quota exceeded</title>").find("'Quota exceeded'"),
+            std::string::npos);
+  EXPECT_NE(stands_in(R"({"error": "gated"})").find("error response"), std::string::npos);
+  for (const std::string& content :
+       {"{\"labels\": null}"s, "plain text"s, "PK\3\4"s,
+        "<?xml version=\"1.0\"?><svg><message>a</message></svg>"s, ""s, std::string(100, '\0')})
+    EXPECT_EQ(stands_in(content), "") << content;
 }
 
 TEST(FileKind, EscapesTextOfFiles) {

@@ -6,6 +6,7 @@
 #include "base/output_check.h"
 #include "config/json_text.h"
 #include "config/set_option.h"
+#include "io/text_file.h"
 #include "jobs/guard.h"
 #include "jobs/train_evaluation.h"
 #include "report/ablation_page.h"
@@ -17,7 +18,7 @@ namespace diffit::jobs {
 namespace {
 
 Experiment experiment_of(const AblateSpec& spec, const std::string& where) {
-  Json toml = parse_toml(read_text(where, 1 << 20), where);
+  Json toml = read_toml(where);
   for (const std::string& assignment : spec.set) set_by_path(toml, assignment);
   if (!spec.features.empty()) set_in_table(toml, "score", "features", spec.features, where);
   if (!spec.seeds.empty()) toml["seeds"] = spec.seeds;

@@ -140,14 +140,21 @@ class FolderOutput : public SampleOutput {
     return {{"Software", "diffit"}, {"diffit", json_text(request_.made_by(i))}};
   }
 
-  /// Images in the folder, by name; hidden files are none.
+  /// Images in the folder, by name; hidden files are none. Refuses pipes, folders, devices and links without
+  /// a target under the names that will be written.
   std::vector<std::string> images() const {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(folder_)) {
       const std::string name = entry.path().filename().string();
       std::error_code none;
-      if (!name.starts_with('.') && is_image_name(name) && entry.is_regular_file(none)) {
+      if (name.starts_with('.') || !is_image_name(name)) continue;
+      if (entry.is_regular_file(none)) {
         found.push_back(name);
+      } else {
+        DIFFIT_CHECK(
+            !numbers_.contains(name),
+            "{}: contains {}, which is not a file and diffit sample did not write; give another folder",
+            folder_.string(), name);
       }
     }
     std::sort(found.begin(), found.end());

@@ -1,6 +1,7 @@
 #include "jobs/sampling_preset.h"
 
 #include "base/bundled.h"
+#include "io/text_file.h"
 
 #include "runtime/runtime.h"
 
@@ -25,7 +26,7 @@ std::vector<std::string> sampling_preset_names() {
 SamplingPreset read_sampling_preset(const std::string& name) {
   const fs::path path = find_file(name, "`preset`", home() / "presets/sampling", ".toml");
   const std::string where = path.string();
-  const Json toml = parse_toml(read_text(path, 1 << 20), where);
+  const Json toml = read_toml(path);
   SamplingPreset preset;
   ModelOfPreset model;
   for (const auto& [key, table] : toml.items()) {

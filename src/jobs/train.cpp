@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "config/set_option.h"
 #include "dist/place.h"
+#include "io/text_file.h"
 #include "jobs/describe_runtime.h"
 #include "jobs/guard.h"
 #include "jobs/no_monitor.h"
@@ -24,7 +25,7 @@ namespace diffit::jobs {
 namespace {
 
 Recipe read_recipe_of(const TrainSpec& spec, const fs::path& path) {
-  Json toml = parse_toml(read_text(path, 1 << 20), path.string());
+  Json toml = read_toml(path);
   bool images = false, epochs = false;
   for (const std::string& assignment : spec.set) {
     set_in_recipe(toml, assignment);
@@ -85,7 +86,7 @@ std::int64_t shards_of_run(const fs::path& folder) {
   const fs::path config = RunFolder(folder).config();
   std::error_code none;
   if (!fs::exists(config, none)) return 0;
-  return read_recipe(parse_toml(read_text(config, 1 << 20), config.string()), config.string()).dist.shards;
+  return read_recipe(read_toml(config), config.string()).dist.shards;
 }
 
 /// Chooses dist.shards if the recipe does not, and fits the microbatch to it.
@@ -146,6 +147,15 @@ PreparedTraining prepare_training(const TrainSpec& spec, const RuntimeOptions& o
   return p;
 }
 
+/// There is room for the first files that will be written, a snapshot and a checkpoint.
+void check_space(const TrainSpec& spec, const PreparedTraining& p, const TrainingPlan& plan) {
+  std::error_code none;
+  const bool nothing_left =
+      spec.resume && fs::exists(RunFolder(p.folder).snapshot(p.recipe.train.images, "ema"), none);
+  if (nothing_left) return;
+  check_output_folder(p.folder, "`out`", static_cast<std::uint64_t>(plan.snapshot_bytes + plan.state_bytes));
+}
+
 TrainResult run_prepared(const TrainSpec& spec, const PreparedTraining& p, TrainMonitor& outer) {
   CancelOnly silent(outer);
   TrainMonitor& monitor = p.group->leads() ? outer : silent;
@@ -167,10 +177,11 @@ TrainResult run_prepared(const TrainSpec& spec, const PreparedTraining& p, Train
     for (const std::string& warning : description->warnings) monitor.warning(warning);
   }
   const DataSummary data = summary(p.data);
-  monitor.note(fmt::format(
-      "{} parameters, data set of {} images, {} training images to {}",
-      human_count(static_cast<double>(plan_training(p.recipe, data.resolution, 4).network.parameters)),
-      data.images, p.recipe.train.images, p.folder.string()));
+  const TrainingPlan plan = plan_training(p.recipe, data.resolution, 4);
+  if (p.group->leads()) check_space(spec, p, plan);
+  monitor.note(fmt::format("{} parameters, data set of {} images, {} training images to {}",
+                           human_count(static_cast<double>(plan.network.parameters)), data.images,
+                           p.recipe.train.images, p.folder.string()));
   LastStep steps(monitor);
   const TrainingEnd end = run_training(request, steps);
   if (end == TrainingEnd::interrupted) {

@@ -23,11 +23,13 @@ std::string lines_until(const fs::path& path, std::int64_t images) {
       kept += line + "\n";
     }
   }
+  if (in.bad()) fail("{}: cannot read", path.string());
   return kept;
 }
 
+/// A device or a pipe has no earlier records.
 fs::path kept_stats(fs::path path, std::int64_t images) {
-  if (fs::exists(path)) write_file(path, lines_until(path, images));
+  if (fs::is_regular_file(path)) write_file(path, lines_until(path, images));
   return path;
 }
 

@@ -320,7 +320,12 @@ class Run {
   void write_samples(const Exhibit& averaged) {
     try {
       const Image all = averaged.grid();
-      write_png(folder_.samples(trainer_->images()), all);
+      const fs::path path = folder_.samples(trainer_->images());
+      try {
+        write_png(path, all);
+      } catch (const Error&) {
+        write_png(path, all);  // a disk that failed for a moment; the grid is not made again later
+      }
       journal_->record_image("samples", all, trainer_->images());
     } catch (...) {
       warn(fmt::format("no sample grid at {} images: {}", trainer_->images(),

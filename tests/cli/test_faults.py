@@ -208,6 +208,20 @@ def test_each_call_may_fail(name, inputs, faults, tmp_path):  # noqa: F811
     assert not wrong, f"{' '.join(command)}\n" + "\n".join(wrong)
 
 
+def test_a_sample_grid_is_written_again_after_a_failure(inputs, faults, tmp_path):  # noqa: F811
+    """Once, for it is never made again; if it fails again, the training goes on without it."""
+    grid = tmp_path / "run/samples-000000008.png"
+    env = {**faults, "DIFFIT_FAULT_BELOW": str(grid), "DIFFIT_FAULT_AT": "1", "DIFFIT_FAULT_HOW": str(errno.EIO)}
+    done = execute(typed("train", inputs), tmp_path, env)
+    assert done.returncode == 0 and grid.exists(), done.stderr
+    assert "no sample grid" not in (tmp_path / "run/log.txt").read_text()
+    (tmp_path / "other/run").mkdir(parents=True)
+    (tmp_path / "other/run/samples-000000008.png").mkdir()
+    done = execute(typed("train", inputs), tmp_path / "other", {})
+    assert done.returncode == 0, done.stderr
+    assert "no sample grid at 8 images" in (tmp_path / "other/run/log.txt").read_text()
+
+
 @pytest.mark.parametrize("name", ["sample-npz", "sample-png", "data-convert", "convert", "stats"])
 def test_what_was_there_stays_whole(name, inputs, faults, tmp_path):  # noqa: F811
     """The destination exists: after any failing call it is the old one or the new one."""

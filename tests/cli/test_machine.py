@@ -142,6 +142,23 @@ def test_messages_that_cannot_be_written_end_nothing(where, small_data, tmp_path
     assert (tmp_path / "run/snapshot-000000064.safetensors").exists()
 
 
+def test_a_result_reaches_a_slow_reader_of_a_pipe_that_does_not_block(image_model):
+    """Parents such as Node.js make their end of the pipe, and with it the program's, non-blocking."""
+    command = ["explain", "-m", image_model, "--levels", "6", "-n", "2", "--json", "--quiet"]
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    process = subprocess.Popen([BINARY, *map(str, command)], stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    got = b""
+    while piece := os.read(reading, 1000):
+        got += piece
+        time.sleep(0.01)
+    os.close(reading)
+    assert process.wait(timeout=60) == 0, process.stderr.read()
+    assert len(got) > 4096 and json.loads(got)["model"]
+
+
 def test_a_stalled_reader_of_messages_does_not_stop_the_work(image_model, tmp_path):
     process = subprocess.Popen([BINARY, "sample", "-m", image_model, "-o", tmp_path / "x.npz", *SAMPLE],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -273,6 +290,18 @@ def test_names_may_be_as_long_as_the_disk_allows(image_model, tmp_path):
         run("sample", "-m", image_model, "-o", path, *SAMPLE)
         assert [p.name for p in tmp_path.iterdir()] == [path.name]
         path.unlink()
+
+
+def test_records_may_be_devices_and_pipes_are_not_waited_for(small_data, tmp_path):
+    train = ["train", "smoke", "--data", small_data, *SMALL, "--set", "train.images=16", "--out"]
+    for name in ("log.txt", "stats.jsonl"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).symlink_to("/dev/full")
+        result = run(*train, tmp_path / name)
+        assert "No space left" in result.err and (tmp_path / name / name).is_symlink()
+        (tmp_path / f"pipe-{name}").mkdir()
+        os.mkfifo(tmp_path / f"pipe-{name}" / name)
+        refused(*train, tmp_path / f"pipe-{name}", code=1, mentions=[name])
 
 
 def test_other_peoples_files_are_left_alone(small_data, tmp_path):

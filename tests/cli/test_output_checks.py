@@ -77,6 +77,15 @@ def test_what_is_there_is_not_touched_by_the_check(tmp_path):
     assert (tmp_path / "x.npz").read_text() == "there" and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.smoke
+def test_a_training_needs_room_for_a_snapshot_and_a_checkpoint(small_data, tmp_path):
+    free = os.statvfs(tmp_path).f_bfree * os.statvfs(tmp_path).f_frsize
+    assert free < 7e12, "the model below needs more"
+    refused("train", "smoke", "--data", small_data, "--out", tmp_path / "run", "--set", "model.channels=[65536,65536]",
+            code=1, mentions=["--out", "the disk has", "TiB are needed"])
+    assert not (tmp_path / "run").exists()
+
+
 def latin1(folder, name):
     """A path whose last part is not UTF-8."""
     return os.fsdecode(os.fsencode(folder) + b"/caf\xe9-" + name.encode())

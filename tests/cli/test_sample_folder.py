@@ -152,6 +152,21 @@ def test_an_image_of_someone_else_is_never_written_over(image_model, tmp_path):
     assert files_below(folder) == before
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_what_is_no_file_is_refused_before_anything_is_made(kind, image_model, tmp_path):
+    """A pipe would be waited for, and a link without a target would make a file elsewhere."""
+    folder = tmp_path / "x"
+    folder.mkdir()
+    name = folder / "000001.png"
+    {"pipe": lambda: os.mkfifo(name), "link": lambda: name.symlink_to("../elsewhere.png"), "folder": name.mkdir}[kind]()
+    (folder / "other.png").mkdir()  # not the name of an image of this request
+    for restart in [], ["--restart"]:
+        refused("sample", "-m", image_model, "-o", f"{folder}/", "-n", "3", *STEPS, *restart, mentions=["000001.png"])
+    assert sorted(path.name for path in folder.iterdir()) == ["000001.png", "other.png"]
+    assert not (tmp_path / "elsewhere.png").exists()
+
+
 def test_a_damaged_image_of_an_interrupted_set_is_made_again(image_model, tmp_path):
     folder = tmp_path / "x"
     interrupted(image_model, folder, *LONG, after="000005.png")

@@ -3,7 +3,6 @@
 #include <zip.h>
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -39,7 +38,9 @@ Archive open_archive(const fs::path& path) {
   zip_error_init_with_code(&error, code);
   const std::string reason = zip_error_strerror(&error);
   zip_error_fini(&error);
-  if (code == ZIP_ER_MEMORY) fail("{}: {}", path.string(), reason);
+  // The file was opened before: it is not at fault.
+  const bool system = code == ZIP_ER_MEMORY || code == ZIP_ER_OPEN || code == ZIP_ER_READ;
+  if (system) fail("{}: cannot read the zip archive: {}", path.string(), reason);
   const std::string what = what_file_is_this(path);
   if (what.empty()) reject("{}: cannot read the zip archive: {}", path.string(), reason);
   // It begins as an archive, and its list of entries, which lies at the end, is missing.
@@ -58,7 +59,7 @@ struct ZipReader::State {
   std::vector<zip_uint64_t> places;  // of each entry in the archive
   std::vector<std::string> folders;
   std::unique_ptr<RandomAccessFile> file;
-  std::vector<std::uint64_t> headers;  // where the archive's entries begin; empty: not known
+  std::vector<LocalHeader> headers;  // of the archive's entries; empty: not known
   std::unordered_map<std::string_view, std::size_t> by_name;
   std::mutex mutex;
   std::vector<Archive> idle;
@@ -107,16 +108,17 @@ struct ZipReader::State {
     return entry;
   }
 
-  /// libzip does not look at the signature of an entry's own header.
+  /// libzip does not look at an entry's own header.
   void check_header(std::size_t index) const {
-    if (headers.empty()) return;
-    std::array<std::byte, 4> magic{};
-    const std::uint64_t at = headers[places[index]];
-    DIFFIT_CHECK(at <= file_size && file_size - at >= magic.size(),
-                 "{}: damaged: begins after the end of the archive", place(index));
-    file->read(at, magic);
-    DIFFIT_CHECK(is_local_header(magic), "{}: damaged: no entry at the offset that the directory states",
-                 place(index));
+    if (!headers.empty()) check_local_header(*file, file_size, headers[places[index]], place(index));
+  }
+
+  /// The entry is damaged, or it could not be read at this time.
+  [[noreturn]] void refuse(zip_file_t* entry, std::size_t index) const {
+    const int code = zip_error_code_zip(zip_file_get_error(entry));
+    const std::string reason = zip_file_strerror(entry);
+    if (code == ZIP_ER_READ || code == ZIP_ER_MEMORY) fail("{}: cannot read: {}", place(index), reason);
+    reject("{}: damaged: {}", place(index), reason);
   }
 
   /// Reads until `out` is full or the entry ends.
@@ -124,7 +126,7 @@ struct ZipReader::State {
     std::size_t done = 0;
     while (done < out.size()) {
       const zip_int64_t n = zip_fread(entry, out.data() + done, out.size() - done);
-      DIFFIT_CHECK(n >= 0, "{}: damaged: {}", place(index), zip_file_strerror(entry));
+      if (n < 0) refuse(entry, index);
       if (n == 0) break;
       done += static_cast<std::size_t>(n);
     }

@@ -1,6 +1,7 @@
 #include "io/archives/zip_places.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "base/error.h"
@@ -167,9 +168,9 @@ std::vector<std::span<const std::byte>> stored_contents(const ZipReader& zip,
   return contents;
 }
 
-std::vector<std::uint64_t> local_headers(std::span<const std::byte> file, const std::string& where) {
+std::vector<LocalHeader> local_headers(std::span<const std::byte> file, const std::string& where) {
   const Archive archive(file, where);
-  std::vector<std::uint64_t> offsets;
+  std::vector<LocalHeader> headers;
   try {
     const auto end = find_end(archive);
     if (!end) return {};
@@ -177,16 +178,36 @@ std::vector<std::uint64_t> local_headers(std::span<const std::byte> file, const 
     const std::uint64_t most = archive.part(directory.at, directory.size).size() / kCentral;
     if (directory.entries > most) return {};
     std::uint64_t at = directory.at;
-    for (std::uint64_t i = 0; i < directory.entries; ++i) offsets.push_back(read_entry(archive, at).local);
+    for (std::uint64_t i = 0; i < directory.entries; ++i) {
+      const Entry entry = read_entry(archive, at);
+      headers.push_back({entry.local, claim_of(entry.name, entry.method)});
+    }
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::failed) throw;
     return {};
   }
-  return offsets;
+  return headers;
 }
 
-bool is_local_header(std::span<const std::byte> bytes) {
-  return Archive(bytes, "").begins_with(0, kLocalMagic);
+std::uint64_t claim_of(std::string_view name, std::uint64_t method) {
+  return std::hash<std::string_view>()(name) * 31 + method;
+}
+
+void check_local_header(const RandomAccessFile& file, std::uint64_t file_size, const LocalHeader& header,
+                        const std::string& place) {
+  DIFFIT_CHECK(header.offset <= file_size && file_size - header.offset >= kLocal,
+               "{}: damaged: begins after the end of the archive", place);
+  std::vector<std::byte> bytes(kLocal);
+  file.read(header.offset, bytes);
+  const std::uint64_t method = Archive(bytes, place).number(8, 2),
+                      length = Archive(bytes, place).number(26, 2);
+  DIFFIT_CHECK(Archive(bytes, place).begins_with(0, kLocalMagic),
+               "{}: damaged: no entry at the offset that the directory states", place);
+  bytes.resize(std::min(length, file_size - header.offset - kLocal));
+  file.read(header.offset + kLocal, bytes);
+  DIFFIT_CHECK(claim_of(Archive(bytes, place).text(0, bytes.size()), method) == header.claim,
+               "{}: damaged: the entry and the directory state different names or compression methods",
+               place);
 }
 
 }  // namespace diffit::io

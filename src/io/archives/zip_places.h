@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/random_access.h"
 #include "io/archives/zip.h"
 
 namespace diffit::io {
@@ -18,10 +20,22 @@ namespace diffit::io {
 std::vector<std::span<const std::byte>> stored_contents(const ZipReader& zip,
                                                         std::span<const std::byte> file);
 
-/// Where the entries of the archive begin (their local headers), folders included, in the order of the
-/// directory. Empty where the directory cannot be found this way.
-std::vector<std::uint64_t> local_headers(std::span<const std::byte> file, const std::string& where);
-/// Whether `bytes`, the first of an entry, are those of a local header.
-bool is_local_header(std::span<const std::byte> bytes);
+/// What the directory says about an entry's own (local) header.
+struct LocalHeader {
+  std::uint64_t offset = 0;  // in the archive
+  std::uint64_t claim = 0;   // of its name and compression method, see claim_of()
+};
+
+/// The headers of all entries, folders included, in the order of the directory. Empty where the directory
+/// cannot be found this way.
+std::vector<LocalHeader> local_headers(std::span<const std::byte> file, const std::string& where);
+
+/// A hash that two headers of one entry share, within this process.
+std::uint64_t claim_of(std::string_view name, std::uint64_t method);
+
+/// Throws Error(invalid), which begins with `place`, where the entry at `header.offset` does not begin with a
+/// local header of the name and method that the directory states.
+void check_local_header(const RandomAccessFile& file, std::uint64_t file_size, const LocalHeader& header,
+                        const std::string& place);
 
 }  // namespace diffit::io

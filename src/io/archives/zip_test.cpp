@@ -97,6 +97,25 @@ void expect_refused(const std::string& archive, std::initializer_list<std::strin
   for (const std::string& part : all) expect_rejected([&] { read_everything(path); }, {part});
 }
 
+TEST(ZipReader, AnEntrysOwnHeaderAgreesWithTheDirectory) {
+  const std::string good = archive_of({{"one", "first"}, {"two", "second"}});
+  const std::size_t second = good.find("PK\3\4", 4), directory = good.find("PK\1\2");
+  const auto changed = [&](std::size_t at, char byte) {
+    std::string archive = good;
+    archive[at] = byte;
+    return archive;
+  };
+  const char* differ = "state different names or compression methods";
+  expect_refused(changed(second + 30, 'T'), {"two", differ});
+  expect_refused(changed(second + 8, 8), {"two", differ});
+  expect_refused(changed(second + 26, 2), {"two", differ});
+  expect_refused(changed(second + 27, 127), {"two", differ});  // longer than the archive
+  std::string twice = good;  // the second entry is said to lie where the first does
+  const std::size_t offset = good.find("PK\1\2", directory + 4) + 42;
+  twice.replace(offset, 4, little(0, 4));
+  expect_refused(twice, {"two", differ});
+}
+
 TEST(ZipReader, ReadsStoredAndDeflatedEntriesWithoutFolders) {
   const TemporaryFolder folder;
   const std::string long_text(100000, 'x');

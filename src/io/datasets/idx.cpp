@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "io/archives/gzip_stream.h"
+#include "io/file_kind.h"
 #include "io/tensors/sizes.h"
 
 namespace diffit::io {
@@ -23,7 +24,8 @@ IdxArray read_idx(const fs::path& path) {
 
   std::array<std::uint8_t, 4> word{};
   DIFFIT_CHECK(read(word) == 4 && word[0] == 0 && word[1] == 0,
-               "{}: wanted an IDX file (first bytes 00 00), got something else", name);
+               "{}: wanted an IDX file (first bytes 00 00){}", name,
+               got_instead(path, ", got something else"));
   DIFFIT_CHECK(word[2] == 0x08, "{}: wanted IDX of unsigned bytes (type 0x08), got type {:#04x}", name,
                word[2]);
   const std::size_t rank = word[3];

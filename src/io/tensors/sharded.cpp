@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "config/fields.h"
+#include "io/text_file.h"
 
 namespace diffit::io {
 
@@ -56,7 +57,7 @@ void merge(Metadata& all, const Metadata& more, const std::string& where) {
 
 ShardedSet open_sharded(const fs::path& index_path) {
   const std::string where = index_path.string();
-  const Json index = parse_json(read_text(index_path, kLargestIndex), where);
+  const Json index = parse_json_file(read_text(index_path, kLargestIndex), where);
   WeightMap map = read_weight_map(index, where);
   std::set<std::string> names;
   for (const auto& [tensor, file] : map) names.insert(file);
