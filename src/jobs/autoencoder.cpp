@@ -6,6 +6,7 @@
 
 #include "base/bundled.h"
 #include "base/output_check.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 #include "jobs/advance.h"
 #include "jobs/guard.h"
@@ -75,11 +76,6 @@ void check_sides(const at::Tensor& image, std::int64_t factor, const std::string
                "{}: {} x {} pixels; the autoencoder needs sides that are multiples of {}: crop it to {} x "
                "{}, or resize it",
                name, width, height, factor, below(width), below(height));
-}
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 EncodeResult run_encode(const EncodeSpec& spec, const RuntimeOptions& options, Monitor& monitor) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/process.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 #include "config/json_text.h"
 #include "runtime/exception_text.h"
@@ -16,12 +17,6 @@
 namespace diffit::training {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// What went wrong, as one line for people.
 std::string cause_of(const std::exception_ptr& exception) {

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/bundled.h"
+#include "base/stopwatch.h"
 #include "config/json_text.h"
 #include "config/set_option.h"
 #include "io/file_kind.h"
@@ -32,10 +33,6 @@
 namespace diffit::jobs {
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// Images a second, one figure a round: each round runs `once` (which does `images`) for `seconds`, and
 /// ends when the device has done all of it.

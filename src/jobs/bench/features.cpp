@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/random.h"
+#include "base/stopwatch.h"
 #include "metrics/feature_network.h"
 
 namespace diffit::jobs {
@@ -16,10 +17,6 @@ at::Tensor random_images(const FeaturesBenchOptions& options, std::int64_t chann
   std::uint8_t* pixels = images.mutable_data_ptr<std::uint8_t>();
   std::generate_n(pixels, images.numel(), [&] { return static_cast<std::uint8_t>(random.bits()); });
   return images;
-}
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace

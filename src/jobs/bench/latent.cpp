@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "jobs/bench/traced.h"
 #include "kernels/ops.h"
 #include "nn/inference/latent_evaluator.h"
@@ -16,10 +17,6 @@
 namespace diffit::jobs {
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// Seconds that one call takes: the mean over calls that fill `at_least` seconds, all of them finished on the
 /// device.
