@@ -28,19 +28,21 @@ namespace {
 LevelNetwork level_network(const ImageDiffiT& model, at::ScalarType dtype) {
   const at::Device device = model.parameters().items()[0].tensor.device();
   using Tensors = runtime::Replayed::Tensors;  // x, sigma, and labels if there are any
-  const auto denoise =
-      std::make_shared<runtime::Replayed>(device, [&model, dtype, device](const Tensors& inputs) -> Tensors {
-        const Autocast autocast(device.type(), dtype);
-        Condition condition;
-        if (inputs.size() > 2) condition.labels = inputs[2];
-        return {denoise_images(model, inputs[0], inputs[1], condition).to(at::kDouble)};
-      });
-  return [denoise](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
-    Tensors inputs{x, at::full({x.size(0)}, level.sigma, x.options())};
-    if (labels.defined()) inputs.push_back(labels);
-    const at::Tensor d = (*denoise)(inputs)[0];
-    return NetworkOutput{denoise->recorded() ? d.clone() : d, {}};
+  const auto evaluate = [&model, dtype, device](const Tensors& inputs) -> Tensors {
+    const Autocast autocast(device.type(), dtype);
+    Condition condition;
+    if (inputs.size() > 2) condition.labels = inputs[2];
+    return {denoise_images(model, inputs[0], inputs[1], condition).to(at::kDouble)};
   };
+  const auto replayed = std::make_shared<runtime::Replayed>(device, evaluate);
+  return
+      [&model, evaluate, replayed](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
+        Tensors inputs{x, at::full({x.size(0)}, level.sigma, x.options())};
+        if (labels.defined()) inputs.push_back(labels);
+        if (model.observed()) return NetworkOutput{evaluate(inputs)[0], {}};
+        const at::Tensor d = (*replayed)(inputs)[0];
+        return NetworkOutput{replayed->recorded() ? d.clone() : d, {}};
+      };
 }
 
 SampledModel sampled_model(const ImageConfig& config, const ImageRequest& request) {

@@ -28,15 +28,17 @@ LatentNetwork noise_network(LatentNetwork network, const LatentConfig& config) {
 LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {
   const at::Device device = model.parameters().items()[0].tensor.device();
   using Tensors = runtime::Replayed::Tensors;
-  const auto evaluate =
-      std::make_shared<runtime::Replayed>(device, [&model, dtype, device](const Tensors& inputs) -> Tensors {
-        const Autocast autocast(device.type(), dtype);
-        return {model(inputs[0], inputs[1], inputs[2])};
-      });
+  const auto evaluate = [&model, dtype, device](const Tensors& inputs) -> Tensors {
+    const Autocast autocast(device.type(), dtype);
+    return {model(inputs[0], inputs[1], inputs[2])};
+  };
+  const auto replayed = std::make_shared<runtime::Replayed>(device, evaluate);
   return noise_network(
-      [evaluate](const at::Tensor& x, double t, const at::Tensor& labels) {
-        const at::Tensor output = (*evaluate)({x, at::full({x.size(0)}, t, x.options()), labels})[0];
-        return evaluate->recorded() ? output.clone() : output;
+      [&model, evaluate, replayed](const at::Tensor& x, double t, const at::Tensor& labels) {
+        const Tensors inputs{x, at::full({x.size(0)}, t, x.options()), labels};
+        if (model.observed()) return evaluate(inputs)[0];
+        const at::Tensor output = (*replayed)(inputs)[0];
+        return replayed->recorded() ? output.clone() : output;
       },
       model.config());
 }

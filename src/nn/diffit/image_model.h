@@ -33,6 +33,8 @@ class ImageDiffiT {
   /// Sets a callback that is run for every attention layer during forward, in order of evaluation. Pass {} to
   /// remove it.
   void observe(AttentionObserver observer) { observer_ = std::move(observer); }
+  /// Whether an observer is called, so that an evaluation must not be recorded (runtime/graph.h).
+  bool observed() const { return static_cast<bool>(observer_); }
   /// Returns the time token for c_noise [B] and a condition: [B, time_width]. All zero for TimePath::none.
   at::Tensor time_token(const at::Tensor& c_noise, const Condition& condition) const;
 

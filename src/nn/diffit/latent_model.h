@@ -31,6 +31,8 @@ class LatentDiffiT {
   /// Sets a callback that is run for every attention layer during forward, in order of evaluation. Pass {} to
   /// remove it.
   void observe(AttentionObserver observer) { observer_ = std::move(observer); }
+  /// Whether an observer is called, so that an evaluation must not be recorded (runtime/graph.h).
+  bool observed() const { return static_cast<bool>(observer_); }
 
   /// If on, each block's activations are recomputed in the backward pass instead of being kept.
   void set_checkpointing(bool on) { checkpointing_ = on; }
