@@ -59,7 +59,8 @@ def kernels(program, left):
 
 
 def measure(checks, place):
-    program, env = place / "bin/diffit", {**os.environ, "PYTHON": sys.executable}
+    program = place / "bin/diffit"
+    env = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     for name, ours, model, config, theirs in ROWS:
         measured = []
         for what, command in (
