@@ -20,11 +20,16 @@ bool tells_more(const std::string& what) {
 Json read_toml(const fs::path& path) {
   const std::string where = path.string();
   std::error_code none;
+  std::string text;
   try {
-    return parse_toml(read_text(path, kLargestToml), where);
+    text = read_text(path, kLargestToml);
+    return parse_toml(text, where);
   } catch (const Error& error) {
     const std::string what = fs::is_regular_file(path, none) ? what_file_is_this(path) : "";
-    if (error.kind() != ErrorKind::invalid || !tells_more(what)) throw;
+    // A table of TOML begins as an array of JSON does.
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    const bool table = first != std::string::npos && text[first] == '[';
+    if (error.kind() != ErrorKind::invalid || !tells_more(what) || (table && what == "a JSON file")) throw;
     reject("{}: wanted a TOML file, got {}", where, what);
   }
 }

@@ -31,6 +31,7 @@ TEST(TextFiles, WhatIsNotTomlIsNamed) {
     expect_rejected([&] { read_toml(path); }, {"a.toml", "wanted a TOML file", wanted});
   }
   expect_rejected([&] { read_toml(folder.write("a.toml", "x = 1\ny = = 2\n")); }, {"a.toml:2:5"});
+  expect_rejected([&] { read_toml(folder.write("a.toml", "\n[train]\nx = = 2\n")); }, {"a.toml:3:5"});
   expect_rejected([&] { read_toml(folder.path()); }, {"got a folder"});
   expect_rejected([&] { read_toml(folder / "none.toml"); }, {"none.toml", "No such file"});
 }
