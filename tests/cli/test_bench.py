@@ -1,5 +1,7 @@
 """`diffit bench` of latent models: it checks itself, then reports what it reached."""
 
+import json
+
 import pytest
 from conftest import refused, run
 
@@ -74,3 +76,25 @@ def test_kernels_are_measured_against_their_definitions():
     for result in told["results"]:
         assert result["distance"] < 1e-5
         assert all(result[name] > 0 for name in ("forward_ms", "definition_forward_ms", "definition_both_ms"))
+
+
+def test_a_pointer_in_place_of_a_recipe_is_named(tmp_path):
+    (tmp_path / "recipe.toml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:44\nsize 12\n")
+    refused("bench", tmp_path / "recipe.toml", mentions=["recipe.toml", "git-lfs pointer"])
+
+
+def test_a_trace_is_written_and_summed_up(tmp_path):
+    result = run("bench", "smoke", "--batch", 4, "--rounds", 1, "--seconds", 0.1, "--device", "cpu", "--trace", tmp_path / "trace.json",
+                 "--json")
+    trace = json.loads(result.out)["trace"]
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert trace["times"] and all(time["milliseconds"] >= 0 for time in trace["times"])
+    assert {"aten::convolution_backward"} <= {event.get("name") for event in events} & {time["name"] for time in trace["times"]}
+
+
+def test_training_of_a_latent_model_is_measured():
+    sizes = {"hidden": 32, "depth": 1, "heads": 2, "input_size": 8, "classes": 10}
+    result = run("bench", "imagenet256", "--batch", 4, "--rounds", 1, "--seconds", 0.1, "--device", "cpu", "--json",
+                 *[word for key, value in sizes.items() for word in ("--set", f"model.{key}={value}")])
+    figures = json.loads(result.out)
+    assert figures["median"] > 0 and figures["flop_per_image"] > 0

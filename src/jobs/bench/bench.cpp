@@ -10,6 +10,7 @@
 #include "config/json_text.h"
 #include "config/set_option.h"
 #include "io/file_kind.h"
+#include "io/text_file.h"
 #include "jobs/bench/features.h"
 #include "jobs/bench/kernels.h"
 #include "jobs/bench/latent.h"
@@ -208,7 +209,7 @@ BenchFigures run_bench(const BenchSpec& options, const RuntimeOptions& runtime, 
       toml = *config;
     } else {
       where = preset_path(options.config).string();
-      toml = parse_toml(read_text(where, 1 << 20), where);
+      toml = read_toml(where);
     }
   }
   for (const std::string& assignment : options.set) set_in_recipe(toml, assignment);
