@@ -1,6 +1,5 @@
 #include "train/objective.h"
 
-
 #include <algorithm>
 
 #include "runtime/parallel.h"
