@@ -181,6 +181,8 @@ def try_one(command, folder, env, want, at, how, call):
             return f"{place}: {name} is truncated"
     again = execute(command, folder, {})
     got = results(folder)
+    if call == "unlink":  # a lock file that could not be removed holds no lock, and a complete run is not opened again
+        got = {name: content for name, content in got.items() if name in want or not name.endswith(".diffit.lock")}
     if again.returncode != 0 or got != want:
         strange = sorted(name for name in got.keys() | want.keys() if got.get(name, b"") != want.get(name, b""))
         return f"{place}: the same command again: exit {again.returncode}, {strange}: {again.stderr.decode()}"
