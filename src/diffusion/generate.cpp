@@ -39,9 +39,7 @@ LevelNetwork level_network(const ImageDiffiT& model, at::ScalarType dtype) {
       [&model, evaluate, replayed](const at::Tensor& x, const NoiseLevel& level, const at::Tensor& labels) {
         Tensors inputs{x, at::full({x.size(0)}, level.sigma, x.options())};
         if (labels.defined()) inputs.push_back(labels);
-        if (model.observed()) return NetworkOutput{evaluate(inputs)[0], {}};
-        const at::Tensor d = (*replayed)(inputs)[0];
-        return NetworkOutput{replayed->recorded() ? d.clone() : d, {}};
+        return NetworkOutput{(model.observed() ? evaluate(inputs) : (*replayed)(inputs))[0], {}};
       };
 }
 

@@ -36,9 +36,7 @@ LatentNetwork latent_network(const LatentDiffiT& model, at::ScalarType dtype) {
   return noise_network(
       [&model, evaluate, replayed](const at::Tensor& x, double t, const at::Tensor& labels) {
         const Tensors inputs{x, at::full({x.size(0)}, t, x.options()), labels};
-        if (model.observed()) return evaluate(inputs)[0];
-        const at::Tensor output = (*replayed)(inputs)[0];
-        return replayed->recorded() ? output.clone() : output;
+        return (model.observed() ? evaluate(inputs) : (*replayed)(inputs))[0];
       },
       model.config());
 }

@@ -24,22 +24,9 @@ const cuda::Functions& functions() {
   return *opened;
 }
 
-cuda::Stream stream_of(const Tensor& x) {
-  return cuda_stream(x);
-}
-
-void check(cuda::Status status, const char* operation) {
-  check_cuda(status, operation);
-}
-
 bool takes(const Tensor& x) {
   return fast_kernels() && (x.is_cuda() || emulates_cuda()) &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
-/// Vectors of 16 bytes are read: a contiguous tensor may begin anywhere in its storage.
-Tensor aligned(const Tensor& x) {
-  return reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0 ? x : x.clone();
 }
 
 bool fits_int(std::int64_t value) {
@@ -47,9 +34,6 @@ bool fits_int(std::int64_t value) {
 }
 std::int32_t to_int(std::int64_t value) {
   return static_cast<std::int32_t>(value);
-}
-cuda::Element element(const Tensor& x) {
-  return x.scalar_type() == at::kFloat ? cuda::Element::float32 : cuda::Element::bfloat16;
 }
 
 Tensor floats(std::size_t count, const Tensor& like) {
@@ -89,7 +73,7 @@ Tensor attention_forward(const Tensor& qkv, const Tensor& qkv_t, const Tensor& t
   buffers.out = out.mutable_data_ptr();
   buffers.statistics = pointer(statistics);
   buffers.workspace = pointer(workspace);
-  check(functions().attention_forward(shape, buffers, stream_of(qkv)), "tmsa_attention");
+  check_cuda(functions().attention_forward(shape, buffers, cuda_stream(qkv)), "tmsa_attention");
   if (saved != nullptr && functions().attention_keeps_output(shape)) *saved = {out, statistics};
   return out;
 }
@@ -116,12 +100,12 @@ std::array<Tensor, 3> attention_backward(const Tensor& qkv, const Tensor& qkv_t,
   buffers.d_qkv = d_qkv.mutable_data_ptr();
   buffers.d_qkv_t = d_qkv_t.mutable_data_ptr<float>();
   buffers.d_table = d_table.mutable_data_ptr<float>();
-  check(functions().attention_backward(shape, buffers, stream_of(qkv)), "tmsa_attention's gradient");
+  check_cuda(functions().attention_backward(shape, buffers, cuda_stream(qkv)), "tmsa_attention's gradient");
   return {d_qkv, d_qkv_t.to(qkv_t.scalar_type()), d_table};
 }
 
 cuda::LayerNorm layer_norm_shape(const Tensor& x, double eps) {
-  return {x.numel() / x.size(-1), to_int(x.size(-1)), element(x), static_cast<float>(eps)};
+  return {x.numel() / x.size(-1), to_int(x.size(-1)), cuda_element(x.scalar_type()), static_cast<float>(eps)};
 }
 
 bool takes_layer_norm(const Tensor& x) {
@@ -137,43 +121,37 @@ Tensor layer_norm_forward(const Tensor& x, double eps, Saved* saved) {
     statistics = floats(2 * static_cast<std::size_t>(shape.rows), x);
     *saved = {statistics};
   }
-  check(functions().layer_norm_forward(shape, rows.const_data_ptr(), y.mutable_data_ptr(),
-                                       saved == nullptr ? nullptr : statistics.mutable_data_ptr<float>(),
-                                       stream_of(x)),
-        "layer_norm");
+  check_cuda(functions().layer_norm_forward(shape, rows.const_data_ptr(), y.mutable_data_ptr(),
+                                            saved == nullptr ? nullptr : statistics.mutable_data_ptr<float>(),
+                                            cuda_stream(x)),
+             "layer_norm");
   return y;
 }
 
 Tensor layer_norm_backward(const Tensor& x, double eps, const Saved& saved, const Tensor& d_y) {
   const c10::DeviceGuard guard(x.device());
   const Tensor rows = aligned(x), gradient = aligned(d_y), d_x = at::empty_like(x);
-  check(functions().layer_norm_backward(layer_norm_shape(x, eps), rows.const_data_ptr(),
-                                        saved[0].const_data_ptr<float>(), gradient.const_data_ptr(),
-                                        d_x.mutable_data_ptr(), stream_of(x)),
-        "layer_norm's gradient");
+  check_cuda(functions().layer_norm_backward(layer_norm_shape(x, eps), rows.const_data_ptr(),
+                                             saved[0].const_data_ptr<float>(), gradient.const_data_ptr(),
+                                             d_x.mutable_data_ptr(), cuda_stream(x)),
+             "layer_norm's gradient");
   return d_x;
 }
 
 Tensor add_layer_norm(Tensor& stream, const Tensor& added, double eps) {
-  if (reinterpret_cast<std::uintptr_t>(stream.const_data_ptr()) % 16 != 0)
-    return definition::add_layer_norm(stream, added, eps);
+  if (!is_aligned(stream.const_data_ptr())) return definition::add_layer_norm(stream, added, eps);
   const c10::DeviceGuard guard(added.device());
   const Tensor rows = aligned(added), y = at::empty_like(added);
-  check(functions().add_layer_norm(layer_norm_shape(added, eps), stream.mutable_data_ptr<float>(),
-                                   rows.const_data_ptr(), y.mutable_data_ptr(), stream_of(added)),
-        "add_layer_norm");
+  check_cuda(functions().add_layer_norm(layer_norm_shape(added, eps), stream.mutable_data_ptr<float>(),
+                                        rows.const_data_ptr(), y.mutable_data_ptr(), cuda_stream(added)),
+             "add_layer_norm");
   return y;
 }
 
 cuda::GroupNorm group_norm_shape(const Tensor& x, std::int64_t groups, double eps, bool silu) {
   const std::int64_t batch = x.size(0), channels = x.size(-1);
-  return {to_int(batch),
-          to_int(x.numel() / (batch * channels)),
-          to_int(channels),
-          to_int(groups),
-          silu,
-          element(x),
-          static_cast<float>(eps)};
+  return {to_int(batch), to_int(x.numel() / (batch * channels)), to_int(channels),       to_int(groups),
+          silu,          cuda_element(x.scalar_type()),          static_cast<float>(eps)};
 }
 
 bool takes_group_norm(const Tensor& x, std::int64_t groups) {
@@ -204,7 +182,7 @@ Tensor group_norm_forward(const Tensor& x, std::int64_t groups, const Tensor& we
   buffers.y = y.mutable_data_ptr();
   buffers.mean = mean.mutable_data_ptr<float>();
   buffers.inverse_deviation = inverse.mutable_data_ptr<float>();
-  check(functions().group_norm_forward(shape, buffers, stream_of(x)), "group_norm");
+  check_cuda(functions().group_norm_forward(shape, buffers, cuda_stream(x)), "group_norm");
   if (saved != nullptr) *saved = {mean, inverse};
   return y;
 }
@@ -224,7 +202,7 @@ std::array<Tensor, 3> group_norm_backward(const Tensor& x, std::int64_t groups, 
   buffers.d_x = d_x.mutable_data_ptr();
   buffers.d_weight = d_weight.mutable_data_ptr<float>();
   buffers.d_bias = d_bias.mutable_data_ptr<float>();
-  check(functions().group_norm_backward(shape, buffers, stream_of(x)), "group_norm's gradient");
+  check_cuda(functions().group_norm_backward(shape, buffers, cuda_stream(x)), "group_norm's gradient");
   return {d_x, d_weight, d_bias};
 }
 
@@ -271,6 +249,18 @@ const cuda::Functions* cuda_functions() {
 cuda::Stream cuda_stream(const Tensor& x) {
   if (x.is_cpu()) return nullptr;  // the emulator
   return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle();
+}
+
+cuda::Element cuda_element(at::ScalarType type) {
+  return type == at::kFloat ? cuda::Element::float32 : cuda::Element::bfloat16;
+}
+
+bool is_aligned(const void* pointer) {
+  return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
+}
+
+Tensor aligned(const Tensor& x) {
+  return is_aligned(x.const_data_ptr()) ? x : x.clone();
 }
 
 void check_cuda(cuda::Status status, const char* operation) {

@@ -19,6 +19,12 @@ const Backend* cuda_backend();
 const cuda::Functions* cuda_functions();
 /// The current stream of the device of x.
 cuda::Stream cuda_stream(const at::Tensor& x);
+/// The kernels' name of float32 or bfloat16.
+cuda::Element cuda_element(at::ScalarType type);
+/// Whether the kernels, which read vectors of 16 bytes, take memory that begins here.
+bool is_aligned(const void* pointer);
+/// x, or a copy of it that is aligned.
+at::Tensor aligned(const at::Tensor& x);
 /// Throws Error(failed) that names the operation if a function returned an error.
 void check_cuda(cuda::Status status, const char* operation);
 

@@ -16,11 +16,6 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// An undefined tensor as autograd wants it.
-std::optional<Tensor> optional(const Tensor& x) {
-  return x.defined() ? std::optional<Tensor>(x) : std::nullopt;
-}
-
 std::optional<Tensor> narrow(const std::optional<Tensor>& bias) {
   return bias ? std::optional<Tensor>(bias->to(at::kBFloat16)) : std::nullopt;
 }
@@ -102,12 +97,9 @@ Tensor cuda_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, st
 }
 
 Tensor column_sum(const Tensor& x) {
-  const cuda::ColumnSum shape{
-      x.size(0), static_cast<std::int32_t>(x.size(1)),
-      x.scalar_type() == at::kFloat ? cuda::Element::float32 : cuda::Element::bfloat16};
+  const cuda::ColumnSum shape{x.size(0), static_cast<std::int32_t>(x.size(1)), cuda_element(x.scalar_type())};
   const cuda::Functions* const functions = x.is_cuda() || emulates_cuda() ? cuda_functions() : nullptr;
-  if (functions == nullptr || !functions->takes_column_sum(shape) ||
-      reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
+  if (functions == nullptr || !functions->takes_column_sum(shape) || !is_aligned(x.const_data_ptr()))
     return x.sum(0, false, at::kFloat);
   const c10::DeviceGuard guard(x.device());
   const at::TensorOptions floats = x.options().dtype(at::kFloat);

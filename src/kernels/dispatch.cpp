@@ -60,6 +60,10 @@ bool needs_grad(std::initializer_list<at::Tensor> tensors) {
          });
 }
 
+std::optional<at::Tensor> optional(const at::Tensor& x) {
+  return x.defined() ? std::optional<at::Tensor>(x) : std::nullopt;
+}
+
 cpu::Element element_of(const at::Tensor& x) {
   return x.scalar_type() == at::kFloat ? cpu::Element::float32 : cpu::Element::bfloat16;
 }

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <initializer_list>
+#include <optional>
 
 #include "kernels/cpu/element.h"
 
@@ -18,6 +19,9 @@ bool onednn_takes(at::ScalarType type);
 
 /// Returns true if autograd must record an operation on these tensors.
 bool needs_grad(std::initializer_list<at::Tensor> tensors);
+
+/// An undefined tensor as autograd and ATen take it.
+std::optional<at::Tensor> optional(const at::Tensor& x);
 
 /// Element type of a tensor for which takes_cpu_kernel() is true.
 cpu::Element element_of(const at::Tensor& x);

@@ -13,10 +13,6 @@
 namespace diffit::kernels {
 namespace {
 
-bool is_aligned(const void* pointer) {
-  return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
-}
-
 /// Copies the items to a tensor of bytes on the device.
 template <class T>
 at::Tensor table(const std::vector<T>& items, at::Device device) {

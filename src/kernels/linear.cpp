@@ -18,11 +18,6 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// An undefined tensor as autograd and ATen want it.
-std::optional<Tensor> optional(const Tensor& x) {
-  return x.defined() ? std::optional<Tensor>(x) : std::nullopt;
-}
-
 /// The type that autocast wants matrix products of x in: x's own where it is off.
 at::ScalarType product_type(const Tensor& x) {
   const bool cast = at::autocast::is_autocast_enabled(at::kCPU) && x.scalar_type() != at::kDouble;

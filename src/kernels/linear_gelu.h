@@ -11,4 +11,8 @@ namespace diffit::kernels {
 /// product adds the bias and takes the GELU in float32.
 at::Tensor linear_gelu_tanh(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+/// The same by the epilogue, for x and weight [out, in] on a GPU and bias [out], of one dtype; computes no
+/// gradients.
+at::Tensor linear_gelu_epilogue(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 }  // namespace diffit::kernels

@@ -4,6 +4,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/dispatch.h"
+#include "kernels/linear_gelu.h"
 #include "kernels/ops.h"
 #include "runtime/pch.h"
 
@@ -37,10 +38,6 @@ const Operators& operators() {
   return found;
 }
 
-std::optional<Tensor> optional(const Tensor& x) {
-  return x.defined() ? std::optional<Tensor>(x) : std::nullopt;
-}
-
 }  // namespace
 
 PackedLinear::PackedLinear(const Tensor& weight, const Tensor& bias, std::int64_t rows) : bias_(bias) {
@@ -61,13 +58,8 @@ Tensor PackedLinear::operator()(const Tensor& x) const {
 
 Tensor PackedLinear::gelu_tanh(const Tensor& x) const {
   checks::packed_linear_input("PackedLinear::gelu_tanh", x, in_, type_, device_);
-  if (x.is_cuda() && fast_kernels() && bias_.defined() && x.numel() > 0) {
-    // The product's epilogue adds the bias and takes the GELU, by the same approximation.
-    std::vector<std::int64_t> shape = x.sizes().vec();
-    shape.back() = out_;
-    return at::_addmm_activation(bias_, x.reshape({-1, in_}), weight_.t(), 1, 1, /*use_gelu=*/true)
-        .reshape(shape);
-  }
+  if (x.is_cuda() && fast_kernels() && bias_.defined() && x.numel() > 0)
+    return linear_gelu_epilogue(x, weight_, bias_);
   if (!packed_) return definition::gelu_tanh(definition::linear(x, weight_, bias_));
   return operators().pointwise.call(x, weight_, optional(bias_), "gelu", Scalars(), "tanh");
 }

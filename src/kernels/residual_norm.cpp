@@ -18,22 +18,9 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-cuda::Element element(at::ScalarType type) {
-  return type == at::kFloat ? cuda::Element::float32 : cuda::Element::bfloat16;
-}
-
 cuda::ResidualNorm shape_of(const Tensor& x, at::ScalarType narrow, double eps) {
-  return {x.numel() / x.size(-1), static_cast<std::int32_t>(x.size(-1)), element(x.scalar_type()),
-          element(narrow), static_cast<float>(eps)};
-}
-
-bool is_aligned(const Tensor& x) {
-  return !x.defined() || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0;
-}
-
-/// An undefined tensor as autograd wants it.
-std::optional<Tensor> optional(const Tensor& x) {
-  return x.defined() ? std::optional<Tensor>(x) : std::nullopt;
+  return {x.numel() / x.size(-1), static_cast<std::int32_t>(x.size(-1)), cuda_element(x.scalar_type()),
+          cuda_element(narrow), static_cast<float>(eps)};
 }
 
 const void* data(const Tensor& x) {
@@ -52,7 +39,7 @@ std::optional<at::ScalarType> taken(const Tensor& x, const Tensor& branch, doubl
   if (branch.defined() && branch.scalar_type() != narrow) return {};
   const bool fits = x.size(-1) <= std::numeric_limits<std::int32_t>::max() && x.is_contiguous() &&
                     (!branch.defined() || (branch.is_contiguous() && branch.sizes() == x.sizes())) &&
-                    is_aligned(x) && is_aligned(branch);
+                    is_aligned(data(x)) && is_aligned(data(branch));
   if (!fits || !cuda_functions()->takes_residual_norm(shape_of(x, narrow, eps))) return {};
   return narrow;
 }
@@ -95,10 +82,8 @@ class ResidualNorm : public torch::autograd::Function<ResidualNorm> {
     const bool with_branch = context->saved_data["branch"].toBool();
     Tensor d_y = gradients[0], d_sum = with_branch ? gradients[1] : Tensor();
     if (!d_y.defined()) return {d_sum, with_branch ? d_sum.to(narrow) : Tensor(), Tensor(), Tensor()};
-    d_y = d_y.to(narrow).contiguous();
-    if (!is_aligned(d_y)) d_y = d_y.clone();
-    if (d_sum.defined()) d_sum = d_sum.to(sum.scalar_type()).contiguous();
-    if (!is_aligned(d_sum)) d_sum = d_sum.clone();
+    d_y = aligned(d_y.to(narrow).contiguous());
+    if (d_sum.defined()) d_sum = aligned(d_sum.to(sum.scalar_type()).contiguous());
     const Tensor d_x = at::empty_like(sum);
     const bool separate = with_branch && narrow != sum.scalar_type();
     const Tensor d_branch = separate ? at::empty_like(sum, sum.options().dtype(narrow)) : Tensor();

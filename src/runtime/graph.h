@@ -47,10 +47,8 @@ class Replayed {
   Replayed& operator=(Replayed&&) noexcept;
 
   /// Returns function(inputs). `inputs` may be on the CPU: pinned memory is read while the GPU goes on, until
-  /// the next synchronization. The result is valid until the next call.
+  /// the next synchronization. The result is the caller's: a replay writes to memory of its own.
   Tensors operator()(const Tensors& inputs);
-  /// Whether the next call with inputs of the same shapes replays.
-  bool recorded() const;
   /// Forgets the recording and its memory.
   void reset();
 

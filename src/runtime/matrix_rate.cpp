@@ -1,28 +1,25 @@
 #include "runtime/matrix_rate.h"
 
-#include <chrono>
-
+#include "base/stopwatch.h"
 #include "runtime/device.h"
 #include "runtime/pch.h"
 
 namespace diffit::runtime {
 
 double matrix_product_rate(at::Device device, at::ScalarType dtype, double seconds) {
-  using Clock = std::chrono::steady_clock;
   const at::NoGradGuard no_grad;
   const std::int64_t side = device.is_cpu() ? 1024 : 8192;
   const at::Tensor a = at::randn({side, side}, at::TensorOptions(device)).to(dtype), b = at::randn_like(a);
   at::Tensor c = at::mm(a, b);
   synchronize(device);
   const auto start = Clock::now();
-  const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   int products = 0;
   do {
     for (int i = 0; i < 4; ++i, ++products) at::mm_out(c, a, b);
     synchronize(device);
-  } while (passed() < seconds);
+  } while (seconds_since(start) < seconds);
   const double n = static_cast<double>(side);
-  return 2 * n * n * n * products / passed();
+  return 2 * n * n * n * products / seconds_since(start);
 }
 
 }  // namespace diffit::runtime

@@ -2,6 +2,7 @@
 #include "base/process.h"
 #include "server/api.h"
 #include "server/web.h"
+#include "server/web_file.h"
 
 namespace diffit::server {
 
@@ -126,26 +127,6 @@ Reply open_session(const Studio& studio, const Request& request) {
   return reply;
 }
 
-Reply page(std::string_view name, const char* type) {
-  for (const auto& [file, text] : web_files()) {
-    if (file != name) continue;
-    Reply reply;
-    reply.type = type;
-    reply.body = text;
-    reply.headers.emplace_back("Cache-Control", "no-cache");
-    return reply;
-  }
-  throw HttpError(404, fmt::format("there is no file {}", name));
-}
-
-const char* type_of(std::string_view name) {
-  if (name.ends_with(".html")) return "text/html; charset=utf-8";
-  if (name.ends_with(".css")) return "text/css; charset=utf-8";
-  if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
-  if (name.ends_with(".svg")) return "image/svg+xml";
-  return "application/json";
-}
-
 }  // namespace
 
 void add_status_routes(Router& router, Studio& studio) {
@@ -159,19 +140,17 @@ void add_status_routes(Router& router, Studio& studio) {
                [&](const Request&, const PathValues&) { return json_reply(capabilities(studio)); });
   }
   router.add("GET", "/api/v1/openapi.json",
-             [](const Request&, const PathValues&) { return page("openapi.json", "application/json"); });
+             [](const Request&, const PathValues&) { return web_file("openapi.json"); });
   router.add("POST", "/api/v1/session",
              [&](const Request& request, const PathValues&) { return open_session(studio, request); });
 }
 
 void add_page_routes(Router& router, Studio&) {
-  router.add("GET", "/",
-             [](const Request&, const PathValues&) { return page("index.html", type_of(".html")); });
+  router.add("GET", "/", [](const Request&, const PathValues&) { return web_file("index.html"); });
   for (const auto& [file, text] : web_files()) {
     const std::string name(file);
     if (name == "openapi.json") continue;
-    router.add("GET", "/" + name,
-               [name](const Request&, const PathValues&) { return page(name, type_of(name)); });
+    router.add("GET", "/" + name, [name](const Request&, const PathValues&) { return web_file(name); });
   }
 }
 

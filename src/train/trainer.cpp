@@ -116,13 +116,13 @@ void Trainer::step_on_device(StepResult& result) {
   result.loss = made.loss;
   result.gradient_norm = made.gradient_norm;
   result.skipped = made.skipped;
-  if (result.skipped) {
-    ++skipped_;
-    ++skipped_in_a_row_;
-  } else {
-    skipped_in_a_row_ = 0;
-    optimiser_->count_step();
-  }
+  count_skip(result.skipped);
+  if (!result.skipped) optimiser_->count_step();
+}
+
+void Trainer::count_skip(bool skipped) {
+  if (skipped) ++skipped_;
+  skipped_in_a_row_ = skipped ? skipped_in_a_row_ + 1 : 0;
 }
 
 StepResult Trainer::step(bool stop) {
@@ -145,13 +145,11 @@ StepResult Trainer::step(bool stop) {
   images_ += recipe_.train.batch;
 
   result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm);
+  count_skip(result.skipped);
   if (result.skipped) {
-    ++skipped_;
-    ++skipped_in_a_row_;
     whole_ = true;
     return result;
   }
-  skipped_in_a_row_ = 0;
   optimiser_->clip(result.gradient_norm);
   optimiser_->step(result.lr);
   for (Ema& ema : emas_) ema.update(static_cast<double>(images_), static_cast<double>(recipe_.train.batch));

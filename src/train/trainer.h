@@ -74,6 +74,7 @@ class Trainer {
  private:
   void share_batches();
   void step_on_device(StepResult& result);
+  void count_skip(bool skipped);
   double backward();
   std::vector<double> backward_by_shards();
   double backward_pass();

@@ -6,13 +6,11 @@
 namespace diffit::kernels::cuda {
 namespace {
 
-constexpr int kWarps = 4;
-
 template <int PARTS, class T>
-__global__ void __launch_bounds__(32 * kWarps)
+__global__ void __launch_bounds__(32 * kRowWarps)
     forward_kernel(const LayerNorm p, const T* x, T* y, float* statistics) {
   const int lane = threadIdx.x % 32;
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::int64_t index = row_of_warp();
   if (index >= p.rows) return;
   Row<PARTS> row = load_row<PARTS>(x + index * p.width, p.width, lane);
   const Moments m = normalize(row, p.width, p.eps, lane);
@@ -22,17 +20,13 @@ __global__ void __launch_bounds__(32 * kWarps)
 }
 
 template <int PARTS, class T>
-__global__ void __launch_bounds__(32 * kWarps)
+__global__ void __launch_bounds__(32 * kRowWarps)
     add_kernel(const LayerNorm p, float* stream_values, const T* added, T* y) {
   const int lane = threadIdx.x % 32;
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::int64_t index = row_of_warp();
   if (index >= p.rows) return;
   Row<PARTS> row = load_row<PARTS>(static_cast<const float*>(stream_values) + index * p.width, p.width, lane);
-  const Row<PARTS> more = load_row<PARTS>(added + index * p.width, p.width, lane);
-#pragma unroll
-  for (int i = 0; i < PARTS; ++i)
-#pragma unroll
-    for (int e = 0; e < kVector; ++e) row.part[i].v[e] += more.part[i].v[e];
+  add_row(row, load_row<PARTS>(added + index * p.width, p.width, lane));
   store_row(stream_values + index * p.width, row, p.width, lane);
   normalize(row, p.width, p.eps, lane);
   store_row(y + index * p.width, row, p.width, lane);
@@ -40,36 +34,15 @@ __global__ void __launch_bounds__(32 * kWarps)
 
 /// d_x = (d_y - mean(d_y) - x^ mean(d_y x^)) inverse.
 template <int PARTS, class T>
-__global__ void __launch_bounds__(32 * kWarps)
+__global__ void __launch_bounds__(32 * kRowWarps)
     backward_kernel(const LayerNorm p, const T* x, const float* statistics, const T* d_y, T* d_x) {
   const int lane = threadIdx.x % 32;
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::int64_t index = row_of_warp();
   if (index >= p.rows) return;
-  const float mean = statistics[2 * index], inverse = statistics[2 * index + 1];
-  Row<PARTS> normal = load_row<PARTS>(x + index * p.width, p.width, lane);
+  const Moments m{statistics[2 * index], statistics[2 * index + 1]};
   Row<PARTS> gradient = load_row<PARTS>(d_y + index * p.width, p.width, lane);
-  float sum = 0, product = 0;
-#pragma unroll
-  for (int i = 0; i < PARTS; ++i) {
-    if (place(i, lane) >= p.width) continue;
-#pragma unroll
-    for (int e = 0; e < kVector; ++e) {
-      normal.part[i].v[e] = (normal.part[i].v[e] - mean) * inverse;
-      sum += gradient.part[i].v[e];
-      product += gradient.part[i].v[e] * normal.part[i].v[e];
-    }
-  }
-  sum = warp_sum(sum) / p.width, product = warp_sum(product) / p.width;
-#pragma unroll
-  for (int i = 0; i < PARTS; ++i)
-#pragma unroll
-    for (int e = 0; e < kVector; ++e)
-      gradient.part[i].v[e] = (gradient.part[i].v[e] - sum - normal.part[i].v[e] * product) * inverse;
+  gradient_of_row(gradient, load_row<PARTS>(x + index * p.width, p.width, lane), m, p.width, lane);
   store_row(d_x + index * p.width, gradient, p.width, lane);
-}
-
-dim3 grid_of(const LayerNorm& shape) {
-  return dim3(static_cast<unsigned>((shape.rows + kWarps - 1) / kWarps));
 }
 
 }  // namespace
@@ -82,7 +55,7 @@ bool takes_layer_norm(const LayerNorm& shape) {
 Status layer_norm_forward(const LayerNorm& shape, const void* x, void* y, float* statistics, Stream stream) {
   return with_element(shape.element, [&]<class T>(T*) {
     return with_parts(shape.width, [&]<int PARTS>() {
-      return launch<&forward_kernel<PARTS, T>>(grid_of(shape), 32 * kWarps, 0, stream, shape,
+      return launch<&forward_kernel<PARTS, T>>(grid_of_rows(shape.rows), 32 * kRowWarps, 0, stream, shape,
                                                static_cast<const T*>(x), static_cast<T*>(y), statistics);
     });
   });
@@ -92,7 +65,7 @@ Status layer_norm_backward(const LayerNorm& shape, const void* x, const float* s
                            void* d_x, Stream stream) {
   return with_element(shape.element, [&]<class T>(T*) {
     return with_parts(shape.width, [&]<int PARTS>() {
-      return launch<&backward_kernel<PARTS, T>>(grid_of(shape), 32 * kWarps, 0, stream, shape,
+      return launch<&backward_kernel<PARTS, T>>(grid_of_rows(shape.rows), 32 * kRowWarps, 0, stream, shape,
                                                 static_cast<const T*>(x), statistics,
                                                 static_cast<const T*>(d_y), static_cast<T*>(d_x));
     });
@@ -103,8 +76,8 @@ Status add_layer_norm(const LayerNorm& shape, float* stream_values, const void* 
                       Stream stream) {
   return with_element(shape.element, [&]<class T>(T*) {
     return with_parts(shape.width, [&]<int PARTS>() {
-      return launch<&add_kernel<PARTS, T>>(grid_of(shape), 32 * kWarps, 0, stream, shape, stream_values,
-                                           static_cast<const T*>(added), static_cast<T*>(y));
+      return launch<&add_kernel<PARTS, T>>(grid_of_rows(shape.rows), 32 * kRowWarps, 0, stream, shape,
+                                           stream_values, static_cast<const T*>(added), static_cast<T*>(y));
     });
   });
 }

@@ -6,13 +6,11 @@
 namespace diffit::kernels::cuda {
 namespace {
 
-constexpr int kWarps = 4;
-
 template <int PARTS, class S, class T>
-__global__ void __launch_bounds__(32 * kWarps)
+__global__ void __launch_bounds__(32 * kRowWarps)
     sum_and_normalize(const ResidualNorm p, const S* x, const T* branch, S* sum, T* y, float* statistics) {
   const int lane = threadIdx.x % 32;
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::int64_t index = row_of_warp();
   if (index >= p.rows) return;
   Row<PARTS> row = load_row<PARTS>(x + index * p.width, p.width, lane);
   if (branch != nullptr) {
@@ -31,45 +29,18 @@ __global__ void __launch_bounds__(32 * kWarps)
 
 /// d_x = d_sum + (d_y - mean(d_y) - x^ mean(d_y x^)) inverse, and the same as the gradient of the branch.
 template <int PARTS, class S, class T>
-__global__ void __launch_bounds__(32 * kWarps)
+__global__ void __launch_bounds__(32 * kRowWarps)
     gradients(const ResidualNorm p, const S* sum, const float* statistics, const S* d_sum, const T* d_y,
               S* d_x, T* d_branch) {
   const int lane = threadIdx.x % 32;
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::int64_t index = row_of_warp();
   if (index >= p.rows) return;
-  const float mean = statistics[2 * index], inverse = statistics[2 * index + 1];
-  Row<PARTS> normal = load_row<PARTS>(sum + index * p.width, p.width, lane);
+  const Moments m{statistics[2 * index], statistics[2 * index + 1]};
   Row<PARTS> gradient = load_row<PARTS>(d_y + index * p.width, p.width, lane);
-  float total = 0, product = 0;
-#pragma unroll
-  for (int i = 0; i < PARTS; ++i) {
-    if (place(i, lane) >= p.width) continue;
-#pragma unroll
-    for (int e = 0; e < kVector; ++e) {
-      normal.part[i].v[e] = (normal.part[i].v[e] - mean) * inverse;
-      total += gradient.part[i].v[e];
-      product += gradient.part[i].v[e] * normal.part[i].v[e];
-    }
-  }
-  total = warp_sum(total) / p.width, product = warp_sum(product) / p.width;
-#pragma unroll
-  for (int i = 0; i < PARTS; ++i)
-#pragma unroll
-    for (int e = 0; e < kVector; ++e)
-      gradient.part[i].v[e] = (gradient.part[i].v[e] - total - normal.part[i].v[e] * product) * inverse;
-  if (d_sum != nullptr) {
-    const Row<PARTS> direct = load_row<PARTS>(d_sum + index * p.width, p.width, lane);
-#pragma unroll
-    for (int i = 0; i < PARTS; ++i)
-#pragma unroll
-      for (int e = 0; e < kVector; ++e) gradient.part[i].v[e] += direct.part[i].v[e];
-  }
+  gradient_of_row(gradient, load_row<PARTS>(sum + index * p.width, p.width, lane), m, p.width, lane);
+  if (d_sum != nullptr) add_row(gradient, load_row<PARTS>(d_sum + index * p.width, p.width, lane));
   store_row(d_x + index * p.width, gradient, p.width, lane);
   if (d_branch != nullptr) store_row(d_branch + index * p.width, gradient, p.width, lane);
-}
-
-dim3 grid_of(const ResidualNorm& shape) {
-  return dim3(static_cast<unsigned>((shape.rows + kWarps - 1) / kWarps));
 }
 
 /// Calls function.operator()<PARTS, S, T>() for the shape.
@@ -92,7 +63,7 @@ bool takes_residual_norm(const ResidualNorm& shape) {
 Status residual_norm_forward(const ResidualNorm& shape, const ResidualNormBuffers& b, Stream stream) {
   return with_types(shape, [&]<int PARTS, class S, class T>() {
     return launch<&sum_and_normalize<PARTS, S, T>>(
-        grid_of(shape), 32 * kWarps, 0, stream, shape, static_cast<const S*>(b.x),
+        grid_of_rows(shape.rows), 32 * kRowWarps, 0, stream, shape, static_cast<const S*>(b.x),
         static_cast<const T*>(b.branch), static_cast<S*>(b.sum), static_cast<T*>(b.y), b.statistics);
   });
 }
@@ -100,7 +71,7 @@ Status residual_norm_forward(const ResidualNorm& shape, const ResidualNormBuffer
 Status residual_norm_backward(const ResidualNorm& shape, const ResidualNormBuffers& b, Stream stream) {
   return with_types(shape, [&]<int PARTS, class S, class T>() {
     return launch<&gradients<PARTS, S, T>>(
-        grid_of(shape), 32 * kWarps, 0, stream, shape, static_cast<const S*>(b.sum),
+        grid_of_rows(shape.rows), 32 * kRowWarps, 0, stream, shape, static_cast<const S*>(b.sum),
         static_cast<const float*>(b.statistics), static_cast<const S*>(b.d_sum), static_cast<const T*>(b.d_y),
         static_cast<S*>(b.d_x), static_cast<T*>(b.d_branch));
   });

@@ -62,6 +62,49 @@ DIFFIT_DEVICE Moments normalize(Row<PARTS>& row, int width, float eps, int lane)
   return {mean, inverse};
 }
 
+/// Turns the gradient of a row's normal form into that of the row: (d_y - mean(d_y) - x^ mean(d_y x^))
+/// inverse.
+template <int PARTS>
+DIFFIT_DEVICE void gradient_of_row(Row<PARTS>& gradient, Row<PARTS> row, const Moments& m, int width,
+                                   int lane) {
+  float sum = 0, product = 0;
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i) {
+    if (place(i, lane) >= width) continue;
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) {
+      row.part[i].v[e] = (row.part[i].v[e] - m.mean) * m.inverse;
+      sum += gradient.part[i].v[e];
+      product += gradient.part[i].v[e] * row.part[i].v[e];
+    }
+  }
+  sum = warp_sum(sum) / width, product = warp_sum(product) / width;
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+#pragma unroll
+    for (int e = 0; e < kVector; ++e)
+      gradient.part[i].v[e] = (gradient.part[i].v[e] - sum - row.part[i].v[e] * product) * m.inverse;
+}
+
+/// row += more.
+template <int PARTS>
+DIFFIT_DEVICE void add_row(Row<PARTS>& row, const Row<PARTS>& more) {
+#pragma unroll
+  for (int i = 0; i < PARTS; ++i)
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) row.part[i].v[e] += more.part[i].v[e];
+}
+
+/// Kernels of rows: a warp a row, so many rows a block.
+constexpr int kRowWarps = 4;
+inline dim3 grid_of_rows(std::int64_t rows) {
+  return dim3(static_cast<unsigned>((rows + kRowWarps - 1) / kRowWarps));
+}
+/// The row of this warp; there may be fewer rows.
+DIFFIT_DEVICE std::int64_t row_of_warp() {
+  return static_cast<std::int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / 32;
+}
+
 /// x as a number of type T holds it.
 template <class T>
 DIFFIT_DEVICE float rounded(float x) {

@@ -174,9 +174,7 @@ at::Tensor LatentEvaluator::operator()(const at::Tensor& x, const at::Tensor& t,
 at::Tensor LatentEvaluator::evaluate(const at::Tensor& x, std::span<const std::int64_t> times,
                                      const at::Tensor& labels) {
   const at::NoGradGuard no_grad;
-  const at::Tensor output =
-      (*network_)({x.to(at::TensorOptions(device_).dtype(at::kFloat)), projections(times, labels)})[0];
-  return network_->recorded() ? output.clone() : output;
+  return (*network_)({x.to(at::TensorOptions(device_).dtype(at::kFloat)), projections(times, labels)})[0];
 }
 
 /// x [B, C, S, S] float32 and qkv_t [depth, B, 3C] -> [B, 2C, S, S].

@@ -10,7 +10,7 @@
 #include "server/jobs.h"
 #include "server/members.h"
 #include "server/study/answers.h"
-#include "server/web.h"
+#include "server/web_file.h"
 
 namespace diffit::server {
 
@@ -93,24 +93,6 @@ class Booth {
   Answers& answers_;
 };
 
-Reply file(std::string_view name, const char* type) {
-  for (const auto& [known, text] : web_files()) {
-    if (known != name) continue;
-    Reply reply;
-    reply.type = type;
-    reply.body = text;
-    reply.headers.emplace_back("Cache-Control", "no-cache");
-    return reply;
-  }
-  throw HttpError(404, fmt::format("there is no file {}", name));
-}
-
-const char* type_of(std::string_view name) {
-  return name.ends_with(".js")    ? "text/javascript; charset=utf-8"
-         : name.ends_with(".css") ? "text/css; charset=utf-8"
-                                  : "image/svg+xml";
-}
-
 }  // namespace
 
 struct StudyServer::Parts {
@@ -121,12 +103,10 @@ struct StudyServer::Parts {
         http(router, {.access = access, .body = kLargestBody, .requests = requests, .errors = errors}) {
     access.host = spec.host;
     access.loopback = is_loopback(spec.host) && spec.address.empty();
-    router.add("GET", "/", [](const Request&, const PathValues&) {
-      return file("study.html", "text/html; charset=utf-8");
-    });
+    router.add("GET", "/", [](const Request&, const PathValues&) { return web_file("study.html"); });
     for (const char* name : kFiles) {
       router.add("GET", std::string("/") + name,
-                 [name](const Request&, const PathValues&) { return file(name, type_of(name)); });
+                 [name](const Request&, const PathValues&) { return web_file(name); });
     }
     router.add("GET", "/healthz", [](const Request&, const PathValues&) {
       return json_reply({{"status", "ok"}});
